@@ -1,0 +1,177 @@
+"""The catalogue: every method with its claims, source and options, found by name."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from numpy.typing import ArrayLike
+
+from .protocols import Path
+from .tableau import Tableau
+
+Sense = Literal["ode", "weak", "strong", "tv"]
+STARTS = ("practical", "exact")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a source says of a method: an order, in which sense, where it says so.
+
+    Attributes
+    ----------
+    order : float
+    sense : str
+        "ode" (global error along the probability-flow ODE), "weak" (law of the sample, moments), "strong"
+        (pathwise, root mean square), "tv" (total variation).
+    source : str
+        Paper and equation or theorem.
+    """
+
+    order: float
+    sense: Sense
+    source: str
+
+
+class UnknownNameError(KeyError, ValueError):
+    """A name that is not in a catalogue; says which names are near."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+def unknown(what: str, name: object, known: list[str]) -> UnknownNameError:
+    """Return the error for a name that is not in a catalogue, with near names."""
+    near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.4)
+    hint = f"did you mean {' or '.join(near)}" if near else f"use one of {', '.join(known)}"
+    return UnknownNameError(f"{what} is {name!r}, which is not in the catalogue: {hint}?" if near else
+                            f"{what} is {name!r}, which is not in the catalogue: {hint}")
+
+
+@dataclass(frozen=True)
+class Method:
+    """One entry of the catalogue.
+
+    Attributes
+    ----------
+    name : str
+    build : callable
+        The pure function (path, grid, **options) -> Tableau.
+    claims : tuple of Claim
+        Empty where no source claims an order.
+    source : str
+        The paper and equation the formula is from.
+    aliases : tuple of str
+        Other names the field has for the same method.
+    half : str
+        "continuous" or "discrete".
+    """
+
+    name: str
+    build: Callable[..., Tableau]
+    claims: tuple[Claim, ...]
+    source: str
+    aliases: tuple[str, ...] = ()
+    half: str = "continuous"
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Option names with their defaults; `start` of multistep methods is among them."""
+        parameters = list(inspect.signature(self.build).parameters.values())[2:]
+        return {p.name: p.default for p in parameters}
+
+    @property
+    def multistep(self) -> bool:
+        """True if the method has a choice of start."""
+        return "start" in self.options
+
+    @property
+    def summary(self) -> str:
+        """First sentence of the docstring."""
+        return (inspect.getdoc(self.build) or "").split("\n")[0]
+
+    def tableau(self, path: Path, grid: ArrayLike, start: str = "practical", **options: Any) -> Tableau:
+        """Build the method's tableau on a grid.
+
+        Parameters
+        ----------
+        path : Path
+        grid : (nodes,) array
+            Decreasing times; see `solvers.grids`.
+        start : str
+            "practical": a multistep method warms up through its lower orders; "exact": its first intervals are
+            walked so finely that no start-up error is left. The same for one-step methods.
+        **options
+            The method's own, see `options`.
+
+        Raises
+        ------
+        ValueError
+            Unknown start or option, or a grid or option value the method cannot take.
+        """
+        if start not in STARTS:
+            raise ValueError(f"start is {start!r}: use one of {STARTS}")
+        for name in options:
+            if name not in self.options:
+                known = ", ".join(self.options) or "none"
+                raise ValueError(f"option {name!r} is not one of {self.name}'s options: it has {known}")
+        if self.multistep:
+            options["start"] = start
+        return self.build(path, grid, **options)
+
+    def kernel(self, *_: Any, **__: Any) -> Any:
+        """Refuse: one-step kernels are of discrete methods."""
+        raise ValueError(f"method is {self.name!r}, a continuous one: use .tableau(path, grid), .kernel is for discrete methods")
+
+
+class Catalogue(Mapping[str, Method]):
+    """Methods by name or alias; filled by the modules of `solvers.methods`, open to a user's own."""
+
+    def __init__(self) -> None:
+        self._methods: dict[str, Method] = {}
+        self._aliases: dict[str, str] = {}
+
+    def method(
+        self, name: str, *, claims: list[Claim], source: str, aliases: tuple[str, ...] = ()
+    ) -> Callable[[Callable[..., Tableau]], Callable[..., Tableau]]:
+        """Register the decorated function (path, grid, **options) -> Tableau under a name.
+
+        Raises ValueError if the name is taken.
+        """
+
+        def register(build: Callable[..., Tableau]) -> Callable[..., Tableau]:
+            for key in (name, *aliases):
+                if key in self._methods or key in self._aliases:
+                    raise ValueError(f"name is {key!r}, which the catalogue has already: choose another")
+            self._methods[name] = Method(name, build, tuple(claims), source, tuple(aliases))
+            self._aliases |= dict.fromkeys(aliases, name)
+            return build
+
+        return register
+
+    def __getitem__(self, name: str) -> Method:
+        found = self._methods.get(self._aliases.get(name, name))
+        if found is None:
+            raise unknown("method", name, [*self._methods, *self._aliases])
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._methods)
+
+    def __len__(self) -> int:
+        return len(self._methods)
+
+    def discover(self) -> None:
+        """Import every module of `solvers.methods`, each of which registers its methods."""
+        from . import methods
+
+        for module in pkgutil.iter_modules(methods.__path__):
+            importlib.import_module(f"{methods.__name__}.{module.name}")
+
+
+catalogue = Catalogue()
