@@ -77,7 +77,8 @@ def _read_csv(file: Path) -> np.ndarray:
     try:
         first = pd.read_csv(file, header=None, nrows=1, dtype=str)
         header = None if pd.to_numeric(first.iloc[0], errors="coerce").notna().any() else 0
-        frame = pd.read_csv(file, header=header, float_precision="round_trip")
+        # As text: the conversion that follows is exact, that of read_csv depends on its version.
+        frame = pd.read_csv(file, header=header, dtype=str)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise ValueError(
             f"{file} cannot be read as comma-separated numbers ({str(error).strip()}); "
@@ -95,16 +96,18 @@ def _read_parquet(file: Path) -> np.ndarray:
 
 
 def _numbers(frame: pd.DataFrame, file: Path) -> np.ndarray:
+    table = np.empty(frame.shape)
     for position, name in enumerate(frame.columns):
-        column = frame.iloc[:, position]
-        if not pd.api.types.is_numeric_dtype(column):
-            bad = pd.to_numeric(column.astype(str), errors="coerce").isna() & column.notna()
-            row = int(np.argmax(bad.to_numpy()))
-            raise TypeError(
-                f"{file} holds {column.iloc[row]!r} in row {row}, column {position} ({name}); "
-                "keep only numeric columns"
-            )
-    return frame.to_numpy(dtype=np.float64, na_value=np.nan)
+        column = frame.iloc[:, position].to_numpy(dtype=object, na_value=np.nan)
+        for row, value in enumerate(column):
+            try:
+                table[row, position] = float(value)
+            except (TypeError, ValueError):
+                raise TypeError(
+                    f"{file} holds {value!r} in row {row}, column {position} ({name}); "
+                    "keep only numeric columns"
+                ) from None
+    return table
 
 
 def _as_rows(array: np.ndarray, name: str) -> Floats:

@@ -219,11 +219,13 @@ class GaussianMixture:
             If a component is degenerate, so that there is no density.
         """
         self._require_density("hessian")
-        within = self._full(1.0 / self.variances)
+        with np.errstate(over="ignore"):
+            within = self._full(1.0 / self.variances)
 
         def chunk(xp: Namespace, x: Array, level: Level) -> Array:
             weights = mixture_weights.responsibilities(xp, x, level)
-            spread = mixture_components.spread(xp, weights, mixture_components.component_scores(xp, x, level))
+            contrasts = mixture_components.score_contrasts(xp, x, level)
+            spread = mixture_components.spread(xp, weights, contrasts)
             return spread - mixture_components.average(xp, weights, mixture_weights.foreign(xp, x, within))
 
         return self._map(x, chunk, 1.0, 0.0, False)
@@ -273,13 +275,14 @@ class GaussianMixture:
             return self._map_rows(
                 x, lambda xp, rows: xp.zeros_like(rows)[:, :, None] + mixture_weights.foreign(xp, rows, same)
             )
-        gain, _ = self._gain_and_shrink(alpha, sigma)
+        gain, shrink = self._gain_and_shrink(alpha, sigma)
         within = self._full(gain)
 
         def chunk(xp: Namespace, x: Array, level: Level) -> Array:
             weights = mixture_weights.responsibilities(xp, x, level)
-            means = mixture_components.component_means(xp, x, level, mixture_weights.foreign(xp, x, gain))
-            spread = alpha * mixture_components.spread(xp, weights, means, scale=sigma)
+            local = (mixture_weights.foreign(xp, x, gain), mixture_weights.foreign(xp, x, shrink))
+            contrasts = mixture_components.mean_contrasts(xp, x, level, *local)
+            spread = alpha * mixture_components.spread(xp, weights, contrasts, scale=sigma)
             return spread + mixture_components.average(xp, weights, mixture_weights.foreign(xp, x, within))
 
         return self._map(x, chunk, alpha, sigma, False)

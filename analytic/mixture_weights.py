@@ -78,13 +78,12 @@ def rows_per_chunk(components: int, dim: int, by_products: bool) -> int:
     return max(1, CHUNK_NUMBERS // (components if by_products else components * dim))
 
 
-def standardised(xp: Namespace, x: Array, level: Level) -> Array:
-    """Residuals x - alpha mu_k in component eigenbases, in standard deviations of x_t: (n, K, dim)."""
+def residuals_of(xp: Namespace, x: Array, level: Level) -> Array:
+    """Residuals x - alpha mu_k in component eigenbases, (n, K, dim)."""
     if level.rotations is None:
-        return (x[:, None, :] - level.alpha * level.means) / level.total
+        return x[:, None, :] - level.alpha * level.means
     residuals = x[None, :, :] - level.alpha * level.means[:, None, :]
-    turned = xp.matmul(residuals, level.rotations) / level.total[:, None, :]
-    return xp.permute_dims(turned, (1, 0, 2))
+    return xp.permute_dims(xp.matmul(residuals, level.rotations), (1, 0, 2))
 
 
 def log_joint(xp: Namespace, x: Array, level: Level) -> tuple[Array, Array]:
@@ -158,26 +157,32 @@ def _products(xp: Namespace, x: Array, level: Level) -> tuple[Array, Array]:
 
 
 def _direct(xp: Namespace, x: Array, level: Level) -> tuple[Array, Array]:
-    residuals = standardised(xp, x, level)
+    residuals = residuals_of(xp, x, level) / level.total
     return _normalisation(xp, level) - 0.5 * xp.sum(residuals * residuals, axis=2), _zeros(xp, x)
 
 
 def _scaled(xp: Namespace, x: Array, level: Level) -> tuple[Array, Array]:
+    """As `_direct`, with squares in units of each row's largest residual, so that none overflows."""
     relatives, offsets = [], []
+    least = xp.min(level.total)
+    ratios = level.total / least
     step = rows_per_chunk(level.components, level.dim, by_products=False)
     for start in range(0, int(x.shape[0]), step):
-        residuals = standardised(xp, x[start : start + step, :], level)
-        # Never below one, so that a row at the very centre is not divided by zero.
-        scale = xp.max(xp.max(xp.abs(residuals), axis=2), axis=1)
-        scale = xp.where(scale < 1.0, xp.ones_like(scale), scale)[:, None]
-        squares = xp.sum((residuals / scale[:, :, None]) ** 2, axis=2)
-        least = xp.min(squares, axis=1, keepdims=True)
-        excess = squares - least
-        # Zero must stay zero where scale^2 is infinite.
-        penalty = xp.where(excess == 0.0, excess, xp.where(excess == 0.0, 1.0, excess) * scale * scale)
-        relatives.append(_normalisation(xp, level) - 0.5 * penalty)
-        offsets.append(-0.5 * (least * scale * scale)[:, 0])
+        residuals = residuals_of(xp, x[start : start + step, :], level) / ratios
+        unit = xp.max(xp.max(xp.abs(residuals), axis=2), axis=1)
+        unit = xp.where(unit == 0.0, xp.ones_like(unit), unit)[:, None]
+        squares = xp.sum((residuals / unit[:, :, None]) ** 2, axis=2)
+        smallest = xp.min(squares, axis=1, keepdims=True)
+        excess = squares - smallest
+        relatives.append(_normalisation(xp, level) - 0.5 * _magnified(xp, excess, unit / least))
+        offsets.append(-0.5 * _magnified(xp, smallest, unit / least)[:, 0])
     return xp.concat(relatives, axis=0), xp.concat(offsets, axis=0)
+
+
+def _magnified(xp: Namespace, squares: Array, factor: Array) -> Array:
+    """Squares times factor^2, where zero stays zero although the factor may be infinite."""
+    nothing = squares == 0.0
+    return xp.where(nothing, squares, xp.where(nothing, xp.ones_like(squares), squares) * factor * factor)
 
 
 def level_of(

@@ -197,26 +197,24 @@ class CosineVP(UnitPrior):
 
     @property
     def _angles(self) -> tuple[float, float]:
-        """Angle a at t = 0, and speed w: alpha = cos(a + w t)/cos(a)."""
+        """Angle a at t = 0, and speed w = pi/2 - a: alpha = cos(a + w t)/cos(a) = sin(w (1 - t))/sin(w)."""
         return np.pi / 2 * self.s / (1 + self.s), np.pi / 2 / (1 + self.s)
 
     def _alpha(self, t: Array) -> Array:
-        a, w = self._angles
-        # cos(a + w t) as a sine of the distance to the end; near t = 0 its rounding must not exceed 1.
-        return np.minimum(np.sin(w * (1 - t)) / np.cos(a), 1.0)
+        _, w = self._angles
+        return np.sin(w * (1 - t)) / np.sin(w)
 
     def _variance(self, t: Array) -> Array:
-        # cos(a)^2 - cos(a + b)^2 = sin(b) sin(2 a + b)
+        # sin(w)^2 - sin(w (1 - t))^2 as a product; the second factor has two forms, one for each end.
         a, w = self._angles
-        b = w * t
-        return np.minimum(np.sin(b) * np.sin(2 * a + b) / np.cos(a) ** 2, 1.0)
+        return np.sin(w * t) * np.sin(np.where(t < 0.5, 2 * a + w * t, w * (2 - t))) / np.sin(w) ** 2
 
     def _sigma(self, t: Array) -> Array:
         return np.sqrt(self._variance(t))
 
     def _d_alpha(self, t: Array) -> Array:
         a, w = self._angles
-        return -w * np.sin(a + w * t) / np.cos(a)
+        return -w * np.sin(a + w * t) / np.sin(w)
 
     def _d_sigma(self, t: Array) -> Array:
         return -self._alpha(t) * self._d_alpha(t) / self._sigma(t)
@@ -231,13 +229,13 @@ class CosineVP(UnitPrior):
         return -2 * self._f(t)
 
     def _time_of_log_snr(self, log_snr: Array) -> Array:
-        # tan(a + b) = r/cos(a) with r^2 = sin(a)^2 + (sigma/alpha)^2; near the data tan(b) by the subtraction
-        # theorem with tan(a + b) - tan(a) rationalised, near the noise 1 - t from cot(a + b).
+        # tan(a + w t) = r/cos(a) with r^2 = sin(a)^2 + (sigma/alpha)^2; near the noise 1 - t from its
+        # reciprocal, near the data tan(w t) by the subtraction theorem with r - sin(a) rationalised.
         a, w = self._angles
-        kappa = np.exp(-log_snr)
-        r = np.hypot(np.sin(a), kappa)
-        tan_b = kappa / (r + np.sin(a)) * kappa * np.cos(a) / (np.cos(a) ** 2 + r * np.sin(a))
-        return np.where(kappa < 1, np.arctan(tan_b) / w, 1 - np.arctan(np.cos(a) / r) / w)
+        sine, cosine, kappa = np.sin(a), np.sin(w), np.exp(-log_snr)
+        r = np.hypot(sine, kappa)
+        tangent = kappa / (r + sine) * kappa * cosine / (cosine**2 + r * sine)
+        return np.where(kappa < 1, np.arctan(tangent) / w, 1 - np.arctan(cosine / r) / w)
 
 
 @dataclass(frozen=True)

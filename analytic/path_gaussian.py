@@ -57,8 +57,8 @@ class Gaussian:
         Scales of data and noise, elementwise functions of a float64 array of times on [0, end]. Must be
         finite and non-negative, with a log-SNR that strictly decreases on [stop, end]; ValueError if not.
     d_alpha, d_sigma : callable, optional
-        Their derivatives; by default finite differences, good to about 1e-9 inside (0, end). Checked against
-        finite differences, ValueError where they disagree.
+        Their derivatives, ValueError where they disagree with finite differences; by default finite
+        differences, good to about 1e-9 (1 + |slope|) inside (0, end) for a path of scale 1.
     start, stop : float
         Default times at which sampling starts and stops.
     end : float, optional
@@ -286,27 +286,29 @@ class Gaussian:
 
     def _difference(self, name: str, t: Array) -> Array:
         """Derivative by finite differences that stay inside [0, end]."""
-        # Near an end, small central steps suit functions that vary on the scale of the distance to it
-        # (sqrt(t)) and larger steps inwards suit smooth ones (1 - t); the error estimates decide.
-        room = np.minimum(t, self.end - t)
+        # Near an end, small central steps suit functions that vary on the scale of the distance to it, as
+        # sqrt(t) does, and larger steps inwards suit smooth ones, as 1 - t; the error estimates decide.
+        room, wide = np.minimum(t, self.end - t), np.full_like(t, self.end / 8)
         inwards = np.where(2 * t < self.end, 1, -1)
-        results = [
-            derivative(
+        value = self._call(name, t)
+        slopes, errors = [], []
+        for step, direction in (
+            (np.where(room > 0, room / 2, wide), np.where(room > 0, 0, inwards)),
+            (wide, inwards),
+        ):
+            found = derivative(
                 lambda x: self._call(name, np.clip(x, 0.0, self.end)),
                 t,
                 initial_step=step,
                 step_direction=direction,
                 tolerances={"rtol": 1e-14, "atol": 0.0},
             )
-            for step, direction in (
-                (np.where(room > 0, room / 2, self.end / 8), np.where(room > 0, 0, inwards)),
-                (np.full_like(t, self.end / 8), inwards),
-            )
-        ]
-        errors = [np.where(np.isfinite(r.df), np.nan_to_num(r.error, nan=np.inf), np.inf) for r in results]
-        error = np.minimum(*errors)
-        slope = np.where(errors[0] <= errors[1], results[0].df, results[1].df)
-        bad = ~(error <= 1e-6 * (np.abs(slope) + self._call(name, t)))
+            # The estimate compares two differences and may vanish by chance: add what rounding alone does.
+            rounding = EPSILON * (value + t * np.abs(found.df)) / (step / 2.0**found.nit)
+            slopes.append(found.df)
+            errors.append(np.nan_to_num(found.error + rounding, nan=np.inf))
+        slope = np.where(errors[0] <= errors[1], *slopes)
+        bad = ~(np.minimum(*errors) <= 1e-6 * (np.abs(slope) + value))
         if bad.any():
             raise ValueError(f"{name} has no reliable finite difference at t = {t[bad][0]}; pass d_{name}")
         return np.asarray(slope, dtype=np.float64)

@@ -43,7 +43,7 @@ def load(name_or_path: str | os.PathLike[str]) -> GaussianMixture:
     Raises
     ------
     TypeError, ValueError
-        If the name is unknown (near names are given), there is no such file, or it does not hold finite numbers.
+        If the name is unknown (near names are given), the file is missing or does not hold finite numbers.
     """
     name = os.fspath(name_or_path)
     if name in catalogue:

@@ -7,6 +7,9 @@ strong error), `density` (law on a one-dimensional mixture).
 
 from . import grids
 from .catalogue import Claim, Method, catalogue
+from .arrays import run
+from .denoiser import denoiser
+from .fused import sample
 from .law import GaussianLaw, law
 from .strong import strong
 from .tableau import Block, Tableau
@@ -14,4 +17,6 @@ from .trace import Trace
 
 catalogue.discover()
 
-__all__ = ["Block", "Claim", "GaussianLaw", "Method", "Tableau", "Trace", "catalogue", "grids", "law", "strong"]
+__all__ = [
+    "Block", "Claim", "GaussianLaw", "Method", "Tableau", "Trace", "catalogue", "denoiser", "grids", "law", "run", "sample", "strong",
+]

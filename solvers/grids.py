@@ -220,9 +220,9 @@ def _request(path: Clock, steps: int, start: float | None, stop: float | None) -
         raise ValueError(f"steps is {steps!r}; pass an integer of at least 1")
     first = path.start if start is None else _number("start", start)
     last = path.stop if stop is None else _number("stop", stop)
-    if not 0 <= last < first <= path.end:
+    if not (0 <= last < first <= path.end and first < np.inf):
         raise ValueError(
-            f"start is {first!r} and stop is {last!r}; pass times with 0 <= stop < start <= {path.end:g} "
+            f"start is {first!r} and stop is {last!r}; pass finite times with 0 <= stop < start <= {path.end:g} "
             f"for {path!r}"
         )
     return count, first, last

@@ -7,11 +7,11 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from .affine import affine_step
-from .jit import PARALLEL
+from .jit import COMPILED
 from .packed import Packed, pack
 from .protocols import GaussianTarget
 from .tableau import Tableau
@@ -127,11 +127,11 @@ def start_law(tableau: Tableau, target: GaussianTarget, initial: str | GaussianL
     raise ValueError(f"initial is {initial!r}: use 'marginal', 'prior' or a GaussianLaw")
 
 
-@njit(**PARALLEL)
+@njit(**COMPILED)
 def _propagate(packed: Packed, means: Any, variances: Any, start_mean: Any, start_variance: Any, mu: Any, cov: Any) -> None:
     d, R = mu.shape
     S, C = packed.U.shape[1], packed.G.shape[2]
-    for k in prange(d):
+    for k in range(d):
         rows, out = np.empty((S, R + 1 + C)), np.empty((R, R + 1 + C))
         m, c = np.zeros(R), np.zeros((R, R))
         half, new_m = np.zeros((R, R)), np.zeros(R)
