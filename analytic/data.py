@@ -98,8 +98,11 @@ def _read_parquet(file: Path) -> np.ndarray:
 def _numbers(frame: pd.DataFrame, file: Path) -> np.ndarray:
     table = np.empty(frame.shape)
     for position, name in enumerate(frame.columns):
-        column = frame.iloc[:, position].to_numpy(dtype=object, na_value=np.nan)
-        for row, value in enumerate(column):
+        column = frame.iloc[:, position]
+        if pd.api.types.is_numeric_dtype(column):
+            table[:, position] = column.to_numpy(dtype=np.float64, na_value=np.nan)
+            continue
+        for row, value in enumerate(column.to_numpy(dtype=object, na_value=np.nan)):
             try:
                 table[row, position] = float(value)
             except (TypeError, ValueError):

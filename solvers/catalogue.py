@@ -30,12 +30,22 @@ class Claim:
         "ode" (global error along the probability-flow ODE), "weak" (law of the sample, moments), "strong"
         (pathwise, root mean square), "tv" (total variation).
     source : str
-        Paper and equation or theorem.
+        Paper and equation or theorem, or the argument.
+    basis : str
+        Who says so: "paper"; "code", a widely used implementation only; "deduced" by a standard argument
+        where the method's own source states no order.
     """
 
     order: float
     sense: Sense
     source: str
+    basis: Literal["paper", "code", "deduced"] = "paper"
+
+    def __post_init__(self) -> None:
+        if self.sense not in ("ode", "weak", "strong", "tv"):
+            raise ValueError(f"sense is {self.sense!r}: use 'ode', 'weak', 'strong' or 'tv'")
+        if not self.order > 0:
+            raise ValueError(f"order is {self.order}: give a positive number")
 
 
 class UnknownNameError(KeyError, ValueError):

@@ -222,8 +222,8 @@ def _request(path: Clock, steps: int, start: float | None, stop: float | None) -
     last = path.stop if stop is None else _number("stop", stop)
     if not (0 <= last < first <= path.end and first < np.inf):
         raise ValueError(
-            f"start is {first!r} and stop is {last!r}; pass finite times with 0 <= stop < start <= {path.end:g} "
-            f"for {path!r}"
+            f"start is {first!r} and stop is {last!r}; pass finite times with 0 <= stop < start "
+            f"<= {path.end:g} for {path!r}"
         )
     return count, first, last
 

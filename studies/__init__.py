@@ -1,0 +1,1 @@
+"""Questions put to samplers and targets, and the tables, figures and commands that answer them."""

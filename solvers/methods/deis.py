@@ -56,10 +56,10 @@ def _deis(q: int, path: Path, grid: ArrayLike, start: str) -> Tableau:
 
 
 def _claim(q: int) -> list[Claim]:
-    return [Claim(q + 1, "ode", f"Zhang and Chen 2023, section 3.3 (Adams-Bashforth of degree {q})")]
+    return [Claim(q + 1, "ode", f"Adams-Bashforth on {q + 1} nodes: Hairer, Norsett and Wanner 1993, section III.5", "deduced")]
 
 
-@catalogue.method("deis-tab-1", claims=_claim(1), source="Zhang and Chen 2023, eq. 15")
+@catalogue.method("deis-tab-1", claims=_claim(1), source="Zhang and Chen 2023, tAB-DEIS")
 def deis_tab_1(path: Path, grid: ArrayLike, start: str = "practical") -> Tableau:
     """tAB-DEIS with a linear polynomial in time through the last two noise predictions.
 
@@ -79,12 +79,12 @@ def deis_tab_1(path: Path, grid: ArrayLike, start: str = "practical") -> Tableau
 
     References
     ----------
-    Zhang and Chen 2023 (DEIS), eq. 14 and 15.
+    Zhang and Chen 2023 (DEIS), exponential Adams-Bashforth with polynomials in time (tAB-DEIS).
     """
     return _deis(1, path, grid, start)
 
 
-@catalogue.method("deis-tab-2", claims=_claim(2), source="Zhang and Chen 2023, eq. 15")
+@catalogue.method("deis-tab-2", claims=_claim(2), source="Zhang and Chen 2023, tAB-DEIS")
 def deis_tab_2(path: Path, grid: ArrayLike, start: str = "practical") -> Tableau:
     """tAB-DEIS with a quadratic polynomial in time through the last three noise predictions.
 
@@ -93,12 +93,12 @@ def deis_tab_2(path: Path, grid: ArrayLike, start: str = "practical") -> Tableau
 
     References
     ----------
-    Zhang and Chen 2023 (DEIS), eq. 14 and 15.
+    Zhang and Chen 2023 (DEIS), exponential Adams-Bashforth with polynomials in time (tAB-DEIS).
     """
     return _deis(2, path, grid, start)
 
 
-@catalogue.method("deis-tab-3", claims=_claim(3), source="Zhang and Chen 2023, eq. 15")
+@catalogue.method("deis-tab-3", claims=_claim(3), source="Zhang and Chen 2023, tAB-DEIS")
 def deis_tab_3(path: Path, grid: ArrayLike, start: str = "practical") -> Tableau:
     """tAB-DEIS with a cubic polynomial in time through the last four noise predictions.
 
@@ -107,6 +107,6 @@ def deis_tab_3(path: Path, grid: ArrayLike, start: str = "practical") -> Tableau
 
     References
     ----------
-    Zhang and Chen 2023 (DEIS), eq. 14 and 15.
+    Zhang and Chen 2023 (DEIS), exponential Adams-Bashforth with polynomials in time (tAB-DEIS).
     """
     return _deis(3, path, grid, start)

@@ -15,7 +15,7 @@ from .start import exact_noisy_start, exact_start
 
 
 def second_order(step: Run, x: Combination, D: Combination, D1: Combination) -> Combination:
-    """DPM-Solver++(2M), eq. for D_i in Algorithm 2; D1 is the evaluation one node back."""
+    """DPM-Solver++(2M), Lu et al. 2023, Algorithm 2; D1 is the evaluation one node back."""
     s, t = step.next, step.now
     r = (t.log_snr - step.node(-1).log_snr) / step.h
     extrapolated = (1 + 1 / (2 * r)) * D - 1 / (2 * r) * D1
@@ -42,7 +42,7 @@ def _third_order(
 
 @catalogue.method(
     "dpm-solver++-2m",
-    claims=[Claim(2, "ode", "Lu et al. 2023, theorem 4.1 and Algorithm 2")],
+    claims=[Claim(2, "ode", "Lu et al. 2023 (DPM-Solver++), Algorithm 2: a second-order multistep solver")],
     source="Lu et al. 2023, Algorithm 2",
 )
 def dpm_solver_pp_2m(path: Path, grid: ArrayLike, start: str = "practical") -> Tableau:
@@ -95,8 +95,8 @@ def _3m(name: str, path: Path, grid: ArrayLike, start: str, curvature: float) ->
 
 @catalogue.method(
     "dpm-solver++-3m",
-    claims=[Claim(3, "ode", "Lu et al. 2023, section 4.2, with the quadratic integrated exactly")],
-    source="Lu et al. 2023, eq. 12 for k = 3 (three-node quadratic in log-SNR)",
+    claims=[Claim(3, "ode", "a quadratic in log-SNR, integrated exactly; Lu et al. 2023 leave orders above 2 open", "deduced")],
+    source="the reference code of DPM-Solver++, multistep third update, with the factor 2 of its singlestep Taylor variant",
 )
 def dpm_solver_pp_3m(path: Path, grid: ArrayLike, start: str = "practical") -> Tableau:
     """DPM-Solver++(3M), corrected: the quadratic through three evaluations, integrated exactly.
@@ -111,7 +111,7 @@ def dpm_solver_pp_3m(path: Path, grid: ArrayLike, start: str = "practical") -> T
 
     References
     ----------
-    Lu et al. 2023, eq. 12 with k = 3: int e^-(h-u) D(u) du = sum_k h^(k+1) phi_(k+1)(-h) D^(k), where
+    Lu et al. 2023, proposition 4.1, with int e^-(h-u) D(u) du = sum_k h^(k+1) phi_(k+1)(-h) D^(k), where
     h^2 D'' is twice the second divided difference.
     """
     return _3m("dpm-solver++-3m", path, grid, start, curvature=2.0)
@@ -119,8 +119,8 @@ def dpm_solver_pp_3m(path: Path, grid: ArrayLike, start: str = "practical") -> T
 
 @catalogue.method(
     "dpm-solver++-3m-as-published",
-    claims=[Claim(3, "ode", "Lu et al. 2023, section 4.2 and the reference code's multistep order 3")],
-    source="the reference code of DPM-Solver++, multistep third update, and its ports",
+    claims=[Claim(3, "ode", "the reference code of DPM-Solver++: orders 1, 2 and 3 for its multistep method", "code")],
+    source="the reference code of DPM-Solver++, multistep_dpm_solver_third_update, and its ports in other libraries",
 )
 def dpm_solver_pp_3m_as_published(path: Path, grid: ArrayLike, start: str = "practical") -> Tableau:
     """DPM-Solver++(3M) as the reference code has it: half of the quadratic term is missing.
@@ -130,15 +130,16 @@ def dpm_solver_pp_3m_as_published(path: Path, grid: ArrayLike, start: str = "pra
 
     References
     ----------
-    Lu et al. 2023, section 4.2; see `dpm-solver++-3m` for the corrected term.
+    The reference code of DPM-Solver++, multistep_dpm_solver_third_update; see `dpm-solver++-3m` for the
+    corrected term.
     """
     return _3m("dpm-solver++-3m-as-published", path, grid, start, curvature=1.0)
 
 
 @catalogue.method(
     "sde-dpm-solver++-2m",
-    claims=[Claim(2, "weak", "Lu et al. 2023, section 5.2")],
-    source="Lu et al. 2023, eq. 19",
+    claims=[Claim(2, "weak", "Lu et al. 2023 (DPM-Solver++), section on diffusion SDEs: a second-order multistep solver")],
+    source="Lu et al. 2023 (DPM-Solver++), SDE-DPM-Solver++(2M)",
 )
 def sde_dpm_solver_pp_2m(path: Path, grid: ArrayLike, start: str = "practical", variant: str = "midpoint") -> Tableau:
     """SDE-DPM-Solver++(2M): the reverse SDE with D extrapolated linearly in log-SNR.
@@ -152,7 +153,7 @@ def sde_dpm_solver_pp_2m(path: Path, grid: ArrayLike, start: str = "practical", 
     start : str
         "practical" (first step SDE-DPM-Solver++-1) or "exact" (the first interval in many small steps).
     variant : str
-        "midpoint" (eq. 19) or "heun", which integrates the linear extrapolation exactly.
+        "midpoint" (the paper's) or "heun" (its ports'), which integrates the linear extrapolation exactly.
 
     Returns
     -------
@@ -161,7 +162,7 @@ def sde_dpm_solver_pp_2m(path: Path, grid: ArrayLike, start: str = "practical", 
 
     References
     ----------
-    Lu et al. 2023 (DPM-Solver++), eq. 19.
+    Lu et al. 2023 (DPM-Solver++), SDE-DPM-Solver++(2M).
     """
     if variant not in ("midpoint", "heun"):
         raise ValueError(f"variant is {variant!r}: use 'midpoint' or 'heun'")

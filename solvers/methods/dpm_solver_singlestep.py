@@ -20,7 +20,7 @@ def _eps(step: Run, x: Combination, level: Level) -> Combination:
 @catalogue.method(
     "dpm-solver-2",
     claims=[Claim(2, "ode", "Lu et al. 2022, theorem 3.2")],
-    source="Lu et al. 2022, Algorithm 1 and Algorithm 4 (any r1)",
+    source="Lu et al. 2022, Algorithm 1, and its appendix for any r1",
 )
 def dpm_solver_2(path: Path, grid: ArrayLike, r1: float = 0.5) -> Tableau:
     """DPM-Solver-2: exponential midpoint in log-SNR on the noise prediction.
@@ -41,7 +41,7 @@ def dpm_solver_2(path: Path, grid: ArrayLike, r1: float = 0.5) -> Tableau:
 
     References
     ----------
-    Lu et al. 2022, Algorithm 1 (r1 = 1/2) and Algorithm 4.
+    Lu et al. 2022, Algorithm 1 (r1 = 1/2), and its appendix for any r1.
     """
     _check_fractions(r1=r1)
     trace = Trace("dpm-solver-2", path, grid)
@@ -62,7 +62,7 @@ def dpm_solver_2(path: Path, grid: ArrayLike, r1: float = 0.5) -> Tableau:
 @catalogue.method(
     "dpm-solver-3",
     claims=[Claim(3, "ode", "Lu et al. 2022, theorem 3.2")],
-    source="Lu et al. 2022, Algorithm 2 and Algorithm 5",
+    source="Lu et al. 2022, Algorithm 2, and its appendix for any r1, r2",
 )
 def dpm_solver_3(path: Path, grid: ArrayLike, r1: float = 1 / 3, r2: float = 2 / 3) -> Tableau:
     """DPM-Solver-3: three-stage exponential method in log-SNR on the noise prediction.
@@ -83,7 +83,7 @@ def dpm_solver_3(path: Path, grid: ArrayLike, r1: float = 1 / 3, r2: float = 2 /
 
     References
     ----------
-    Lu et al. 2022, Algorithm 2 (r1 = 1/3, r2 = 2/3) and Algorithm 5.
+    Lu et al. 2022, Algorithm 2 (r1 = 1/3, r2 = 2/3), and its appendix for any r1, r2.
     """
     _check_fractions(r1=r1, r2=r2)
     trace = Trace("dpm-solver-3", path, grid)
@@ -107,7 +107,7 @@ def dpm_solver_3(path: Path, grid: ArrayLike, r1: float = 1 / 3, r2: float = 2 /
 
 @catalogue.method(
     "dpm-solver++-2s",
-    claims=[Claim(2, "ode", "Lu et al. 2023, theorem in appendix A for Algorithm 1")],
+    claims=[Claim(2, "ode", "Lu et al. 2023 (DPM-Solver++), Algorithm 1: a second-order singlestep solver")],
     source="Lu et al. 2023, Algorithm 1",
 )
 def dpm_solver_pp_2s(path: Path, grid: ArrayLike, r1: float = 0.5) -> Tableau:
@@ -138,8 +138,8 @@ def dpm_solver_pp_2s(path: Path, grid: ArrayLike, r1: float = 0.5) -> Tableau:
 
 @catalogue.method(
     "dpm-solver++-3s",
-    claims=[Claim(3, "ode", "Lu et al. 2023, section 4: as DPM-Solver-3, on the data prediction")],
-    source="Lu et al. 2022, Algorithm 5 with D in place of eps",
+    claims=[Claim(3, "ode", "the reference code of DPM-Solver++: singlestep orders 1, 2 and 3", "code")],
+    source="Lu et al. 2022, Algorithm 2, with D in place of eps",
 )
 def dpm_solver_pp_3s(path: Path, grid: ArrayLike, r1: float = 1 / 3, r2: float = 2 / 3) -> Tableau:
     """DPM-Solver++(3S): three-stage exponential method in log-SNR on the denoiser.
@@ -148,7 +148,7 @@ def dpm_solver_pp_3s(path: Path, grid: ArrayLike, r1: float = 1 / 3, r2: float =
 
     References
     ----------
-    Lu et al. 2022, Algorithm 5, with the exponentials of Lu et al. 2023, eq. 8.
+    Lu et al. 2022, Algorithm 2, with D in place of eps as Lu et al. 2023 (DPM-Solver++) do for order 2.
     """
     _check_fractions(r1=r1, r2=r2)
     trace = Trace("dpm-solver++-3s", path, grid)

@@ -22,7 +22,7 @@ def _drift(step: Run, x: Combination, level: Level) -> Combination:
     "euler-maruyama",
     claims=[
         Claim(1, "weak", "Kloeden and Platen 1992, section 14.1"),
-        Claim(1, "strong", "additive noise: Kloeden and Platen 1992, section 10.2"),
+        Claim(1, "strong", "additive noise, where it is Milstein's scheme: Kloeden and Platen 1992, section 10.3"),
     ],
     source="Song et al. 2021, eq. 6 with the Euler-Maruyama rule",
 )
@@ -43,7 +43,7 @@ def euler_maruyama(path: Path, grid: ArrayLike) -> Tableau:
 
     References
     ----------
-    Song et al. 2021, eq. 6; Kloeden and Platen 1992, eq. 9.1.7.
+    Song et al. 2021, eq. 6; Kloeden and Platen 1992, section 9.1.
     """
     trace = Trace("euler-maruyama", path, grid, stochasticity=1.0)
     step = trace.run()
@@ -56,7 +56,7 @@ def euler_maruyama(path: Path, grid: ArrayLike) -> Tableau:
 
 @catalogue.method(
     "reverse-diffusion",
-    claims=[Claim(1, "weak", "Song et al. 2021, appendix E: the forward discretisation, reversed")],
+    claims=[Claim(1, "weak", "as Euler's method: Kloeden and Platen 1992, section 14.1", "deduced")],
     source="Song et al. 2021, eq. 46",
 )
 def reverse_diffusion(path: Path, grid: ArrayLike) -> Tableau:
@@ -92,10 +92,10 @@ def reverse_diffusion(path: Path, grid: ArrayLike) -> Tableau:
 @catalogue.method(
     "stochastic-heun",
     claims=[
-        Claim(2, "weak", "additive noise: Kloeden and Platen 1992, section 15.1, eq. 1.4"),
-        Claim(1, "strong", "Roberts 2012, section 2"),
+        Claim(2, "weak", "additive noise: Kloeden and Platen 1992, section 15.1"),
+        Claim(1, "strong", "Roberts 2012: first order proved for the scheme"),
     ],
-    source="Roberts 2012, eq. 2 with S = 0",
+    source="Roberts 2012, the scheme with S_k = 0",
     aliases=("improved-euler",),
 )
 def stochastic_heun(path: Path, grid: ArrayLike) -> Tableau:
@@ -116,7 +116,8 @@ def stochastic_heun(path: Path, grid: ArrayLike) -> Tableau:
 
     References
     ----------
-    Roberts 2012, Modify the improved Euler scheme to integrate stochastic differential equations, eq. 2.
+    Roberts 2012, Modify the improved Euler scheme to integrate stochastic differential equations,
+    the scheme with S_k = 0.
     """
     trace = Trace("stochastic-heun", path, grid, stochasticity=1.0)
     for step, _ in trace.runs():

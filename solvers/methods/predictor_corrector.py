@@ -45,14 +45,15 @@ def predictor_corrector(
     References
     ----------
     Song et al. 2021, Algorithms 4 and 5, with epsilon = 2 (r |z|/|score|)^2 at the expected norms
-    E|z|^2 = d and E|score|^2 = d/sigma^2, which keeps the step linear.
+    E|z|^2 = d and E|score|^2 = d/sigma^2, which keeps the step linear. Algorithm 5 (VP) has a further factor
+    1 - beta_i on epsilon, which tends to 1 with the step and is left out.
     """
     if predictor == "predictor-corrector":
         raise ValueError("predictor is 'predictor-corrector': use any other method of the catalogue")
     if isinstance(correctors, bool) or int(correctors) != correctors or correctors < 0:
         raise ValueError(f"correctors is {correctors!r}: give a whole number >= 0")
     if not (np.isfinite(snr) and snr > 0):
-        raise ValueError(f"snr is {snr}: give a positive number, 0.16 is usual")
+        raise ValueError(f"snr is {snr}: give a positive number, 0.16 is usual on a VE path")
     base = catalogue[predictor].tableau(path, grid)
     trace = Trace("predictor-corrector", path, grid, stochasticity=base.stochasticity if correctors == 0 else None)
     for predicted in base.steps:

@@ -141,8 +141,8 @@ def heun(path: Path, grid: ArrayLike, clock: str = "sigma") -> Tableau:
 
 @catalogue.method(
     "midpoint",
-    claims=[Claim(2, "ode", "Hairer, Norsett and Wanner 1993, II.1, eq. 1.3")],
-    source="Hairer, Norsett and Wanner 1993, II.1, eq. 1.3",
+    claims=[Claim(2, "ode", "Runge 1895; Hairer, Norsett and Wanner 1993, section II.1")],
+    source="Runge 1895; Hairer, Norsett and Wanner 1993, section II.1",
 )
 def midpoint(path: Path, grid: ArrayLike, clock: str = "sigma") -> Tableau:
     """The explicit midpoint method (Runge 1895) on the probability-flow ODE.
@@ -151,14 +151,14 @@ def midpoint(path: Path, grid: ArrayLike, clock: str = "sigma") -> Tableau:
 
     References
     ----------
-    Hairer, Norsett and Wanner 1993, II.1, eq. 1.3.
+    Runge 1895; Hairer, Norsett and Wanner 1993, section II.1.
     """
     return _tableau("midpoint", MIDPOINT, path, grid, clock)
 
 
 @catalogue.method(
     "ralston",
-    claims=[Claim(2, "ode", "Ralston 1962, eq. 2.14 (order 2 with the least error bound)")],
+    claims=[Claim(2, "ode", "Ralston 1962: order 2 with the least error bound")],
     source="Ralston 1962",
 )
 def ralston(path: Path, grid: ArrayLike, clock: str = "sigma") -> Tableau:
@@ -175,8 +175,8 @@ def ralston(path: Path, grid: ArrayLike, clock: str = "sigma") -> Tableau:
 
 @catalogue.method(
     "kutta-3",
-    claims=[Claim(3, "ode", "Kutta 1901; Hairer, Norsett and Wanner 1993, II.1, table 1.1")],
-    source="Hairer, Norsett and Wanner 1993, II.1",
+    claims=[Claim(3, "ode", "Kutta 1901")],
+    source="Kutta 1901",
 )
 def kutta_3(path: Path, grid: ArrayLike, clock: str = "sigma") -> Tableau:
     """Kutta's third-order method on the probability-flow ODE.
@@ -185,15 +185,15 @@ def kutta_3(path: Path, grid: ArrayLike, clock: str = "sigma") -> Tableau:
 
     References
     ----------
-    Kutta 1901; Hairer, Norsett and Wanner 1993, II.1.
+    Kutta 1901.
     """
     return _tableau("kutta-3", KUTTA_3, path, grid, clock)
 
 
 @catalogue.method(
     "ssprk-3",
-    claims=[Claim(3, "ode", "Shu and Osher 1988, eq. 2.18")],
-    source="Shu and Osher 1988, eq. 2.18",
+    claims=[Claim(3, "ode", "Shu and Osher 1988")],
+    source="Shu and Osher 1988",
 )
 def ssprk_3(path: Path, grid: ArrayLike, clock: str = "sigma") -> Tableau:
     """The strong-stability-preserving third-order method on the probability-flow ODE.
@@ -202,15 +202,15 @@ def ssprk_3(path: Path, grid: ArrayLike, clock: str = "sigma") -> Tableau:
 
     References
     ----------
-    Shu and Osher 1988, eq. 2.18.
+    Shu and Osher 1988.
     """
     return _tableau("ssprk-3", SSPRK_3, path, grid, clock)
 
 
 @catalogue.method(
     "rk4",
-    claims=[Claim(4, "ode", "Kutta 1901; Hairer, Norsett and Wanner 1993, II.1, table 1.2")],
-    source="Hairer, Norsett and Wanner 1993, II.1, table 1.2",
+    claims=[Claim(4, "ode", "Kutta 1901; Hairer, Norsett and Wanner 1993, section II.1")],
+    source="Kutta 1901; Hairer, Norsett and Wanner 1993, section II.1",
 )
 def rk4(path: Path, grid: ArrayLike, clock: str = "sigma") -> Tableau:
     """The classical fourth-order Runge-Kutta method on the probability-flow ODE.
@@ -219,6 +219,6 @@ def rk4(path: Path, grid: ArrayLike, clock: str = "sigma") -> Tableau:
 
     References
     ----------
-    Kutta 1901; Hairer, Norsett and Wanner 1993, II.1, table 1.2.
+    Kutta 1901; Hairer, Norsett and Wanner 1993, section II.1.
     """
     return _tableau("rk4", RK4, path, grid, clock)

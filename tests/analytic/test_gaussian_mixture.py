@@ -19,6 +19,12 @@ TURN = np.array([[0.8, -0.6], [0.6, 0.8]])
 FULL = [TURN @ np.diag([1.0, 0.04]) @ TURN.T, TURN.T @ np.diag([0.5, 0.3]) @ TURN]
 FLAT = [np.outer([3.0, 4.0], [3.0, 4.0]) / 25.0, np.diag([0.2, 0.3])]
 MEANS = [[-1.0, 0.5], [1.2, 0.8]]
+# Three dimensions, since eigenvectors in the plane often come as a symmetric matrix, its own transpose.
+SPACE = [
+    [[1.0, 0.3, -0.2], [0.3, 0.6, 0.25], [-0.2, 0.25, 0.4]],
+    [[0.3, -0.2, 0.1], [-0.2, 0.9, 0.4], [0.1, 0.4, 0.5]],
+]
+SPACE_MEANS = [[-1.0, 0.5, 0.2], [1.2, 0.8, -0.4]]
 MIXTURES: dict[str, tuple[Any, Any, Any]] = {
     "line": ([0.3, 0.7], [-1.0, 1.2], [0.25, 0.36]),
     "line of three": ([0.2, 0.5, 0.3], [[-2.0], [0.0], [0.5]], [[0.01], [1.0], [0.3]]),
@@ -26,6 +32,7 @@ MIXTURES: dict[str, tuple[Any, Any, Any]] = {
     "isotropic": ([0.3, 0.7], MEANS, [0.3, 0.05]),
     "diagonal": ([0.3, 0.7], MEANS, [[0.3, 0.05], [0.1, 1.0]]),
     "full": ([0.3, 0.7], MEANS, FULL),
+    "space": ([0.3, 0.7], SPACE_MEANS, SPACE),
     "single full": ([1.0], [[0.4, -0.3]], FULL[:1]),
     "atoms": ([0.3, 0.7], MEANS, 0.0),
     "atom and width": ([0.3, 0.7], MEANS, [0.0, 0.4]),
@@ -131,7 +138,7 @@ def test_every_function_of_a_point_follows_from_the_density_by_differentiation(
 @pytest.mark.parametrize("name", MIXTURES)
 def test_far_from_all_components_the_denoiser_still_follows_the_density(name: str) -> None:
     mixture = GaussianMixture(*MIXTURES[name])
-    x = np.full((1, mixture.dim), 1e8) * [1.0, 0.3][: mixture.dim]
+    x = np.full((1, mixture.dim), 1e8) * [1.0, 0.3, -0.2][: mixture.dim]
     with mpmath.workdps(60):
         function = reference_log_density(MIXTURES[name], 1.0, 0.5)
         point = [mpmath.mpf(float(v)) for v in x[0]]
@@ -364,15 +371,15 @@ def test_posterior_density_is_prior_times_likelihood() -> None:
     np.testing.assert_allclose(law.log_density(clean), bayes, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["full", "singular", "diagonal", "atom and width"])
+@pytest.mark.parametrize("name", ["space", "singular", "diagonal", "atom and width"])
 def test_posterior_samples_follow_the_posterior(name: str) -> None:
     # Kolmogorov-Smirnov on two projections of 20000 draws: alarm at p < 1e-4, so 8e-4 over the four cases.
     mixture = GaussianMixture(*MIXTURES[name])
-    point, alpha, sigma = np.array([0.2, 0.5]), 0.8, 0.7
+    point, alpha, sigma = np.array([0.2, 0.5, -0.1])[: mixture.dim], 0.8, 0.7
     posterior = mixture.posterior(np.tile(point, (20000, 1)), alpha, sigma)
     samples = posterior.sample(seed=5)
     assert np.isfinite(samples).all()
-    for direction in (np.array([1.0, 0.0]), np.array([0.6, 0.8])):
+    for direction in (np.eye(mixture.dim)[0], np.array([0.6, 0.7, 0.4])[: mixture.dim]):
         covariances = direction @ posterior.covariances @ direction
         # An atom has no continuous law; noise it a little, on both sides of the comparison.
         blur = 0.05
@@ -413,15 +420,15 @@ def test_samples_on_the_line_follow_the_cdf() -> None:
         assert stats.kstest(mixture.sample(50000, seed=1)[:, 0], mixture.cdf).pvalue > 1e-4
 
 
-@pytest.mark.parametrize("name", ["full", "singular", "diagonal"])
+@pytest.mark.parametrize("name", ["space", "singular", "diagonal"])
 def test_samples_have_the_moments_of_each_component(name: str) -> None:
-    # Six standard errors on 6 numbers for each of 2 components and 3 mixtures: false alarm below 1e-7.
+    # Six standard errors on at most 12 numbers for 2 components of 3 mixtures: false alarm below 2e-7.
     mixture = GaussianMixture(*MIXTURES[name])
     n = 40000
     for k in range(2):
         samples = mixture.condition(k).sample(n, seed=k)
         exact = covariance_matrices(MIXTURES[name])[k]
-        errors = np.abs(samples.mean(axis=0) - MEANS[k])
+        errors = np.abs(samples.mean(axis=0) - MIXTURES[name][1][k])
         assert (errors <= 6 * np.sqrt(np.diag(exact) / n) + 1e-12).all()
         spread = np.sqrt((np.outer(np.diag(exact), np.diag(exact)) + exact**2) / n)
         assert (np.abs(np.cov(samples.T) - exact) <= 6 * spread + 1e-12).all()

@@ -1,0 +1,133 @@
+"""A sampler on one target, ready to be walked: its links, its model at all levels, and how finely to compute."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..packed import Packed
+from .classify import Link
+from .model import Levels
+from .panels import ANALYSIS, NODES, WEIGHTS, Panels, at, nodes, tails
+from .push import push
+
+Array = NDArray[np.float64]
+# A panel with less probability than this is left out of integrals.
+NEGLIGIBLE = 1e-21
+
+
+class Precision(NamedTuple):
+    """How finely to compute.
+
+    tolerance : see `panels`. piece : longest image of a panel that a Gaussian kernel is integrated over, in
+    deviations; with 16 nodes a length of 6 leaves 1e-13, 7 leaves 1e-11. reach : deviations after which a
+    kernel is cut.
+    """
+
+    tolerance: float
+    piece: float
+    reach: float
+
+    @staticmethod
+    def of(resolution: float) -> Precision:
+        """Precision at a resolution, 1 being the usual."""
+        return Precision(1e-12 / resolution**8, 6.0 / resolution, 8.8 + 0.8 * np.log2(resolution))
+
+
+class Pieces(NamedTuple):
+    """Panels cut so finely that a kernel is integrated exactly: masses (P, 16) at images (P, 16) of their nodes.
+
+    low (P,) is the least image in each piece, increasing; width is the longest image of a piece.
+    """
+
+    images: Array
+    masses: Array
+    low: Array
+    width: float
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A sampler on one target.
+
+    Attributes
+    ----------
+    name : str
+    packed : Packed
+    levels : Levels
+    links : list of Link
+    precision : Precision
+    """
+
+    name: str
+    packed: Packed
+    levels: Levels
+    links: list[Link]
+    precision: Precision
+
+    def image(self, link: Link, x: Array, remembered: Array | None = None) -> tuple[Array, Array, Array, Array]:
+        """Push samples (any shape) through a link's map.
+
+        Returns
+        -------
+        place, slope, kept, kept_slope
+            The sample, register 1, and their derivatives in x. Raises FloatingPointError on overflow.
+        """
+        registers = self.packed.U.shape[2]
+        Z, dZ = np.zeros((x.size, registers)), np.zeros((x.size, registers))
+        Z[:, 0], dZ[:, 0] = x.ravel(), 1.0
+        if remembered is not None:
+            Z[:, 1] = remembered.ravel()
+        if link.stop > link.first:
+            push(self.packed, self.levels, link.first, link.stop, Z, dZ)
+            if not (np.all(np.isfinite(Z)) and np.all(np.isfinite(dZ))):
+                raise FloatingPointError(
+                    f"{self.name} overflowed on {len(self.packed.counts)} steps: take more steps or another grid"
+                )
+        kept = min(1, registers - 1)
+        place, slope, memory, memory_slope = Z[:, 0], dZ[:, 0], Z[:, kept], dZ[:, kept]
+        return place.reshape(x.shape), slope.reshape(x.shape), memory.reshape(x.shape), memory_slope.reshape(x.shape)
+
+    def pieces(self, link: Link, law: Panels) -> Pieces:
+        """Cut a law's panels until their images are short enough for the link's noise."""
+        deviation, longest = link.deviation, self.precision.piece * link.deviation
+        coefficients = law.values @ ANALYSIS
+        owner = np.arange(len(law.left))
+        left, right, values = law
+        images, masses = [], []
+        for _ in range(40):
+            mass = values * ((right - left) / 2)[:, None] * WEIGHTS
+            alive = mass.sum(axis=1) > NEGLIGIBLE
+            left, right, owner, mass = left[alive], right[alive], owner[alive], mass[alive]
+            image, slope, _, _ = self.image(link, nodes(left, right))
+            parts = np.ceil(np.abs(slope).max(axis=1) * (right - left) / longest).astype(np.int64)
+            # Where the map bends within a panel, the kernel of its image needs a panel of its own.
+            rough = tails(image) > 1e-7 * deviation + 1e-14 * np.abs(image).max()
+            parts = np.where(rough, np.maximum(parts, 2), np.maximum(parts, 1))
+            images.append(image[parts == 1])
+            masses.append(mass[parts == 1])
+            cut = parts > 1
+            if not cut.any():
+                break
+            left, right, owner = _cut(left[cut], right[cut], owner[cut], np.minimum(parts[cut], 64))
+            places = nodes(left, right)
+            values = at(law.left, law.right, coefficients, np.repeat(owner, NODES), places.ravel()).reshape(-1, NODES)
+        image, mass = np.concatenate(images), np.concatenate(masses)
+        low = image.min(axis=1)
+        order = np.argsort(low, kind="stable")
+        image, mass, low = image[order], mass[order], low[order]
+        return Pieces(image, mass, low, float((image.max(axis=1) - low).max()))
+
+
+def _cut(left: Array, right: Array, owner: Array, parts: Array) -> tuple[Array, Array, Array]:
+    """Cut each panel into a number of equal parts."""
+    index = np.repeat(np.arange(len(left)), parts)
+    part = np.arange(len(index)) - np.repeat(np.cumsum(parts) - parts, parts)
+    step = ((right - left) / parts)[index]
+    start = left[index] + part * step
+    # The last part ends where its panel does, to the bit.
+    stop = np.where(part + 1 == parts[index], right[index], start + step)
+    return start, stop, owner[index]

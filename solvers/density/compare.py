@@ -1,0 +1,197 @@
+"""Distances between a law on panels and a one-dimensional mixture."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .curve import Curve, _roots, chosen, halved_curve, stacked
+from .panels import ANALYSIS, PRIMITIVE, WEIGHTS, ends, series, unresolved
+
+Array = NDArray[np.float64]
+_TOLERANCE = 1e-13
+_DEEPEST = 50
+
+
+class Truth(Protocol):
+    """What a law is compared with: a one-dimensional mixture, such as `target.noised(alpha, sigma)`."""
+
+    def log_density(self, x: Array) -> Array:
+        """Log-density at (n, 1) places, (n,)."""
+
+    def cdf(self, x: ArrayLike) -> Array:
+        """P(X <= x)."""
+
+    def survival(self, x: ArrayLike) -> Array:
+        """P(X > x)."""
+
+    def quantile(self, u: ArrayLike) -> Array:
+        """Smallest x with cdf(x) >= u."""
+
+    def quantile_survival(self, s: ArrayLike) -> Array:
+        """Smallest x with survival(x) <= s."""
+
+
+class Pair(NamedTuple):
+    """A law and a truth on panels that resolve both.
+
+    curve : the law. log_truth (P, 16): the truth's log-density at the nodes. truth (P, 16): its density in the
+    law's parameter. outside (P + 1,): its probability between the panels and beyond them.
+    """
+
+    curve: Curve
+    log_truth: Array
+    truth: Array
+    outside: Array
+
+    @property
+    def half(self) -> Array:
+        """Half the length of each panel."""
+        return (self.curve.right - self.curve.left) / 2
+
+
+def beside(curve: Curve, truth: Truth) -> Pair:
+    """Halve a law's panels until the truth is resolved on them too."""
+    done: list[Pair] = []
+    order = np.arange(len(curve.left), dtype=np.float64)
+    top = 0.0
+    for depth in range(_DEEPEST):
+        log_truth = truth.log_density(curve.place.reshape(-1, 1)).reshape(curve.place.shape)
+        density = np.exp(log_truth) * curve.slope
+        top = max(top, float(density.max(initial=0.0)))
+        bad = unresolved(density, _TOLERANCE, top) if depth + 1 < _DEEPEST else np.zeros(len(density), dtype=bool)
+        done.append(Pair(chosen(curve, ~bad), log_truth[~bad], density[~bad], order[~bad]))
+        if not bad.any():
+            break
+        curve = halved_curve(chosen(curve, bad))
+        order = np.stack([order[bad], order[bad] + 0.5 ** (depth + 1)], axis=1).ravel()
+    rows = np.argsort(np.concatenate([pair.outside for pair in done]), kind="stable")
+    whole = Curve(*(np.concatenate(arrays)[rows] for arrays in zip(*(pair.curve for pair in done), strict=True)))
+    place_ends = ends(whole.place)
+    lows, highs = np.append(place_ends[:, 0], np.inf), np.append(-np.inf, place_ends[:, 1])
+    outside = np.where(
+        lows + highs < 2 * _middle(truth), truth.cdf(lows) - truth.cdf(highs), truth.survival(highs) - truth.survival(lows)
+    )
+    return Pair(
+        whole,
+        np.concatenate([pair.log_truth for pair in done])[rows],
+        np.concatenate([pair.truth for pair in done])[rows],
+        np.maximum(outside, 0.0),
+    )
+
+
+def _middle(truth: Truth) -> float:
+    return float(truth.quantile(np.array([0.5]))[0])
+
+
+def _signed(pair: Pair) -> list[tuple[int, float, float, float]]:
+    """Integrals of f - p between its sign changes: (panel, start, stop, integral), start and stop in [-1, 1]."""
+    difference = pair.curve.density - pair.truth
+    coefficients, half = difference @ ANALYSIS, pair.half
+    primitives = np.concatenate([difference @ PRIMITIVE], axis=1) * half[:, None]
+    signs = np.concatenate([difference, ends(difference)], axis=1) > 0
+    plain = signs.all(axis=1) | ~signs.any(axis=1)
+    out = []
+    for k in range(len(half)):
+        if plain[k]:
+            out.append((k, -1.0, 1.0, float(primitives[k, -1])))
+            continue
+        series_of_primitive = primitives[k, :-1] @ ANALYSIS
+        cuts = [-1.0, *_roots(coefficients[k]), 1.0]
+        values = [0.0, *(series(series_of_primitive, t) for t in cuts[1:-1]), float(primitives[k, -1])]
+        out += [(k, cuts[i], cuts[i + 1], values[i + 1] - values[i]) for i in range(len(cuts) - 1)]
+    return out
+
+
+def tv(pair: Pair) -> float:
+    """Total variation distance."""
+    inside = sum(abs(value) for _, _, _, value in _signed(pair))
+    return float(inside + pair.outside.sum()) / 2
+
+
+def witness(pair: Pair) -> Array:
+    """Intervals where f > p, (m, 2), those that touch joined."""
+    places = pair.curve.place @ ANALYSIS
+    place_ends = ends(pair.curve.place)
+    out: list[list[float]] = []
+    for k, start, stop, value in _signed(pair):
+        if value <= 0:
+            continue
+        low = place_ends[k, 0] if start == -1.0 else series(places[k], start)
+        high = place_ends[k, 1] if stop == 1.0 else series(places[k], stop)
+        if out and low - out[-1][1] <= 1e-12 * max(1.0, abs(low)):
+            out[-1][1] = high
+        else:
+            out.append([low, high])
+    return np.array(out).reshape(-1, 2)
+
+
+def kl(pair: Pair) -> float:
+    """KL(f || p) as the integral of f log(f/p) - f + p, which is never negative."""
+    f, p = np.maximum(pair.curve.density, 0.0), pair.truth
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        ratio = (f - p) / p
+        near = np.abs(ratio) < 0.5
+        r = np.where(near, ratio, 0.0)
+        far = f * (np.log(f) - pair.log_truth - np.log(pair.curve.slope)) - f + p
+        far = np.where(f > 0, far, p)
+    integrand = np.where(near, p * _excess(r), far)
+    return float(np.sum(pair.half * (integrand @ WEIGHTS)) + pair.outside.sum())
+
+
+def _excess(r: Array) -> Array:
+    """(1 + r) log(1 + r) - r without cancellation: r^2/2 - r^3/6 + r^4/12 - ..., for |r| < 1/2."""
+    small = np.abs(r) < 0.05
+    v = np.where(small, r, 0.0)
+    total = np.zeros_like(v)
+    for k in range(14, 1, -1):
+        total = (-1.0) ** k / (k * (k - 1)) + v * total
+    return np.where(small, v**2 * total, (1 + r) * np.log1p(r) - r)
+
+
+def w2(pair: Pair, truth: Truth) -> float:
+    """2-Wasserstein distance: root of the integral of (y - Q(F(y)))^2 f(y) dy, Q the truth's quantile.
+
+    Halved where it is not resolved: where the laws put different weights on separated modes, Q(F(y)) all but
+    jumps.
+    """
+    curve = pair.curve
+    masses = curve.masses
+    below = np.append(0.0, np.cumsum(masses)[:-1])
+    above = np.append(np.cumsum(masses[::-1])[::-1][1:], 0.0)
+    values = _square_moves(curve, below, above, truth)
+    total, accepted = float(values.sum()), 0.0
+    for _ in range(_DEEPEST):
+        curve = halved_curve(curve)
+        half_masses = curve.masses.reshape(-1, 2)
+        below = np.stack([below, below + half_masses[:, 0]], axis=1).ravel()
+        above = np.stack([above + half_masses[:, 1], above], axis=1).ravel()
+        finer = _square_moves(curve, below, above, truth)
+        both = finer.reshape(-1, 2).sum(axis=1)
+        total += float((both - values).sum())
+        bad = np.abs(both - values) > 1e-11 * total + 1e-34
+        accepted += float(both[~bad].sum())
+        if not bad.any():
+            break
+        rows = np.repeat(bad, 2)
+        curve, below, above, values = chosen(curve, rows), below[rows], above[rows], finer[rows]
+    else:
+        accepted += float(values.sum())
+    return float(np.sqrt(max(accepted, 0.0)))
+
+
+def _square_moves(curve: Curve, below: Array, above: Array, truth: Truth) -> Array:
+    """Integral of the squared move over each panel; below and above are the probabilities beside it."""
+    half = (curve.right - curve.left)[:, None] / 2
+    parts = curve.density @ PRIMITIVE
+    lower = np.clip(below[:, None] + half * parts[:, :-1], 0.0, 1.0)
+    upper = np.clip(above[:, None] + half * (parts[:, -1:] - parts[:, :-1]), 0.0, 1.0)
+    low = lower < upper
+    target = np.empty_like(lower)
+    target[low] = truth.quantile(lower[low])
+    target[~low] = truth.quantile_survival(upper[~low])
+    # Beyond the smallest probability there is nothing to move.
+    move = np.where(np.isfinite(target), curve.place - target, 0.0)
+    return np.asarray(half[:, 0] * ((move**2 * curve.density) @ WEIGHTS))
