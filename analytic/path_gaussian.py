@@ -244,7 +244,8 @@ class Gaussian:
         first, last = np.zeros_like(log_snr), np.full_like(log_snr, self.end)
         margin_first = gap(first, cosine, sine)
         margin_last = gap(last, cosine, sine)
-        slack = 4 * EPSILON
+        # What rounding the log-SNR of an end does to the gap there.
+        slack = 2 * EPSILON * (2 + np.minimum(np.abs(log_snr), 700))
         outside = (margin_first < -slack * self._sigma(first) * cosine) | (
             margin_last > slack * self._alpha(last) * sine
         )

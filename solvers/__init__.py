@@ -9,6 +9,7 @@ from . import grids
 from .catalogue import Claim, Method, catalogue
 from .arrays import run
 from .denoiser import denoiser
+from .density import density
 from .fused import sample
 from .law import GaussianLaw, law
 from .strong import strong
@@ -18,5 +19,5 @@ from .trace import Trace
 catalogue.discover()
 
 __all__ = [
-    "Block", "Claim", "GaussianLaw", "Method", "Tableau", "Trace", "catalogue", "denoiser", "grids", "law", "run", "sample", "strong",
+    "Block", "Claim", "GaussianLaw", "Method", "Tableau", "Trace", "catalogue", "denoiser", "density", "grids", "law", "run", "sample", "strong",
 ]

@@ -3,8 +3,8 @@
 An error that behaves as C N^-p (1 + c/N + ...) has local slopes p_k = log(e_k/e_{k+1})/log(N_{k+1}/N_k) that
 approach p geometrically on a ladder of doublings. So the slopes themselves say whether the ladder has reached the
 asymptotic range: their differences must shrink. The order is their limit by Aitken's extrapolation; its interval
-is as wide as the extrapolation moved the last slope, as the limit moved with the last rung, and as the
-uncertainty of the errors allows, whichever adds up to more.
+is as wide as the last change of slope, as half of the change before it (which is the same in the asymptotic
+range) and as the extrapolation, whichever is most, and wider by what the errors' own uncertainty allows.
 """
 
 from __future__ import annotations
@@ -150,8 +150,8 @@ def _limit(local: Array, blur: Array, k: int) -> tuple[float, float, bool]:
     noise = float(blur[k] + blur[k - 1])
     settled = bool(abs(now) <= max(SHRINK * abs(before), TINY + noise))
     value = aitken(k)
-    moved = abs(value - aitken(k - 1)) if k > 2 else abs(now)
-    half = max(abs(value - local[k]), min(moved, abs(now)), abs(now) * SHRINK) + noise
+    # where the slopes turn, the last change is small by chance and half of the one before stands in for it
+    half = max(abs(value - local[k]), abs(now), abs(before) / 2) + noise
     return value, float(half), settled
 
 

@@ -6,20 +6,23 @@ one-dimensional mixture by the sampler's density, anything else by samples on sh
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analytic import GaussianMixture, paths
-from solvers import Tableau, catalogue, grids, law, sample, strong
+from analytic import targets as named
+from solvers import Tableau, catalogue, density, grids, law, sample, strong
 from solvers.brownian import shared_noise
 from solvers.catalogue import Claim, Method
 from solvers.mixture_block import draw_samples
 
 from .inference import Slope, Verdict, fit, fit_sampled, judge
+from .store import Store
 
 Array = NDArray[np.float64]
 ROUNDING = 4e-16  # of one step, relative; grows like the square root of their number
@@ -317,8 +320,9 @@ def verdict(claim: Claim, measurements: Sequence[Measurement], gaussian: set[str
     slopes = [m.slope for m in deciding]
     decision = judge(claim.order, *slopes)
     if decision == "refuted":
-        lowest = min((m for m in deciding if judge(claim.order, m.slope) == "refuted"), key=lambda m: m.slope.value)
-        return decision, f"{lowest.metric} on {lowest.target} has order {lowest.slope}"
+        against = (m for m in deciding if judge(claim.order, m.slope) == "refuted")
+        sharpest = min(against, key=lambda m: m.slope.high - m.slope.low)
+        return decision, f"{sharpest.metric} on {sharpest.target} has order {sharpest.slope}"
     if decision == "confirmed" and all(m.target in gaussian for m in deciding):
         return "unresolved", "measured on Gaussians alone, whose linear score hides terms"
     if decision == "unresolved":
@@ -345,6 +349,42 @@ def jobs(methods: Sequence[str] | None = None, starts: Sequence[str] = ("practic
     return [Job(m, s) for m in chosen for s in (starts if m.multistep else ("practical",))]
 
 
+def study(
+    job: Job, targets: dict[str, GaussianMixture], setting: Setting, store: Store | None = None
+) -> tuple[list[Measurement], list[Judgement]]:
+    """Measure one method from one start on every target and hold its claims against the results.
+
+    With a store, what it has already is read and what is finished is kept.
+    """
+    found: list[Measurement] = []
+    for name, target in targets.items():
+        key = {
+            "study": "order", "method": job.method.name, "start": job.start, "options": job.options,
+            "target": name, "setting": asdict(setting) | {"path": repr(setting.path)},
+            "parameters": hashlib.sha256(b"".join(
+                np.ascontiguousarray(a).tobytes() for a in (target.weights, target.means, target.variances)
+            )).hexdigest(),
+        }
+        saved = store.load(key) if store else None
+        if saved is None:
+            measured = measure(Ladder(job.method, job.start, setting, job.options), name, target)
+            if store:
+                store.save(key, [asdict(m) for m in measured])
+        else:
+            measured = [_restored(m) for m in saved]
+        found += measured
+    gaussian = {name for name, target in targets.items() if target.is_gaussian}
+    return found, [
+        Judgement(job.method.name, job.start, claim, *verdict(claim, found, gaussian)) for claim in job.method.claims
+    ]
+
+
+def _restored(record: dict[str, Any]) -> Measurement:
+    slope = {k: tuple(v) if isinstance(v, list) else v for k, v in record["slope"].items()}
+    fields = {k: tuple(v) if isinstance(v, list) else v for k, v in record.items()}
+    return Measurement(**{**fields, "slope": Slope(**slope)})
+
+
 def order(
     methods: Sequence[str] | None = None,
     targets: dict[str, GaussianMixture] | Sequence[str] = ("gaussian-1d", "easy-1d"),
@@ -365,25 +405,20 @@ def order(
     Returns
     -------
     measurements, judgements
-    """
-    from analytic import targets as named
+        `studies.frames` turns them into data frames.
 
+    Raises
+    ------
+    ValueError
+        An unknown name, or a setting a method cannot take.
+    """
     setting = setting or Setting()
     if not isinstance(targets, dict):
         targets = {name: named.load(name) for name in targets}
     measurements: list[Measurement] = []
     judgements: list[Judgement] = []
     for job in jobs(methods, starts):
-        ladder = Ladder(job.method, job.start, setting, job.options)
-        found = [m for name, target in targets.items() for m in measure(ladder, name, target)]
-        measurements += found
-        judgements += judgements_of(job, found, targets)
+        measured, judged = study(job, targets, setting)
+        measurements += measured
+        judgements += judged
     return measurements, judgements
-
-
-def judgements_of(job: Job, found: Sequence[Measurement], targets: dict[str, GaussianMixture]) -> list[Judgement]:
-    """Judge every claim of one job."""
-    gaussian = {name for name, target in targets.items() if target.is_gaussian}
-    return [
-        Judgement(job.method.name, job.start, claim, *verdict(claim, found, gaussian)) for claim in job.method.claims
-    ]

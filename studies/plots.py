@@ -274,7 +274,9 @@ def _panel(points: pd.DataFrame, claim: float, axis_title: str, size: tuple[int,
     x = alt.X(
         "cost:Q",
         scale=alt.Scale(type="log", domain=[costs[0] / 1.2, costs[1] * 1.2], nice=False),
-        axis=alt.Axis(title=axis_title, values=_ticks(*costs, 2.0), format="d", labelOverlap=True),
+        axis=alt.Axis(
+            title=axis_title, values=_ticks(costs[0], costs[1], 2.0), format="d", labelOverlap=True
+        ),
     )
     y = alt.Y(
         "error:Q",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .curve import Curve, _roots, chosen, halved_curve, stacked
-from .panels import ANALYSIS, PRIMITIVE, WEIGHTS, ends, series, unresolved
+from .panels import ANALYSIS, PRIMITIVE, WEIGHTS, ends, series, splittable, unresolved
 
 Array = NDArray[np.float64]
 _TOLERANCE = 1e-13
@@ -57,11 +58,11 @@ def beside(curve: Curve, truth: Truth) -> Pair:
     done: list[Pair] = []
     order = np.arange(len(curve.left), dtype=np.float64)
     top = 0.0
-    for depth in range(_DEEPEST):
+    for depth in count():
         log_truth = truth.log_density(curve.place.reshape(-1, 1)).reshape(curve.place.shape)
         density = np.exp(log_truth) * curve.slope
         top = max(top, float(density.max(initial=0.0)))
-        bad = unresolved(density, _TOLERANCE, top) if depth + 1 < _DEEPEST else np.zeros(len(density), dtype=bool)
+        bad = unresolved(density, _TOLERANCE, top) & splittable(curve.left, curve.right)
         done.append(Pair(chosen(curve, ~bad), log_truth[~bad], density[~bad], order[~bad]))
         if not bad.any():
             break

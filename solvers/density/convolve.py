@@ -9,10 +9,10 @@ from math import pi, sqrt
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
-from ..jit import PARALLEL
+from ..jit import COMPILED
 from ..vector_math import exp
 from .chain import Chain, Pieces
 from .classify import Link
@@ -21,10 +21,10 @@ from .panels import FLOOR, Panels, resolve
 Array = NDArray[np.float64]
 
 
-@njit(**PARALLEL)
+@njit(**COMPILED)
 def _kernel_sums(y: Any, images: Any, masses: Any, low: Any, width: float, deviation: float, reach: float, out: Any) -> None:
     scale = 1 / deviation
-    for j in prange(len(y)):
+    for j in range(len(y)):
         parts = np.zeros(16)
         first = np.searchsorted(low, y[j] - reach * deviation - width)
         last = np.searchsorted(low, y[j] + reach * deviation)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..jit import COMPILED
 from .chain import Chain
 from .classify import Link
-from .panels import ANALYSIS, Panels, ends, halved, halves, nodes, resolve, series, tails
+from .panels import ANALYSIS, Panels, ends, halved, halves, nodes, resolve, series, splittable, tails
 
 Array = NDArray[np.float64]
 _DEEPEST = 60
@@ -65,6 +65,7 @@ def image(chain: Chain, link: Link, law: Panels) -> Curve:
         bad = (weight * tails(place) > tolerance * spread + 1e-15 * np.abs(place).max()) | (
             weight * tails(slope) > tolerance * np.abs(slope).max(axis=1)
         )
+        bad &= splittable(left, right)
         parts.append(chosen(curve, ~bad))
         if not bad.any():
             break

@@ -32,6 +32,7 @@ PRIMITIVE = np.stack(
 # Densities are followed down to this fraction of their largest value.
 FLOOR = 1e-17
 _DEEPEST = 60
+_SHORTEST = 2.0**-46
 
 
 class Panels(NamedTuple):
@@ -67,6 +68,11 @@ def halved(left: Array, right: Array) -> tuple[Array, Array]:
     """Ends of both halves of each panel."""
     middle = (left + right) / 2
     return np.stack([left, middle], axis=1).ravel(), np.stack([middle, right], axis=1).ravel()
+
+
+def splittable(left: Array, right: Array) -> NDArray[np.bool_]:
+    """Panels long enough, against the rounding of their ends, for halves to say more than the whole."""
+    return right - left > _SHORTEST * np.maximum(np.abs(left), np.abs(right))
 
 
 def ends(values: Array) -> Array:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
-from ..jit import COMPILED, PARALLEL
+from ..jit import COMPILED
 from ..packed import Packed
 from .model import Levels, evaluate
 
@@ -53,12 +53,12 @@ def advance(
         Z[0, r], Z[1, r] = Z[2, r], Z[3, r]
 
 
-@njit(**PARALLEL)
+@njit(**COMPILED)
 def push(packed: Packed, levels: Levels, first: int, stop: int, Z: Any, dZ: Any) -> None:
     """Push registers Z (n, R) and their derivatives dZ in place through steps first..stop-1, noise left out."""
     n, R = Z.shape
     S, K = levels.table.shape[1], levels.table.shape[3]
-    for chunk in prange((n + _CHUNK - 1) // _CHUNK):
+    for chunk in range((n + _CHUNK - 1) // _CHUNK):
         state, F, share = np.zeros((4, R)), np.empty((2, S)), np.empty(K)
         for i in range(chunk * _CHUNK, min(n, (chunk + 1) * _CHUNK)):
             for r in range(R):

@@ -226,6 +226,9 @@ def test_default_times_are_the_documented_ones() -> None:
     }
     assert {path: (path.start, path.stop, path.end) for path in spans} == spans
     assert len({path.name for path in spans}) == 9
+    assert paths.VE() == paths.VE(0.01, 50)
+    assert paths.EDM() == paths.EDM(0.002, 80)
+    assert paths.Polynomial() == paths.Polynomial(2)
 
 
 def test_conventional_prior_is_unit_except_where_the_variance_explodes() -> None:
@@ -331,6 +334,17 @@ def test_own_path_inverts_at_its_very_ends() -> None:
     offset = paths.Gaussian(lambda t: 1.0, lambda t: 0.1 + t)
     with pytest.raises(ValueError, match="log_snr is inf, outside the range"):
         offset.time_of_log_snr(np.inf)
+
+
+def test_own_path_inverts_its_end_whatever_the_rounding() -> None:
+    for speed in np.linspace(0.5, 8, 16):
+        own = paths.Gaussian(
+            lambda t, c=speed: np.exp(-c * t), lambda t, c=speed: np.sqrt(-np.expm1(-2 * c * t)), stop=0
+        )
+        assert own.stop == 0
+        assert own.time_of_log_snr(own.log_snr(own.end)) == pytest.approx(1, rel=1e-14)
+        offset = paths.Gaussian(lambda t, c=speed: np.exp(-c * t), lambda t, c=speed: 1e-10 * c + t, stop=0)
+        assert offset.time_of_log_snr(offset.log_snr(0.0)) == pytest.approx(0, abs=1e-22)
 
 
 def test_own_path_never_calls_its_functions_outside_its_times() -> None:

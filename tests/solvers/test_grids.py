@@ -178,6 +178,16 @@ def test_every_grid_is_in_the_catalogue_under_its_name() -> None:
         assert isinstance(path, Path)
 
 
+def test_parameters_default_to_the_conventional_values() -> None:
+    for function, pinned in (
+        (grids.power, {"exponent": 2}),
+        (grids.karras, {"rho": 7}),
+        (grids.polyexponential, {"rho": 1}),
+        (grids.shifted, {"shift": 3}),
+    ):
+        assert function(EDM, 9).tolist() == function(EDM, 9, **pinned).tolist()
+
+
 def test_explicit_returns_a_copy_and_check_the_times() -> None:
     times = np.array([0.9, 0.5, 0.0])
     grid = grids.explicit(paths.Linear(), times)
@@ -260,7 +270,7 @@ LINEAR, EDM, VP = paths.Linear(), paths.EDM(), paths.VP()
         ),
         (lambda: grids.explicit(VP, [0.5, 0.5]), ValueError, "must strictly decrease"),
         (lambda: grids.explicit(VP, [1.5, 0.5]), ValueError, r"from 1.5 to 0.5, outside the times \[0, 1\]"),
-        (lambda: grids.explicit(VP, [0.5, -0.5]), ValueError, "outside the times"),
+        (lambda: grids.explicit(VP, [0.5, 0.3, -0.5]), ValueError, "outside the times"),
         (lambda: grids.explicit(VP, ["a", "b"]), TypeError, r"grid is \['a', 'b'\]"),
         (
             lambda: grids.explicit(paths.VE(2.0, 2.0001), [0.5, np.nextafter(0.5, 0)]),

@@ -1,0 +1,72 @@
+"""What a user types, read: method and path specifications such as edm-churn(gamma=0.1) or VE(0.02, 20)."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import re
+from pathlib import Path
+from typing import Any
+
+from analytic import paths
+from solvers import catalogue
+from solvers.catalogue import unknown
+
+from .order import Job
+
+_SPECIFICATION = re.compile(r"\s*(?P<name>[^()\s]+)\s*(?:\((?P<arguments>.*)\))?\s*")
+PATHS = ("VP", "SubVP", "CosineVP", "VE", "EDM", "Linear", "Trigonometric", "Polynomial")
+
+
+def split(what: str, text: str) -> tuple[str, list[Any], dict[str, Any]]:
+    """Split name(1, key=2) into name, arguments and keywords, all literals.
+
+    Raises ValueError for anything else; `what` is the argument's name in the message.
+    """
+    match = _SPECIFICATION.fullmatch(text)
+    try:
+        if match is None:
+            raise ValueError
+        call = ast.parse(f"f({match['arguments'] or ''})", mode="eval").body
+        assert isinstance(call, ast.Call)
+        arguments = [ast.literal_eval(a) for a in call.args]
+        keywords = {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
+    except (ValueError, SyntaxError):
+        raise ValueError(f"{what} is {text!r}: write name or name(option=value, ...)") from None
+    return match["name"], arguments, keywords
+
+
+def path_of(text: str) -> paths.Gaussian:
+    """Return the path a user named, such as "VP" or "VE(0.02, 20)"."""
+    name, arguments, keywords = split("path", text)
+    known = {p.lower(): p for p in PATHS}
+    if name.lower() not in known:
+        raise unknown("path", name, list(PATHS))
+    try:
+        path: paths.Gaussian = getattr(paths, known[name.lower()])(*arguments, **keywords)
+    except TypeError as error:
+        raise ValueError(f"path is {text!r}: {error}") from None
+    return path
+
+
+def job_of(text: str, start: str = "practical") -> Job:
+    """Return the method a user named with its options, such as "ddim-eta(eta=0.3)"."""
+    name, arguments, keywords = split("method", text)
+    method = catalogue[name]
+    if arguments:
+        raise ValueError(f"method is {text!r}: name its options, as in {name}(option=value)")
+    start = keywords.pop("start", start)
+    return Job(method, start if method.multistep else "practical", keywords)
+
+
+def load_methods(file: str | Path) -> None:
+    """Import a user's file, which registers methods of its own with the catalogue.
+
+    Raises ValueError if there is no such Python file.
+    """
+    path = Path(file)
+    if path.suffix != ".py" or not path.is_file():
+        raise ValueError(f"load is '{file}': give an existing .py file that registers methods")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None
+    spec.loader.exec_module(importlib.util.module_from_spec(spec))

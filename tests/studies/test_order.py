@@ -1,0 +1,125 @@
+"""The order study finds what exact laws say, and sees defects."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from analytic import GaussianMixture, targets
+from solvers import Claim, Trace, catalogue
+from solvers.catalogue import Method
+from studies import frames
+from studies.order import Job, Ladder, Setting, jobs, on_gaussian, on_samples, order, study
+from studies.store import Store
+
+BOTH = {name: targets.load(name) for name in ("gaussian-1d", "easy-1d")}
+
+
+def by_claim(method: str, start: str = "practical") -> dict[str, str]:
+    (job,) = [j for j in jobs([method]) if j.start == start]
+    return {j.claim.sense: j.verdict for j in study(job, BOTH, Setting())[1]}
+
+
+@pytest.mark.parametrize(
+    ("method", "start", "expected"),
+    [
+        ("euler", "practical", {"ode": "confirmed"}),
+        ("heun", "practical", {"ode": "confirmed"}),
+        ("midpoint", "practical", {"ode": "confirmed"}),
+        ("rk4", "practical", {"ode": "confirmed"}),
+        ("dpm-solver++-3m", "exact", {"ode": "confirmed"}),
+        ("dpm-solver++-3m", "practical", {"ode": "refuted"}),
+        ("dpm-solver++-3m-as-published", "exact", {"ode": "refuted"}),
+        ("ddpm", "practical", {"weak": "confirmed", "strong": "confirmed", "tv": "confirmed"}),
+        ("edm-churn", "practical", {"weak": "confirmed"}),
+    ],
+)
+def test_verdicts_are_what_the_exact_laws_say(method: str, start: str, expected: dict[str, str]) -> None:
+    assert by_claim(method, start) == expected
+
+
+def test_a_gaussian_alone_does_not_confirm() -> None:
+    _, judged = study(Job(catalogue["midpoint"], "practical"), {"g": BOTH["gaussian-1d"]}, Setting())
+    assert [j.verdict for j in judged] == ["unresolved"]
+    assert "linear score" in judged[0].reason
+
+
+def test_the_mixture_takes_back_an_order_the_gaussian_gives() -> None:
+    # The midpoint rule reads order 3 on a Gaussian, where a term vanishes, and its true 2 on a mixture.
+    found = {(m.target, m.metric): m.slope for m in order(["midpoint"])[0]}
+    assert found["gaussian-1d", "w2"].value == pytest.approx(3, abs=0.01)
+    assert found["easy-1d", "w2"].value == pytest.approx(2, abs=0.01)
+
+
+def spoiled(name: str, factor: float) -> Method:
+    """The method with one coefficient of its tableaux wrong."""
+
+    def build(path, grid, **options):  # type: ignore[no-untyped-def]
+        tableau = catalogue[name].tableau(path, grid, **options)
+        blocks = [replace(block, B=block.B * factor) for block in tableau.blocks]
+        return replace(tableau, blocks=tuple(blocks))
+
+    return replace(catalogue[name], build=build)
+
+
+@pytest.mark.parametrize("name", ["euler", "heun", "ddpm", "dpm-solver++-2s", "edm-churn"])
+def test_a_wrong_coefficient_is_refuted(name: str) -> None:
+    _, judged = study(Job(spoiled(name, 1 + 1e-3), "practical"), BOTH, Setting(limit=512))
+    assert all(j.verdict != "confirmed" for j in judged if j.claim.sense != "strong")
+
+
+def test_a_users_method_gets_its_verdict() -> None:
+    def lazy(path, grid):  # type: ignore[no-untyped-def]
+        trace = Trace("lazy", path, grid)
+        for step in trace.steps():
+            (x,) = step.registers
+            D = step.denoise(x, step.now)
+            ratio = step.next.sigma / step.now.sigma
+            step.close(ratio * x + (step.next.alpha - step.now.alpha * ratio) * D)
+        return trace.tableau()
+
+    method = Method("lazy", lazy, (Claim(2, "ode", "me"),), "me")
+    _, judged = study(Job(method, "practical"), BOTH, Setting(limit=512))
+    assert [j.verdict for j in judged] == ["refuted"]
+
+
+@pytest.mark.parametrize(("name", "weak"), [("euler", 1), ("heun", 2), ("ddpm", 1)])
+def test_coupled_samples_agree_with_the_known_order(name: str, weak: int) -> None:
+    ladder = Ladder(catalogue[name], "practical", Setting(samples=64_000), {})
+    found = {m.metric: m.slope for m in on_samples(ladder, "easy", targets.load("easy-1d"))}
+    assert found["weak"].low <= weak <= found["weak"].high
+
+
+def test_a_zero_crossing_extends_the_ladder() -> None:
+    ladder = Ladder(catalogue["dpm-solver-3"], "practical", Setting(), {})
+    found = {m.metric: m for m in on_gaussian(ladder, "g", BOTH["gaussian-1d"])}
+    assert found["w2"].slope.crossing == (128, 256)
+    assert found["w2"].steps[-1] > 512
+
+
+def test_results_restored_from_the_store_are_the_results(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    job, store = Job(catalogue["euler"], "practical"), Store(tmp_path)
+    fresh = study(job, BOTH, Setting(), store)
+    assert len(list(tmp_path.glob("*.json"))) == 2
+    again = study(job, BOTH, Setting(), store)
+    pair = [frames.long(x[0]) for x in (fresh, again)]
+    assert pair[0].equals(pair[1])
+    assert fresh[1] == again[1]
+
+
+def test_frames_hold_one_row_a_rung_and_one_a_claim() -> None:
+    measurements, judgements = order(["ddpm", "predictor-corrector"])
+    frame = frames.long(measurements)
+    assert len(frame) == sum(len(m.steps) for m in measurements)
+    assert np.isfinite(frame["error"]).all()
+    summary = frames.summary(measurements, judgements)
+    assert list(summary["verdict"]) == ["confirmed", "confirmed", "confirmed", "no claim"]
+    assert list(summary["claim"][:3]) == ["1 weak", "1 strong", "1 tv"]
+
+
+def test_too_few_samples_are_refused() -> None:
+    ladder = Ladder(catalogue["euler"], "practical", Setting(samples=100), {})
+    with pytest.raises(ValueError, match="samples is 100"):
+        list(on_samples(ladder, "pair", GaussianMixture([0.5, 0.5], [[-1, 0], [1, 0]], 0.2)))

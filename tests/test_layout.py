@@ -1,0 +1,142 @@
+"""The layout holds: what may import what, what an addition must bring, and no file knows one machine."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import analytic
+from analytic import paths
+from solvers import catalogue
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("analytic", "solvers", "studies")
+# A home or working folder of some machine, at the start of a word.
+MACHINE_PATH = re.compile(r"(?<![\w.~/:-])/(?:home|root|work|Users|mnt|opt)/\w")
+
+
+def imports(source: str, package: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield each import as (absolute module, names taken from it)."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, ()) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package.rsplit(".", node.level - 1)[0] + "." if node.level else ""
+            yield (base + (node.module or "")).rstrip("."), tuple(alias.name for alias in node.names)
+
+
+def trespasses(source: str, package: str) -> list[str]:
+    """Return the imports that a module of `package` must not have."""
+    top = package.split(".")[0]
+    found = []
+    for module, names in imports(source, package):
+        target, *inside = module.split(".")
+        if target == top or target not in PACKAGES or top == "studies":
+            continue
+        public = target == "analytic" and top == "solvers" and not inside
+        if not public or not set(names) <= set(analytic.__all__):
+            found.append(f"{module}: {', '.join(names)}")
+    return found
+
+
+def package_of(file: Path) -> str:
+    return ".".join(file.relative_to(ROOT).parent.parts)
+
+
+@pytest.mark.parametrize("package", ["analytic", "solvers"])
+def test_lower_packages_never_import_studies_nor_each_others_insides(package: str) -> None:
+    files = sorted((ROOT / package).rglob("*.py"))
+    assert files
+    found = {
+        str(file.relative_to(ROOT)): trespasses(file.read_text("utf-8"), package_of(file)) for file in files
+    }
+    assert {file: what for file, what in found.items() if what} == {}
+
+
+@pytest.mark.parametrize(
+    ("package", "source", "allowed"),
+    [
+        ("analytic", "import numpy", True),
+        ("analytic", "from analytic.data import read", True),
+        ("analytic", "import solvers", False),
+        ("analytic", "def late():\n    from solvers.law import law", False),
+        ("solvers.methods", "from ..tableau import Tableau", True),
+        ("solvers", "from analytic import GaussianMixture", True),
+        ("solvers", "from analytic import gaussian_mixture", False),
+        ("solvers", "from analytic.paths import VP", False),
+        ("solvers", "import analytic.paths", False),
+        ("solvers", "if TYPE_CHECKING:\n    from studies import order", False),
+        ("studies", "from solvers.law import law", True),
+    ],
+)
+def test_import_rule_tells_allowed_from_forbidden(package: str, source: str, allowed: bool) -> None:
+    assert (trespasses(source, package) == []) is allowed
+
+
+def test_every_module_of_methods_registers_one_or_serves_one_that_does() -> None:
+    folder = ROOT / "solvers" / "methods"
+    modules = {file.stem: file.read_text("utf-8") for file in folder.glob("*.py") if file.stem != "__init__"}
+    registering = {method.build.__module__.rpartition(".")[2] for method in catalogue.values()}
+    served = {
+        module.rpartition(".")[2]
+        for name in registering & set(modules)
+        for module, _ in imports(modules[name], "solvers.methods")
+        if module.startswith("solvers.methods.")  # written `from .shared import piece`
+    }
+    assert registering & set(modules)
+    assert set(modules) - registering - served == set()
+
+
+def test_every_path_has_a_reference_of_its_own() -> None:
+    tests = ast.parse((ROOT / "tests" / "analytic" / "test_paths.py").read_text("utf-8"))
+    (references,) = (n for n in tests.body if isinstance(n, ast.FunctionDef) and n.name == "references")
+    called = {
+        node.func.attr
+        for node in ast.walk(references)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+    }
+    own = {"Gaussian", "Prior"}  # a user's own alpha and sigma, tested against the named paths
+    assert set(paths.__all__) - own - called == set()
+
+
+def project_files() -> Iterator[Path]:
+    """Yield the project's files, without what tools and runs leave behind."""
+    for folder, below, names in os.walk(ROOT):
+        below[:] = [
+            name
+            for name in below
+            if name not in ("__pycache__", "build", "dist", "results")
+            and not name.endswith(".egg-info")
+            and (not name.startswith(".") or name in (".ci", ".github"))
+        ]
+        # A linked worktree has a file .git with the path of its repository.
+        yield from (Path(folder, name) for name in names if name != ".git")
+
+
+def test_no_file_mentions_the_paths_of_a_machine() -> None:
+    found = []
+    for file in project_files():
+        try:
+            text = file.read_text("utf-8")
+        except UnicodeDecodeError:
+            continue  # a picture or a table in binary form
+        found += [f"{file.relative_to(ROOT)}: {m.group()}" for m in MACHINE_PATH.finditer(text)]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("text", "caught"),
+    [
+        ("open('/" + "home/ann/x.csv')", True),
+        ("cd /" + "root/project", True),
+        ("https://example.org/home/page", False),
+        ("work/precision and ~/" + "work/x", False),
+    ],
+)
+def test_machine_path_pattern_tells_paths_from_words(text: str, caught: bool) -> None:
+    assert bool(MACHINE_PATH.search(text)) is caught
