@@ -140,8 +140,9 @@ def gaussian_w2(
     difference = mean_b - mean_a
     if A.ndim == 1:
         return math.hypot(*difference, *_difference_of_roots(A, B))
-    a, Q = _eigenbasis("covariance_a", A)
-    b, R = _eigenbasis("covariance_b", B)
+    a, Q = linalg.eigh(A)
+    b, R = linalg.eigh(B)
+    a, b = _without_rounding("covariance_a", a), _without_rounding("covariance_b", b)
     E = B - A
     root_A = (Q * np.sqrt(a)) @ Q.T
     _, s, V_transposed = linalg.svd((R * np.sqrt(b)) @ R.T @ root_A)
@@ -187,13 +188,12 @@ def gaussian_kl(
         relative = (A - B) / B
         whitened = difference / np.sqrt(B)
     else:
-        smallest = _eigenbasis("covariance_b", B)[0][0]
-        if smallest == 0:
+        if _without_rounding("covariance_b", linalg.eigvalsh(B))[0] == 0:
             raise ValueError(
                 "covariance_b is singular to rounding (eigenvalue 0): project both laws onto its range"
                 " first, or give both covariances as variances in a common basis"
             )
-        if _eigenbasis("covariance_a", A)[0][0] == 0:
+        if _without_rounding("covariance_a", linalg.eigvalsh(A))[0] == 0:
             return math.inf
         L = linalg.cholesky(B, lower=True)
         half = linalg.solve_triangular(L, A - B, lower=True)
@@ -760,14 +760,13 @@ def _normal_increment(x: float, h: float) -> float:
     return side * float(special.ndtr(side * (x + h)) - special.ndtr(side * x))
 
 
-def _eigenbasis(name: str, matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Eigenvalues, those below rounding set to zero, and eigenvectors; ValueError where one is negative."""
-    values, vectors = linalg.eigh(matrix)
+def _without_rounding(name: str, values: FloatArray) -> FloatArray:
+    """Increasing eigenvalues with those below rounding set to zero; ValueError where one is negative."""
     # Products of rank-deficient factors have come out with 7 EPSILON at dimension 3, where zero was due.
-    rounding = 8 * len(matrix) * EPSILON * float(np.abs(values).max())
+    rounding = 8 * len(values) * EPSILON * float(np.abs(values).max())
     if values[0] < -2 * rounding:
         raise ValueError(f"{name} has the eigenvalue {values[0]:.3g}: give a positive semi-definite matrix")
-    return np.where(values <= rounding, 0.0, values), vectors
+    return np.where(values <= rounding, 0.0, values)
 
 
 # --------------------------------------------------------------------------------------------- quadrature

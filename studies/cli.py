@@ -81,7 +81,7 @@ def order(
     initial: Annotated[str, typer.Option(help="marginal (exact start law) or prior.")] = "marginal",
     start: Annotated[str, typer.Option(help="Start of multistep methods: practical, exact or both.")] = "both",
     limit: Annotated[int, typer.Option(help="Steps no ladder goes beyond.")] = 4096,
-    samples: Annotated[int, typer.Option(help="Samples where a target is measured by sampling.")] = 200_000,
+    samples: Annotated[int, typer.Option(help="Samples where a target is measured by sampling.")] = 100_000,
     seed: Annotated[int, typer.Option(help="Seed of all noise.")] = 0,
     load: Annotated[Path | None, typer.Option(help="Python file that registers methods of your own.")] = None,
     out: Annotated[

@@ -21,7 +21,7 @@ Array = NDArray[np.float64]
 Verdict = Literal["confirmed", "refuted", "unresolved"]
 
 SHRINK = 0.75  # successive slope differences of a settled ladder shrink at least this fast (1/2 is typical)
-RESOLVED = 0.1  # half width an interval may have to confirm a claim
+RESOLVED = 0.2  # half width an interval may have to confirm a claim: it then excludes the next half order
 FLOOR = 4.0  # an error below this many times its own uncertainty is floor
 TINY = 2e-3  # slope differences this small count as settled whatever their ratio
 
@@ -68,7 +68,12 @@ class Slope:
 
 
 def fit(
-    steps: Sequence[int], errors: ArrayLike, uncertainty: ArrayLike = 0.0, signed: ArrayLike | None = None
+    steps: Sequence[int],
+    errors: ArrayLike,
+    uncertainty: ArrayLike = 0.0,
+    signed: ArrayLike | None = None,
+    *,
+    cautious: bool = False,
 ) -> Slope:
     """Measure the order of a ladder of errors that carry a deterministic uncertainty (rounding, quadrature).
 
@@ -82,6 +87,9 @@ def fit(
     signed : (rungs, components) floats, optional
         The signed errors that `errors` is made of. Where the largest one changes sign, two terms of the error
         cancelled: only rungs beyond the crossing are read.
+    cautious : bool
+        Do not trust the rate at which the slopes settle, for errors too noisy to show it: slopes that moved one
+        way through the window may go on by as much again, and the interval reaches that far.
 
     Returns
     -------
@@ -130,12 +138,15 @@ def fit(
     blur = (u[:-1] / e[:-1] + u[1:] / e[1:]) / ratio
     candidates = [_limit(local, blur, k) for k in range(2, len(local))]
     # Later rungs are nearer the limit but nearer the floor: take the latest one not blurred by it.
-    sharp = [k for k in range(len(candidates)) if blur[k + 2] < RESOLVED / 2]
+    sharp = [k for k in range(len(candidates)) if blur[k + 2] < RESOLVED * (1 if cautious else 1 / 2)]
     chosen = sharp[-1] if sharp else int(np.argmin([half for _, half, _ in candidates]))
     value, half, settled = candidates[chosen]
     window = (int(N[chosen]), int(N[chosen + 3]))
     status = "settled" if settled else "drifting"
-    return Slope(value, value - half, value + half, window, status, tuple(local.tolist()), floor, crossing)
+    moves = np.diff(local[chosen : chosen + 3])
+    trend = float(moves.sum()) if cautious and moves[0] * moves[1] > 0 else 0.0
+    low, high = value - half + min(trend, 0.0), value + half + max(trend, 0.0)
+    return Slope(value, low, high, window, status, tuple(local.tolist()), floor, crossing)
 
 
 def _limit(local: Array, blur: Array, k: int) -> tuple[float, float, bool]:
@@ -183,7 +194,7 @@ def fit_sampled(steps: Sequence[int], groups: ArrayLike, level: float = 0.99) ->
         along = np.sqrt(np.sum((error * mean) ** 2, axis=1)) / size
         along = np.where(size > FLOOR * noise, along, noise)
     quantile = float(stats.t.ppf((1 + level) / 2, count - 1))
-    return size, quantile * along, fit(steps, size, quantile * along)
+    return size, quantile * along, fit(steps, size, quantile * along, cautious=True)
 
 
 def judge(claim: float, *slopes: Slope) -> Verdict:

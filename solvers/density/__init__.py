@@ -12,7 +12,7 @@ from .classify import links
 from .convolve import convolve, cover
 from .curve import Curve, image
 from .law_on_line import DensityLaw, distance
-from .model import Mixture, levels
+from .model import Mixture, levels, on_line
 from .panels import Panels, merged, resolve
 
 __all__ = ["Curve", "DensityLaw", "density"]
@@ -28,7 +28,7 @@ def density(
 ) -> DensityLaw:
     """Law of the sample a tableau ends with on a one-dimensional Gaussian mixture, to near machine precision.
     """
-    mixture = _on_line("target", target)
+    mixture = on_line("target", target)
     begin = _start(tableau, target, initial)
     packed = pack(tableau)
     chain_links = links(tableau.name, packed)
@@ -61,21 +61,11 @@ def _resolved(mixture: Mixture, tolerance: float) -> Panels:
     return resolve(mixture.density, left, right, tolerance)
 
 
-def _on_line(name: str, target: Target) -> Mixture:
-    if target.means.shape[1] != 1:
-        raise ValueError(f"{name} has dim = {target.means.shape[1]}: the density is computed in one dimension only")
-    return Mixture(
-        np.ascontiguousarray(target.weights),
-        np.ascontiguousarray(target.means[:, 0]),
-        np.ascontiguousarray(target.variances[:, 0]),
-    )
-
-
 def _start(tableau: Tableau, target: Target, initial: str | Target) -> Mixture:
     if isinstance(initial, str):
         if initial == "marginal":
-            return _on_line("target", target.noised(*tableau.start))
+            return on_line("target", target.noised(*tableau.start))
         if initial == "prior":
             return Mixture(np.ones(1), np.zeros(1), np.array([tableau.prior_deviation**2]))
         raise ValueError(f"initial is {initial!r}: use 'marginal', 'prior' or a one-dimensional mixture")
-    return _on_line("initial", initial)
+    return on_line("initial", initial)

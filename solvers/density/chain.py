@@ -12,7 +12,7 @@ from ..packed import Packed
 from .classify import Link
 from .model import Levels
 from .panels import ANALYSIS, NODES, WEIGHTS, Panels, at, nodes, tails
-from .push import push
+from .push import LANES, push
 
 Array = NDArray[np.float64]
 # A panel with less probability than this is left out of integrals.
@@ -77,10 +77,12 @@ class Chain:
             The sample, register 1, and their derivatives in x. Raises FloatingPointError on overflow.
         """
         registers = self.packed.U.shape[2]
-        Z, dZ = np.zeros((x.size, registers)), np.zeros((x.size, registers))
-        Z[:, 0], dZ[:, 0] = x.ravel(), 1.0
+        rows = -(-x.size // LANES)
+        Z, dZ = np.zeros((rows, registers, LANES)), np.zeros((rows, registers, LANES))
+        _fill(Z[:, 0], x)
+        dZ[:, 0] = 1.0
         if remembered is not None:
-            Z[:, 1] = remembered.ravel()
+            _fill(Z[:, 1], remembered)
         if link.stop > link.first:
             push(self.packed, self.levels, link.first, link.stop, Z, dZ)
             if not (np.all(np.isfinite(Z)) and np.all(np.isfinite(dZ))):
@@ -88,8 +90,10 @@ class Chain:
                     f"{self.name} overflowed on {len(self.packed.counts)} steps: take more steps or another grid"
                 )
         kept = min(1, registers - 1)
-        place, slope, memory, memory_slope = Z[:, 0], dZ[:, 0], Z[:, kept], dZ[:, kept]
-        return place.reshape(x.shape), slope.reshape(x.shape), memory.reshape(x.shape), memory_slope.reshape(x.shape)
+        place, slope, memory, memory_slope = (
+            values.reshape(-1)[: x.size].reshape(x.shape) for values in (Z[:, 0], dZ[:, 0], Z[:, kept], dZ[:, kept])
+        )
+        return place, slope, memory, memory_slope
 
     def pieces(self, link: Link, law: Panels) -> Pieces:
         """Cut a law's panels until their images are short enough for the link's noise."""
@@ -120,6 +124,12 @@ class Chain:
         order = np.argsort(low, kind="stable")
         image, mass, low = image[order], mass[order], low[order]
         return Pieces(image, mass, low, float((image.max(axis=1) - low).max()))
+
+
+def _fill(rows: Array, values: Array) -> None:
+    """Copy values into rows of lanes, the last one repeated to the end."""
+    flat = values.ravel()
+    rows[:] = np.append(flat, np.full(rows.size - flat.size, flat[-1])).reshape(rows.shape)
 
 
 def _cut(left: Array, right: Array, owner: Array, parts: Array) -> tuple[Array, Array, Array]:

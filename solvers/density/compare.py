@@ -3,36 +3,18 @@
 from __future__ import annotations
 
 from itertools import count
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from .curve import Curve, _roots, chosen, halved_curve, stacked
-from .panels import ANALYSIS, PRIMITIVE, WEIGHTS, ends, series, splittable, unresolved
+from .model import Mixture, quantiles
+from .panels import ANALYSIS, PRIMITIVE, WEIGHTS, ends, rounding, series, tails, unresolved
 
 Array = NDArray[np.float64]
 _TOLERANCE = 1e-13
 _DEEPEST = 50
-
-
-class Truth(Protocol):
-    """What a law is compared with: a one-dimensional mixture, such as `target.noised(alpha, sigma)`."""
-
-    def log_density(self, x: Array) -> Array:
-        """Log-density at (n, 1) places, (n,)."""
-
-    def cdf(self, x: ArrayLike) -> Array:
-        """P(X <= x)."""
-
-    def survival(self, x: ArrayLike) -> Array:
-        """P(X > x)."""
-
-    def quantile(self, u: ArrayLike) -> Array:
-        """Smallest x with cdf(x) >= u."""
-
-    def quantile_survival(self, s: ArrayLike) -> Array:
-        """Smallest x with survival(x) <= s."""
 
 
 class Pair(NamedTuple):
@@ -53,16 +35,17 @@ class Pair(NamedTuple):
         return (self.curve.right - self.curve.left) / 2
 
 
-def beside(curve: Curve, truth: Truth) -> Pair:
+def beside(curve: Curve, truth: Mixture) -> Pair:
     """Halve a law's panels until the truth is resolved on them too."""
     done: list[Pair] = []
     order = np.arange(len(curve.left), dtype=np.float64)
     top = 0.0
     for depth in count():
-        log_truth = truth.log_density(curve.place.reshape(-1, 1)).reshape(curve.place.shape)
+        log_truth = truth.log_density(curve.place)
         density = np.exp(log_truth) * curve.slope
         top = max(top, float(density.max(initial=0.0)))
-        bad = unresolved(density, _TOLERANCE, top) & splittable(curve.left, curve.right)
+        noise = rounding(curve.left, curve.right, density)
+        bad = unresolved(density, _TOLERANCE, top) & (tails(density) > noise)
         done.append(Pair(chosen(curve, ~bad), log_truth[~bad], density[~bad], order[~bad]))
         if not bad.any():
             break
@@ -72,19 +55,13 @@ def beside(curve: Curve, truth: Truth) -> Pair:
     whole = Curve(*(np.concatenate(arrays)[rows] for arrays in zip(*(pair.curve for pair in done), strict=True)))
     place_ends = ends(whole.place)
     lows, highs = np.append(place_ends[:, 0], np.inf), np.append(-np.inf, place_ends[:, 1])
-    outside = np.where(
-        lows + highs < 2 * _middle(truth), truth.cdf(lows) - truth.cdf(highs), truth.survival(highs) - truth.survival(lows)
-    )
+    outside = truth.probability(highs, np.maximum(lows, highs))
     return Pair(
         whole,
         np.concatenate([pair.log_truth for pair in done])[rows],
         np.concatenate([pair.truth for pair in done])[rows],
-        np.maximum(outside, 0.0),
+        outside,
     )
-
-
-def _middle(truth: Truth) -> float:
-    return float(truth.quantile(np.array([0.5]))[0])
 
 
 def _signed(pair: Pair) -> list[tuple[int, float, float, float]]:
@@ -152,7 +129,7 @@ def _excess(r: Array) -> Array:
     return np.where(small, v**2 * total, (1 + r) * np.log1p(r) - r)
 
 
-def w2(pair: Pair, truth: Truth) -> float:
+def w2(pair: Pair, truth: Mixture) -> float:
     """2-Wasserstein distance: root of the integral of (y - Q(F(y)))^2 f(y) dy, Q the truth's quantile.
 
     Halved where it is not resolved: where the laws put different weights on separated modes, Q(F(y)) all but
@@ -162,37 +139,31 @@ def w2(pair: Pair, truth: Truth) -> float:
     masses = curve.masses
     below = np.append(0.0, np.cumsum(masses)[:-1])
     above = np.append(np.cumsum(masses[::-1])[::-1][1:], 0.0)
-    values = _square_moves(curve, below, above, truth)
-    total, accepted = float(values.sum()), 0.0
+    total, accepted = 0.0, 0.0
     for _ in range(_DEEPEST):
-        curve = halved_curve(curve)
+        squares = _square_moves(curve, below, above, truth)
+        half = (curve.right - curve.left) / 2
+        values = half * (squares @ WEIGHTS)
+        total = max(total, accepted + float(values.sum()))
+        bad = half * tails(squares) > 1e-11 * total + 1e-34
+        accepted += float(values[~bad].sum())
+        if not bad.any():
+            break
+        below, above = below[bad], above[bad]
+        curve = halved_curve(chosen(curve, bad))
         half_masses = curve.masses.reshape(-1, 2)
         below = np.stack([below, below + half_masses[:, 0]], axis=1).ravel()
         above = np.stack([above + half_masses[:, 1], above], axis=1).ravel()
-        finer = _square_moves(curve, below, above, truth)
-        both = finer.reshape(-1, 2).sum(axis=1)
-        total += float((both - values).sum())
-        bad = np.abs(both - values) > 1e-11 * total + 1e-34
-        accepted += float(both[~bad].sum())
-        if not bad.any():
-            break
-        rows = np.repeat(bad, 2)
-        curve, below, above, values = chosen(curve, rows), below[rows], above[rows], finer[rows]
-    else:
-        accepted += float(values.sum())
     return float(np.sqrt(max(accepted, 0.0)))
 
 
-def _square_moves(curve: Curve, below: Array, above: Array, truth: Truth) -> Array:
-    """Integral of the squared move over each panel; below and above are the probabilities beside it."""
+def _square_moves(curve: Curve, below: Array, above: Array, truth: Mixture) -> Array:
+    """Squared move times density at the nodes; below and above are the probabilities beside each panel."""
     half = (curve.right - curve.left)[:, None] / 2
     parts = curve.density @ PRIMITIVE
     lower = np.clip(below[:, None] + half * parts[:, :-1], 0.0, 1.0)
     upper = np.clip(above[:, None] + half * (parts[:, -1:] - parts[:, :-1]), 0.0, 1.0)
-    low = lower < upper
-    target = np.empty_like(lower)
-    target[low] = truth.quantile(lower[low])
-    target[~low] = truth.quantile_survival(upper[~low])
+    target = quantiles(*truth, lower.ravel(), upper.ravel(), curve.place.ravel()).reshape(lower.shape)
     # Beyond the smallest probability there is nothing to move.
     move = np.where(np.isfinite(target), curve.place - target, 0.0)
-    return np.asarray(half[:, 0] * ((move**2 * curve.density) @ WEIGHTS))
+    return np.asarray(move**2 * curve.density)

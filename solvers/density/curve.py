@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..jit import COMPILED
 from .chain import Chain
 from .classify import Link
-from .panels import ANALYSIS, Panels, ends, halved, halves, nodes, resolve, series, splittable, tails
+from .panels import ANALYSIS, Panels, ends, halved, halves, nodes, resolve, rounding, series, tails
 
 Array = NDArray[np.float64]
 _DEEPEST = 60
@@ -62,10 +62,11 @@ def image(chain: Chain, link: Link, law: Panels) -> Curve:
         curve = Curve(left, right, density, place, slope)
         spread = spread or _deviation(curve)
         weight = np.sqrt(np.maximum(curve.masses, 0.0))
-        bad = (weight * tails(place) > tolerance * spread + 1e-15 * np.abs(place).max()) | (
-            weight * tails(slope) > tolerance * np.abs(slope).max(axis=1)
+        rough_place = tails(place) - rounding(left, right, place)
+        rough_slope = tails(slope) - rounding(left, right, slope)
+        bad = (weight * rough_place > tolerance * spread) | (
+            weight * rough_slope > tolerance * np.abs(slope).max(axis=1)
         )
-        bad &= splittable(left, right)
         parts.append(chosen(curve, ~bad))
         if not bad.any():
             break

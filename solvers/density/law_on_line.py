@@ -11,8 +11,10 @@ from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from ..jit import COMPILED
+from ..protocols import Target
 from . import compare
 from .curve import Curve, solve
+from .model import on_line
 from .panels import ANALYSIS, PRIMITIVE, WEIGHTS, ends, series
 
 Array = NDArray[np.float64]
@@ -83,28 +85,28 @@ class DensityLaw:
         primitive = np.ascontiguousarray((curve.density @ PRIMITIVE[:, :-1]) @ ANALYSIS)
         return (self.panels, half, below, above, primitive, *tables)
 
-    def tv(self, truth: compare.Truth) -> float:
+    def tv(self, truth: Target) -> float:
         """Total variation distance to a mixture, integrated between the sign changes of f - p."""
         return compare.tv(self._beside(truth))
 
-    def kl(self, truth: compare.Truth) -> float:
+    def kl(self, truth: Target) -> float:
         """Kullback-Leibler divergence KL(law || mixture), without cancellation where the two are close."""
         return compare.kl(self._beside(truth))
 
-    def w2(self, truth: compare.Truth) -> float:
+    def w2(self, truth: Target) -> float:
         """2-Wasserstein distance to a mixture, by quantiles matched from the nearer tail."""
-        return compare.w2(self._beside(truth), truth)
+        return compare.w2(self._beside(truth), on_line("truth", truth))
 
-    def witness(self, truth: compare.Truth) -> Array:
+    def witness(self, truth: Target) -> Array:
         """Intervals (m, 2) on which f > p: the law gives them TV more probability than the mixture does."""
         return compare.witness(self._beside(truth))
 
-    def _beside(self, truth: compare.Truth) -> compare.Pair:
+    def _beside(self, truth: Target) -> compare.Pair:
         # Distances to one truth share the panels that resolve both laws.
         kept: dict[int, Any] = self.__dict__.setdefault("_pairs", {})
         if id(truth) not in kept:
             kept.clear()
-            kept[id(truth)] = (truth, compare.beside(self.curve, truth))
+            kept[id(truth)] = (truth, compare.beside(self.curve, on_line("truth", truth)))
         return kept[id(truth)][1]
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from math import exp
+from math import erfc, exp, log, pi, sqrt
 from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+from scipy.special import ndtr
 
 from ..jit import COMPILED
 from ..packed import Packed
+from ..protocols import Target
+from ..vector_math import exp as vector_exp
 
 Array = NDArray[np.float64]
 
@@ -22,12 +25,78 @@ class Mixture(NamedTuple):
     means: Array
     variances: Array
 
+    def log_density(self, x: Array) -> Array:
+        """Log-density at places of any shape, finite however far out."""
+        with np.errstate(over="ignore"):
+            logs = [
+                np.log(weight) - np.log(2 * np.pi * variance) / 2 - (x - mean) ** 2 / (2 * variance)
+                for weight, mean, variance in zip(*self, strict=True)
+            ]
+            return np.asarray(np.logaddexp.reduce(logs, axis=0))
+
     def density(self, x: Array) -> Array:
         """Density at places of any shape."""
         out = np.zeros(x.shape)
         for weight, mean, variance in zip(*self, strict=True):
             out += weight / np.sqrt(2 * np.pi * variance) * np.exp(-((x - mean) ** 2) / (2 * variance))
         return out
+
+    def probability(self, low: Array, high: Array) -> Array:
+        """P(low < X <= high), from the nearer tail."""
+        out = np.zeros(low.shape)
+        for weight, mean, variance in zip(*self, strict=True):
+            a, b = (low - mean) / np.sqrt(variance), (high - mean) / np.sqrt(variance)
+            out += weight * np.where(a + b > 0, ndtr(-a) - ndtr(-b), ndtr(b) - ndtr(a))
+        return np.maximum(out, 0.0)
+
+
+@njit(**COMPILED)
+def quantiles(weights: Any, means: Any, variances: Any, lower: Any, upper: Any, guess: Any) -> Any:
+    """The x with P(X <= x) = lower and P(X > x) = upper, from a guess; the smaller of the two decides.
+
+    Newton's method on the logarithm of the smaller, within a bracket. An x beyond the smallest number is +-inf.
+    """
+    out = np.empty(len(lower))
+    deviations = np.sqrt(variances)
+    for i in range(len(lower)):
+        side = 1.0 if lower[i] < upper[i] else -1.0
+        goal = min(lower[i], upper[i])
+        if goal <= 0.0:
+            out[i] = -side * np.inf
+            continue
+        low, high = np.min(means - 40 * deviations), np.max(means + 40 * deviations)
+        x = min(max(guess[i], low), high)
+        for _ in range(200):
+            tail, rate = 0.0, 0.0
+            for k in range(len(means)):
+                z = side * (x - means[k]) / deviations[k]
+                tail += 0.5 * weights[k] * erfc(-z / sqrt(2.0))
+                rate += weights[k] * exp(-0.5 * z * z) / (deviations[k] * sqrt(2 * pi))
+            if (tail < goal) == (side > 0):
+                low = x
+            else:
+                high = x
+            # Far out the logarithm is the straighter of the two.
+            move = side * tail / rate * log(goal / tail) if rate > 0 and tail > 0 else np.inf
+            new = x + move
+            if not (low < new < high):
+                new = 0.5 * (low + high)
+            if abs(new - x) <= 4e-16 * abs(x) + 1e-300:
+                x = new
+                break
+            x = new
+        out[i] = x
+    return out
+
+
+def on_line(name: str, target: Target) -> Mixture:
+    """Read a one-dimensional mixture; ValueError names the argument where it is not one."""
+    if target.means.shape[1] != 1:
+        raise ValueError(
+            f"{name} has dim = {target.means.shape[1]}: densities are computed in one dimension, use `law` or `sample`"
+        )
+    means, variances = target.means[:, 0], target.variances[:, 0]
+    return Mixture(np.ascontiguousarray(target.weights), np.ascontiguousarray(means), np.ascontiguousarray(variances))
 
 
 class Levels(NamedTuple):
@@ -64,25 +133,35 @@ def levels(packed: Packed, target: Mixture) -> Levels:
 
 
 @njit(**COMPILED)
-def evaluate(table: Any, coupling: float, x: float, share: Any) -> tuple[float, float]:
-    """Value and derivative of the model at x; `share` (K,) is scratch.
+def evaluate(
+    table: Any, coupling: float, x: Any, value: Any, slope: Any, top: Any, total: Any, share: Any
+) -> None:
+    """Value and derivative of the model at 16 places x; top, total (16,) and share (K, 16) are scratch.
 
     D' = sum_k r_k (gain_k + (alpha/sigma^2) (m_k - D)^2), which is alpha/sigma^2 Var[x_0 | x_t = x].
     """
     K = table.shape[1]
-    top = -np.inf
+    top[:] = -np.inf
     for k in range(K):
-        distance = x - table[2, k]
-        share[k] = table[0, k] - table[1, k] * distance * distance
-        top = max(top, share[k])
-    total, value = 0.0, 0.0
+        log_weight, rate, centre = table[0, k], table[1, k], table[2, k]
+        for l in range(16):
+            distance = x[l] - centre
+            share[k, l] = log_weight - rate * distance * distance
+            top[l] = max(top[l], share[k, l])
+    total[:] = 0.0
+    value[:] = 0.0
     for k in range(K):
-        share[k] = 1.0 if share[k] == top else exp(share[k] - top)
-        total += share[k]
-        value += share[k] * (table[3, k] * x + table[4, k])
-    value /= total
-    slope = 0.0
+        gain, offset = table[3, k], table[4, k]
+        for l in range(16):
+            share[k, l] = vector_exp(share[k, l] - top[l])
+            total[l] += share[k, l]
+            value[l] += share[k, l] * (gain * x[l] + offset)
+    for l in range(16):
+        total[l] = 1 / total[l]
+        value[l] *= total[l]
+    slope[:] = 0.0
     for k in range(K):
-        difference = table[3, k] * x + table[4, k] - value
-        slope += share[k] * (table[3, k] + coupling * difference * difference)
-    return value, slope / total
+        gain, offset = table[3, k], table[4, k]
+        for l in range(16):
+            difference = gain * x[l] + offset - value[l]
+            slope[l] += share[k, l] * total[l] * (gain + coupling * difference * difference)

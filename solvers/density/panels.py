@@ -32,7 +32,8 @@ PRIMITIVE = np.stack(
 # Densities are followed down to this fraction of their largest value.
 FLOOR = 1e-17
 _DEEPEST = 60
-_SHORTEST = 2.0**-46
+# Of the parameter, added up over the steps of a map.
+_ROUNDINGS = 32
 
 
 class Panels(NamedTuple):
@@ -70,9 +71,10 @@ def halved(left: Array, right: Array) -> tuple[Array, Array]:
     return np.stack([left, middle], axis=1).ravel(), np.stack([middle, right], axis=1).ravel()
 
 
-def splittable(left: Array, right: Array) -> NDArray[np.bool_]:
-    """Panels long enough, against the rounding of their ends, for halves to say more than the whole."""
-    return right - left > _SHORTEST * np.maximum(np.abs(left), np.abs(right))
+def rounding(left: Array, right: Array, values: Array) -> Array:
+    """What the rounding of the parameter alone leaves uncertain in values at the nodes, (P,)."""
+    shift = _ROUNDINGS * np.finfo(np.float64).eps * np.maximum(np.abs(left), np.abs(right))
+    return shift / (right - left) * (values.max(axis=1) - values.min(axis=1))
 
 
 def ends(values: Array) -> Array:

@@ -1,4 +1,4 @@
-"""Steps as maps of the line: all registers through all stages, with derivatives in one parameter."""
+"""Steps as maps of the line: all registers through all stages, with derivatives, 16 places at a time."""
 
 from __future__ import annotations
 
@@ -11,59 +11,58 @@ from ..jit import COMPILED
 from ..packed import Packed
 from .model import Levels, evaluate
 
-_CHUNK = 64
+LANES = 16
 
 
 @njit(**COMPILED)
-def advance(
-    packed: Packed, levels: Levels, n: int, channel: int, noise: float, rate: float, Z: Any, F: Any, share: Any
-) -> None:
-    """Take step n with one noise channel at a value that changes at `rate` with the parameter.
+def advance(packed: Packed, levels: Levels, n: int, Z: Any, dZ: Any, F: Any, dF: Any, room: Any, share: Any) -> None:
+    """Take step n, noise left out, for 16 places: registers Z and derivatives dZ (R, 16) in place.
 
-    Channel -1 leaves all noise out. Z (4, R) holds registers and their derivatives, then room for the new ones;
-    F (2, S) and share (K,) are scratch.
+    F, dF (S, 16), room (max(R, S) + 4, 16) and share (K, 16) are scratch.
     """
     stages, _, registers, left = packed.counts[n]
     for i in range(stages):
-        u, du = 0.0, 0.0
+        u, du = room[0], room[1]
+        u[:] = 0.0
+        du[:] = 0.0
         for r in range(registers):
-            u += packed.U[n, i, r] * Z[0, r]
-            du += packed.U[n, i, r] * Z[1, r]
+            factor = packed.U[n, i, r]
+            for l in range(16):
+                u[l] += factor * Z[r, l]
+                du[l] += factor * dZ[r, l]
         for j in range(i):
-            u += packed.A[n, i, j] * F[0, j]
-            du += packed.A[n, i, j] * F[1, j]
-        if channel >= 0:
-            u += packed.G[n, i, channel] * noise
-            du += packed.G[n, i, channel] * rate
-        value, slope = evaluate(levels.table[n, i], levels.coupling[n, i], u, share)
-        F[0, i], F[1, i] = value, slope * du
+            factor = packed.A[n, i, j]
+            for l in range(16):
+                u[l] += factor * F[j, l]
+                du[l] += factor * dF[j, l]
+        evaluate(levels.table[n, i], levels.coupling[n, i], u, F[i], dF[i], room[2], room[3], share)
+        for l in range(16):
+            dF[i, l] *= du[l]
     for r in range(left):
-        z, dz = 0.0, 0.0
+        z, dz = room[2 * r], room[2 * r + 1]
+        z[:] = 0.0
+        dz[:] = 0.0
         for s in range(registers):
-            z += packed.V[n, r, s] * Z[0, s]
-            dz += packed.V[n, r, s] * Z[1, s]
+            factor = packed.V[n, r, s]
+            for l in range(16):
+                z[l] += factor * Z[s, l]
+                dz[l] += factor * dZ[s, l]
         for j in range(stages):
-            z += packed.B[n, r, j] * F[0, j]
-            dz += packed.B[n, r, j] * F[1, j]
-        if channel >= 0:
-            z += packed.H[n, r, channel] * noise
-            dz += packed.H[n, r, channel] * rate
-        Z[2, r], Z[3, r] = z, dz
+            factor = packed.B[n, r, j]
+            for l in range(16):
+                z[l] += factor * F[j, l]
+                dz[l] += factor * dF[j, l]
     for r in range(left):
-        Z[0, r], Z[1, r] = Z[2, r], Z[3, r]
+        Z[r] = room[2 * r]
+        dZ[r] = room[2 * r + 1]
 
 
 @njit(**COMPILED)
 def push(packed: Packed, levels: Levels, first: int, stop: int, Z: Any, dZ: Any) -> None:
-    """Push registers Z (n, R) and their derivatives dZ in place through steps first..stop-1, noise left out."""
-    n, R = Z.shape
+    """Push registers Z (P, R, 16) and their derivatives dZ in place through steps first..stop-1, noise left out."""
     S, K = levels.table.shape[1], levels.table.shape[3]
-    for chunk in range((n + _CHUNK - 1) // _CHUNK):
-        state, F, share = np.zeros((4, R)), np.empty((2, S)), np.empty(K)
-        for i in range(chunk * _CHUNK, min(n, (chunk + 1) * _CHUNK)):
-            for r in range(R):
-                state[0, r], state[1, r] = Z[i, r], dZ[i, r]
-            for step in range(first, stop):
-                advance(packed, levels, step, -1, 0.0, 0.0, state, F, share)
-            for r in range(R):
-                Z[i, r], dZ[i, r] = state[0, r], state[1, r]
+    F, dF = np.empty((S, LANES)), np.empty((S, LANES))
+    room, share = np.empty((2 * Z.shape[1] + 4, LANES)), np.empty((K, LANES))
+    for p in range(len(Z)):
+        for step in range(first, stop):
+            advance(packed, levels, step, Z[p], dZ[p], F, dF, room, share)

@@ -114,7 +114,8 @@ def ddpm(path: Path, grid: ArrayLike, variance: str = "posterior") -> Tableau:
     path : Path
     grid : (nodes,) float64 array
     variance : str
-        "posterior", that of q(x_s | x_t, x_0), or "forward", that of q(x_t | x_s), the beta of DDPM.
+        "posterior", that of q(x_s | x_t, x_0), or "forward", that of q(x_t | x_s), the beta of DDPM. Neither
+        draws noise on a step to sigma = 0.
 
     Returns
     -------
@@ -134,7 +135,8 @@ def ddpm(path: Path, grid: ArrayLike, variance: str = "posterior") -> Tableau:
     D = step.denoise(x, t)
     z = step.noise("reciprocal-variance")
     kept, fresh = np.exp(-step.h), -np.expm1(-2 * step.h)
-    deviation = (s if variance == "posterior" else t).sigma * np.sqrt(fresh)
+    # Algorithm 2 of the paper draws no noise on the step to the data, whichever the variance
+    deviation = np.where(s.sigma > 0, (s if variance == "posterior" else t).sigma * np.sqrt(fresh), 0.0)
     step.close(kept * (s.sigma / t.sigma) * x + s.alpha * fresh * D + deviation * z)
     return trace.tableau(variance=variance)
 

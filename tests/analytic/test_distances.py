@@ -460,8 +460,11 @@ def test_pair_sums_do_not_depend_on_the_chunk(monkeypatch: pytest.MonkeyPatch) -
     parts = distances.energy_distance(x, y), distances.mmd(x, y), distances.sliced_w2(x, y)
     for one, other in zip(whole, parts, strict=True):
         assert (one.value, one.error) == pytest.approx((other.value, other.error), rel=1e-11, abs=0)
-    assert distances.moment_errors(x, [0, 0], np.eye(2)).statistic == pytest.approx(
-        moments.statistic, rel=1e-10
+    chunked = distances.moment_errors(x, [0, 0], np.eye(2))
+    assert chunked.statistic == pytest.approx(moments.statistic, rel=1e-10, abs=0)
+    np.testing.assert_allclose(chunked.covariance, moments.covariance, rtol=1e-10)
+    np.testing.assert_allclose(
+        chunked.covariance_standard_error, moments.covariance_standard_error, rtol=1e-10
     )
 
 

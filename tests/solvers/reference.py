@@ -299,7 +299,11 @@ def dpm_solver_pp_3s(
         u2 = two.s / now.s * x - two.a * (np.exp(-r2 * h) - 1) * x0
         u2 = u2 + two.a * r2 / r1 * ((np.exp(-r2 * h) - 1) / (r2 * h) + 1) * D1
         D2 = D(u2, two.a, two.s) - x0
-        x = then.s / now.s * x - then.a * (np.exp(-h) - 1) * x0 + then.a / r2 * ((np.exp(-h) - 1) / h + 1) * D2
+        x = (
+            then.s / now.s * x
+            - then.a * (np.exp(-h) - 1) * x0
+            + then.a / r2 * ((np.exp(-h) - 1) / h + 1) * D2
+        )
     return x
 
 
@@ -307,24 +311,30 @@ def dpm_solver_pp_3s(
 
 History = list[tuple[Node, Array, Array]]
 Step = Callable[..., Array]
-Correct = Callable[[int, Node, Array], Array]
+Correct = Callable[[Node, Array], Array]
 
 
-def multistep(step: Step) -> Sampler:
+def multistep(step: Step, noisy: bool = False) -> Sampler:
     """Return the sampler of step(now, then, history, z, **options).
 
     `history` has (node, x, D) of this and earlier nodes, latest first; `correct` is applied after each step.
     """
 
     def sampler(
-        path: Any, grid: Array, D: Denoise, x: Array, z: Array, correct: Correct = lambda i, then, x: x, **options: Any
+        path: Any,
+        grid: Array,
+        D: Denoise,
+        x: Array,
+        z: Array,
+        correct: Correct = lambda then, x: x,
+        **options: Any,
     ) -> Array:
         history: History = []
         for i, now, then in pairs(path, grid):
             history = [(now, x, D(x, now.a, now.s)), *history]
             # no polynomial in log-SNR reaches sigma = 0: there only the last evaluation is used
-            x = step(now, then, history if then.s > 0 else history[:1], z[i] if len(z) else 0.0, **options)
-            x = correct(i, then, x)
+            x = step(now, then, history if then.s > 0 else history[:1], z[i] if noisy else 0.0, **options)
+            x = correct(then, x)
         return x
 
     return sampler
@@ -392,7 +402,9 @@ def sde_dpm_solver_pp_1_step(now: Node, then: Node, history: History, z: Any) ->
     return deterministic + then.s * np.sqrt(1 - decay**2) * z
 
 
-def sde_dpm_solver_pp_2m_step(now: Node, then: Node, history: History, z: Any, variant: str = "midpoint") -> Array:
+def sde_dpm_solver_pp_2m_step(
+    now: Node, then: Node, history: History, z: Any, variant: str = "midpoint"
+) -> Array:
     """Lu et al. 2023, SDE-DPM-Solver++(2M); "heun" replaces 1/2 (1 - e^-2h) by the integral of the line."""
     first = sde_dpm_solver_pp_1_step(now, then, history, z)
     if len(history) < 2:
@@ -465,7 +477,7 @@ def predictor_corrector(
     """
     noise = iter(z)
 
-    def correct(i: int, then: Node, x: Array) -> Array:
+    def correct(then: Node, x: Array) -> Array:
         for _ in range(correctors if then.s > 0 else 0):
             epsilon = 2 * (snr * then.s) ** 2
             x = x + epsilon * then.score(D, x) + np.sqrt(2 * epsilon) * next(noise)
@@ -480,7 +492,7 @@ def predictor_corrector(
         return multistep(drawing)(path, grid, D, x, z, correct=correct)
     for i, _, then in pairs(path, grid):
         own = next(noise)[None] if predictor in NOISY else z[:0]
-        x = correct(i, then, SAMPLERS[predictor](path, grid[i : i + 2], D, x, own))
+        x = correct(then, SAMPLERS[predictor](path, grid[i : i + 2], D, x, own))
     return x
 
 
@@ -497,6 +509,6 @@ SAMPLERS: dict[str, Sampler] = {
     "dpm-solver-3": dpm_solver_3,
     "dpm-solver++-2s": dpm_solver_pp_2s,
     "dpm-solver++-3s": dpm_solver_pp_3s,
-    **{name: multistep(step) for name, step in MULTISTEP.items()},
+    **{name: multistep(step, name in NOISY) for name, step in MULTISTEP.items()},
     "predictor-corrector": predictor_corrector,
 }
