@@ -6,8 +6,8 @@ strong error), `density` (law on a one-dimensional mixture).
 """
 
 from . import grids
-from .catalogue import Claim, Method, catalogue
 from .arrays import run
+from .catalogue import Claim, Method, catalogue
 from .denoiser import denoiser
 from .density import density
 from .fused import sample
@@ -19,5 +19,18 @@ from .trace import Trace
 catalogue.discover()
 
 __all__ = [
-    "Block", "Claim", "GaussianLaw", "Method", "Tableau", "Trace", "catalogue", "denoiser", "density", "grids", "law", "run", "sample", "strong",
+    "Block",
+    "Claim",
+    "GaussianLaw",
+    "Method",
+    "Tableau",
+    "Trace",
+    "catalogue",
+    "denoiser",
+    "density",
+    "grids",
+    "law",
+    "run",
+    "sample",
+    "strong",
 ]

@@ -12,7 +12,9 @@ from .packed import Packed
 
 
 @njit(**COMPILED)
-def affine_model(score: bool, alpha: float, sigma: float, mean: float, variance: float) -> tuple[float, float]:
+def affine_model(
+    score: bool, alpha: float, sigma: float, mean: float, variance: float
+) -> tuple[float, float]:
     """Return (gain, offset) of the denoiser, or the score, of N(mean, variance) at a level: gain * x + offset."""
     total = alpha * alpha * variance + sigma * sigma
     if score:
@@ -29,7 +31,7 @@ def affine_step(packed: Packed, n: int, mean: float, variance: float, rows: Any,
 
     `rows` (S, R + 1 + C) is scratch for the evaluations.
     """
-    S, R = packed.U.shape[1], packed.U.shape[2]
+    _S, R = packed.U.shape[1], packed.U.shape[2]
     C = packed.G.shape[2]
     stages, channels, registers, left = packed.counts[n]
     out[:] = 0.0

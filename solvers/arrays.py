@@ -50,7 +50,9 @@ def as_denoiser(model: Any, tableau: Tableau) -> Any:
         return model.denoise
     if callable(model):
         if tableau.path is None:
-            raise ValueError("tableau has no path, which D(x, t) needs: load it with Tableau.load(file, path=...)")
+            raise ValueError(
+                "tableau has no path, which D(x, t) needs: load it with Tableau.load(file, path=...)"
+            )
         return denoiser(model, predicts="x0", takes="t", path=tableau.path)
     raise TypeError(f"model is {model!r}: give a target, solvers.denoiser(...) or a callable D(x, t)")
 
@@ -102,7 +104,9 @@ def run(
     D = as_denoiser(model, tableau)
     if isinstance(initial, str) or hasattr(initial, "variances"):
         if n is None or not hasattr(model, "means"):
-            raise ValueError(f"initial is {initial!r}: give an (n, dim) array, or n= and a target as the model")
+            raise ValueError(
+                f"initial is {initial!r}: give an (n, dim) array, or n= and a target as the model"
+            )
         initial = draw_samples(as_mixture(initial, tableau, model), n, seed, first)
     if not array_api_compat.is_array_api_obj(initial):
         initial = np.asarray(initial, dtype=np.float64)
@@ -123,7 +127,9 @@ def run(
         xi = []
         for channel in range(len(step.kernels)):
             if noise is None:
-                z = xp.asarray(normals(seed, *x.shape, index, channel, first), dtype=x.dtype, device=device)
+                z = xp.asarray(
+                    normals(seed, x.shape[0], x.shape[1], index, channel, first), dtype=x.dtype, device=device
+                )
             else:
                 z = xp.asarray(noise[drawn + channel], dtype=x.dtype, device=device)
             xi.append(z)

@@ -59,8 +59,11 @@ def unknown(what: str, name: object, known: list[str]) -> UnknownNameError:
     """Return the error for a name that is not in a catalogue, with near names."""
     near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.4)
     hint = f"did you mean {' or '.join(near)}" if near else f"use one of {', '.join(known)}"
-    return UnknownNameError(f"{what} is {name!r}, which is not in the catalogue: {hint}?" if near else
-                            f"{what} is {name!r}, which is not in the catalogue: {hint}")
+    return UnknownNameError(
+        f"{what} is {name!r}, which is not in the catalogue: {hint}?"
+        if near
+        else f"{what} is {name!r}, which is not in the catalogue: {hint}"
+    )
 
 
 @dataclass(frozen=True)
@@ -136,7 +139,9 @@ class Method:
 
     def kernel(self, *_: Any, **__: Any) -> Any:
         """Refuse: one-step kernels are of discrete methods."""
-        raise ValueError(f"method is {self.name!r}, a continuous one: use .tableau(path, grid), .kernel is for discrete methods")
+        raise ValueError(
+            f"method is {self.name!r}, a continuous one: use .tableau(path, grid), .kernel is for discrete methods"
+        )
 
 
 class Catalogue(Mapping[str, Method]):

@@ -30,16 +30,13 @@ class Denoiser:
         if sigma == 0:
             return x / alpha
         if self.takes == "level":
-            y, a, s, clock = x, alpha, sigma, (alpha, sigma)
-        elif self.takes == "sigma":
-            y, a, s = x / alpha, 1.0, sigma / alpha
-            clock = (s,)
-        else:
-            assert self.path is not None
-            t = self.path.time_of_log_snr(np.log(alpha) - np.log(sigma) if alpha else -np.inf)
-            a, s = float(self.path.alpha(t)), float(self.path.sigma(t))
-            y, clock = x * (s / sigma), (float(t),)
-        return self._denoised(y, a, s, clock)
+            return self._denoised(x, alpha, sigma, (alpha, sigma))
+        if self.takes == "sigma":
+            return self._denoised(x / alpha, 1.0, sigma / alpha, (sigma / alpha,))
+        assert self.path is not None
+        t = self.path.time_of_log_snr(np.log(alpha) - np.log(sigma) if alpha else -np.inf)
+        a, s = float(self.path.alpha(t)), float(self.path.sigma(t))
+        return self._denoised(x * (s / sigma), a, s, (float(t),))
 
     def _denoised(self, x: Array, alpha: float, sigma: float, clock: tuple[float, ...]) -> Array:
         if self.predicts == "F":
@@ -55,7 +52,9 @@ class Denoiser:
             da, ds = float(self.path.d_alpha(t)), float(self.path.d_sigma(t))
             return (sigma * output - ds * x) / (da * sigma - ds * alpha)
         if alpha == 0:
-            raise ValueError(f"predicts is {self.predicts!r}, which holds no denoiser at alpha = 0: start the grid where alpha > 0")
+            raise ValueError(
+                f"predicts is {self.predicts!r}, which holds no denoiser at alpha = 0: start the grid where alpha > 0"
+            )
         if self.predicts == "eps":
             return (x - sigma * output) / alpha
         return (x + sigma**2 * output) / alpha
@@ -99,7 +98,9 @@ def denoiser(
     if predicts == "F" and takes != "sigma":
         raise ValueError(f"takes is {takes!r} with predicts='F': EDM's raw network takes 'sigma'")
     if predicts == "v" and takes != "t":
-        raise ValueError(f"takes is {takes!r} with predicts='v': a velocity belongs to a path's time, use 't'")
+        raise ValueError(
+            f"takes is {takes!r} with predicts='v': a velocity belongs to a path's time, use 't'"
+        )
     if takes == "t" and path is None:
         raise ValueError("path is None: give the path whose time the model takes")
     if not sigma_data > 0:

@@ -22,7 +22,7 @@ DTYPES = ("float64", "float32")
 
 @njit(**COMPILED)
 def _combine(out: Any, coefficients: Any, terms: Any, count: int, fresh: bool) -> None:
-    """out (dim, lanes) = or += sum_i coefficients[i] terms[i]; zero coefficients are skipped."""
+    """Out (dim, lanes) = or += sum_i coefficients[i] terms[i]; zero coefficients are skipped."""
     dim, lanes = out.shape
     for i in range(count):
         c = coefficients[i]
@@ -81,7 +81,9 @@ def _trajectories(
                 _combine(U, packed.U[i, s], Z, into, True)
                 _combine(U, packed.A[i, s], F, s, False)
                 _combine(U, packed.G[i, s], xi, channels, False)
-                evaluate(target, packed.score[i, s], packed.levels[i, s, 0], packed.levels[i, s, 1], U, F[s], work)
+                evaluate(
+                    target, packed.score[i, s], packed.levels[i, s, 0], packed.levels[i, s, 1], U, F[s], work
+                )
             for r in range(out):
                 _combine(new[r], packed.V[i, r], Z, into, True)
                 _combine(new[r], packed.B[i, r], F, stages, False)
@@ -152,29 +154,38 @@ def sample(
         raise ValueError(f"n is {n!r}: give a whole number of samples, at least 1")
     if isinstance(first, bool) or not isinstance(first, int | np.integer) or first < 0:
         raise ValueError(f"first is {first!r}: give a whole number >= 0")
-    most = numba.config.NUMBA_NUM_THREADS
-    if threads is not None and (isinstance(threads, bool) or threads != int(threads) or not 1 <= threads <= most):
-        raise ValueError(f"threads is {threads!r}: give a whole number from 1 to {most}, or set NUMBA_NUM_THREADS")
+    most = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]  # set at import, unknown to the checker
+    if threads is not None and (
+        isinstance(threads, bool) or threads != int(threads) or not 1 <= threads <= most
+    ):
+        raise ValueError(
+            f"threads is {threads!r}: give a whole number from 1 to {most}, or set NUMBA_NUM_THREADS"
+        )
     key = check_seed(seed)
     dim = target.means.shape[1]
     packed = pack(tableau)
     if packed.G.shape[2] >= MAX_CHANNELS or dim > MAX_DIM or len(tableau) >= INITIAL_STEP:
-        raise ValueError(f"tableau has {packed.G.shape[2]} channels a step in dim {dim}: at most {MAX_CHANNELS - 1} and {MAX_DIM}")
+        raise ValueError(
+            f"tableau has {packed.G.shape[2]} channels a step in dim {dim}: at most {MAX_CHANNELS - 1} and {MAX_DIM}"
+        )
     for block in tableau.blocks:
         at_data = np.any(block.levels[:, [kind == SCORE for kind in block.kinds], 1] == 0)
         if at_data and np.any(target.variances == 0):
-            raise ValueError("target has a component of zero variance, whose score at sigma = 0 does not exist: stop at sigma > 0")
+            raise ValueError(
+                "target has a component of zero variance, whose score at sigma = 0 does not exist: stop at sigma > 0"
+            )
     kind = np.dtype(dtype)
     if isinstance(initial, str) or hasattr(initial, "means") or hasattr(initial, "variances"):
         start, given, x = mixture(as_mixture(initial, tableau, target), kind), False, np.empty((n, dim), kind)
     else:
         start, given = mixture(target, kind), True
         x = check_samples("initial", initial, (n, dim)).astype(kind)
-    if noise is None:
-        noise = np.empty((0, 0, 0))
-    else:
-        noise = check_samples("noise", noise, (len(tableau.channels), n, dim))
-    cast = Packed(*(array.astype(kind) if array.dtype == np.float64 else array for array in packed))
+    noise = (
+        np.empty((0, 0, 0))
+        if noise is None
+        else check_samples("noise", noise, (len(tableau.channels), n, dim))
+    )
+    cast: Any = Packed._make(array.astype(kind) if array.dtype == np.float64 else array for array in packed)
     before = numba.get_num_threads()
     numba.set_num_threads(threads or before)
     try:

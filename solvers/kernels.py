@@ -61,7 +61,9 @@ def quadrature(path: Path, start: Array, stop: Array, nodes: int = NODES) -> tup
     u, w = legendre(nodes)
     high, low = path.log_snr(stop)[:, None], path.log_snr(start)[:, None]
     if not np.all(np.isfinite(low)):
-        raise ValueError("start has alpha = 0, where x/alpha is undefined: start the grid at a time with alpha > 0")
+        raise ValueError(
+            "start has alpha = 0, where x/alpha is undefined: start the grid at a time with alpha > 0"
+        )
     finite = np.isfinite(high)
     with np.errstate(invalid="ignore"):
         log_snr = low + (np.where(finite, high, low) - low) * u

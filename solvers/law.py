@@ -87,12 +87,17 @@ class GaussianLaw:
         deviation = np.where(variance == 0, 0.0, deviation)
         terms = np.where((other.variances == 0) & (variance == 0) & (mean == 0), 0.0, terms)
         kl = float(np.sum(terms) / 2)
-        return GaussianError(mean, deviation, variance, float(np.hypot(*map(np.linalg.norm, (mean, deviation)))),
-                             kl if not np.isnan(kl) else float("inf"))
+        return GaussianError(
+            mean,
+            deviation,
+            variance,
+            float(np.sqrt(np.sum(mean**2) + np.sum(deviation**2))),
+            kl if not np.isnan(kl) else float("inf"),
+        )
 
 
 def _excess(u: Array) -> Array:
-    """u - log(1 + u), without cancellation for small u."""
+    """U - log(1 + u), without cancellation for small u."""
     small = np.abs(u) < 1e-2
     v = np.where(small, u, 0.0)
     series = np.zeros_like(v)
@@ -123,12 +128,16 @@ def start_law(tableau: Tableau, target: GaussianTarget, initial: str | GaussianL
         return marginal(target, *tableau.start)
     if initial == "prior":
         base = gaussian_law(target)
-        return GaussianLaw(0 * base.centre, np.full_like(base.variances, tableau.prior_deviation**2), base.basis)
+        return GaussianLaw(
+            0 * base.centre, np.full_like(base.variances, tableau.prior_deviation**2), base.basis
+        )
     raise ValueError(f"initial is {initial!r}: use 'marginal', 'prior' or a GaussianLaw")
 
 
 @njit(**COMPILED)
-def _propagate(packed: Packed, means: Any, variances: Any, start_mean: Any, start_variance: Any, mu: Any, cov: Any) -> None:
+def _propagate(
+    packed: Packed, means: Any, variances: Any, start_mean: Any, start_variance: Any, mu: Any, cov: Any
+) -> None:
     d, R = mu.shape
     S, C = packed.U.shape[1], packed.G.shape[2]
     for k in range(d):
@@ -143,16 +152,16 @@ def _propagate(packed: Packed, means: Any, variances: Any, start_mean: Any, star
                 for j in range(R):
                     new_m[i] += out[i, j] * m[j]
                     half[i, j] = 0.0
-                    for l in range(R):
-                        half[i, j] += out[i, l] * c[l, j]
+                    for s in range(R):
+                        half[i, j] += out[i, s] * c[s, j]
             for i in range(R):
                 m[i] = new_m[i]
                 for j in range(R):
                     total = 0.0
-                    for l in range(R):
-                        total += half[i, l] * out[j, l]
-                    for l in range(C):
-                        total += out[i, R + 1 + l] * out[j, R + 1 + l]
+                    for s in range(R):
+                        total += half[i, s] * out[j, s]
+                    for s in range(C):
+                        total += out[i, R + 1 + s] * out[j, R + 1 + s]
                     c[i, j] = total
         mu[k] = m
         cov[k] = c
@@ -190,5 +199,7 @@ def law(tableau: Tableau, target: GaussianTarget, initial: str | GaussianLaw = "
     mu, cov = np.empty((len(base.centre), R)), np.empty((len(base.centre), R, R))
     _propagate(packed, base.centre, base.variances, begin.centre, begin.variances, mu, cov)
     if not (np.all(np.isfinite(mu)) and np.all(np.isfinite(cov))):
-        raise FloatingPointError(f"{tableau.name} overflowed on {len(tableau)} steps: take more steps or another grid")
+        raise FloatingPointError(
+            f"{tableau.name} overflowed on {len(tableau)} steps: take more steps or another grid"
+        )
     return GaussianLaw(mu[:, 0].copy(), cov[:, 0, 0].copy(), base.basis)

@@ -106,7 +106,7 @@ def _normals(seed: Any, first: int, step: int, channel: int, out: Any) -> None:
 
 
 def check_seed(seed: object) -> np.uint64:
-    """Return the seed as the 64-bit key of the stream. Raises ValueError outside 0 .. 2^64 - 1, TypeError for non-integers."""
+    """Return the seed as the stream's key. ValueError outside 0 .. 2^64 - 1, TypeError for non-integers."""
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
         raise TypeError(f"seed is {seed!r}: give an integer from 0 to 2^64 - 1")
     if not 0 <= int(seed) < 1 << 64:

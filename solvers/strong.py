@@ -20,7 +20,9 @@ Array = NDArray[np.float64]
 
 
 @njit(**COMPILED)
-def _backwards(packed: Packed, mean: float, variance: float, flow: Any, shift: Any, along: Any, beside: Any) -> Any:
+def _backwards(
+    packed: Packed, mean: float, variance: float, flow: Any, shift: Any, along: Any, beside: Any
+) -> Any:
     """Return the square error's parts: (initial factor of the difference, mean offset, noise variance).
 
     The final sample and the true solution are linear in the initial x and in the noises; walking backwards
@@ -83,17 +85,32 @@ def strong(tableau: Tableau, target: GaussianTarget, initial: str | GaussianLaw 
     if path is None:
         raise ValueError("tableau has no path: load it with Tableau.load(file, path=...)")
     if eta is None:
-        raise ValueError(f"tableau is {tableau.name!r}, which approximates no single SDE: it has no strong error")
+        raise ValueError(
+            f"tableau is {tableau.name!r}, which approximates no single SDE: it has no strong error"
+        )
     packed = pack(tableau)
     spans = np.concatenate([block.span for block in tableau.blocks])
-    kernels = np.array([[*block.kernels, *[None] * (packed.G.shape[2] - len(block.kernels))]
-                        for block in tableau.blocks for _ in range(len(block))], dtype=object)
-    drawn = np.concatenate([
-        np.pad((block.G != 0).any(1) | (block.H != 0).any(1), ((0, 0), (0, packed.G.shape[2] - len(block.kernels))))
-        for block in tableau.blocks
-    ])
+    kernels = np.array(
+        [
+            [*block.kernels, *[None] * (packed.G.shape[2] - len(block.kernels))]
+            for block in tableau.blocks
+            for _ in range(len(block))
+        ],
+        dtype=object,
+    )
+    drawn = np.concatenate(
+        [
+            np.pad(
+                (block.G != 0).any(1) | (block.H != 0).any(1),
+                ((0, 0), (0, packed.G.shape[2] - len(block.kernels))),
+            )
+            for block in tableau.blocks
+        ]
+    )
     if np.any(drawn & (kernels == None)):  # noqa: E711  (elementwise)
-        raise ValueError(f"tableau is {tableau.name!r}, whose noise is no functional of the Brownian path: no strong error")
+        raise ValueError(
+            f"tableau is {tableau.name!r}, whose noise is no functional of the Brownian path: no strong error"
+        )
     if np.any(spans[:, 0] == spans[:, 1]):
         raise ValueError(f"tableau is {tableau.name!r}, which has steps that stay in time: no strong error")
 
@@ -105,12 +122,19 @@ def strong(tableau: Tableau, target: GaussianTarget, initial: str | GaussianLaw 
 
     base, begin = gaussian_law(target), start_law(tableau, target, initial)
     power, total = (1 + eta**2) / 2, 0.0
-    for mean, variance, centre, spread in zip(base.centre, base.variances, begin.centre, begin.variances, strict=True):
+    for mean, variance, centre, spread in zip(
+        base.centre, base.variances, begin.centre, begin.variances, strict=True
+    ):
         kept = ((variance + q_next) / (variance + q_now)) ** power
         flow = kept * alpha_next / alpha_now
         shift = alpha_next * mean * (1 - kept)
         # In x/alpha the solution's noise over a step is eta int ((v + q_next)/(v + q))^power dB_q.
-        noise = eta * alpha_next[:, None] * ((variance + q_next)[:, None] / (variance + q)) ** power * np.sqrt(dq_dt)
+        noise = (
+            eta
+            * alpha_next[:, None]
+            * ((variance + q_next)[:, None] / (variance + q)) ** power
+            * np.sqrt(dq_dt)
+        )
         along, rest = np.zeros(drawn.shape), noise.copy()
         for name, shape in shapes.items():
             weight = np.sum(noise * shape * dt, axis=1)
@@ -122,5 +146,7 @@ def strong(tableau: Tableau, target: GaussianTarget, initial: str | GaussianLaw 
         factor, offset, variance_of_noise = _backwards(packed, mean, variance, flow, shift, along, beside)
         total += factor**2 * spread + (factor * centre + offset) ** 2 + variance_of_noise
     if not np.isfinite(total):
-        raise FloatingPointError(f"{tableau.name} overflowed on {len(tableau)} steps: take more steps or another grid")
+        raise FloatingPointError(
+            f"{tableau.name} overflowed on {len(tableau)} steps: take more steps or another grid"
+        )
     return float(np.sqrt(total))

@@ -100,7 +100,9 @@ class Block:
         if np.any(np.triu(self.A)):
             raise ValueError("A has an entry on or above its diagonal: a stage may only use earlier stages")
         if np.any(self.levels < 0) or np.any(self.levels.sum(axis=2) == 0):
-            raise ValueError("levels has a negative entry or alpha = sigma = 0: give alpha >= 0, sigma >= 0, not both zero")
+            raise ValueError(
+                "levels has a negative entry or alpha = sigma = 0: give alpha >= 0, sigma >= 0, not both zero"
+            )
         if np.any(self.span[:, 1] > self.span[:, 0]):
             raise ValueError("span goes up in time: samplers walk a decreasing grid")
         for kind in self.kinds:
@@ -189,14 +191,18 @@ class Tableau:
                     f"block {index} takes {block.registers_in} registers but the one before leaves {registers}"
                 )
             if len(block) > 1 and block.registers_in != block.registers_out:
-                raise ValueError(f"block {index} repeats a step that changes the number of registers: split it")
+                raise ValueError(
+                    f"block {index} repeats a step that changes the number of registers: split it"
+                )
             registers = block.registers_out
         if registers < 1:
             raise ValueError("the last step leaves no register: register 0 is the sample")
         spans = np.concatenate([block.span for block in self.blocks])
         if not np.array_equal(spans[1:, 0], spans[:-1, 1]):
             first = int(np.argmax(spans[1:, 0] != spans[:-1, 1]))
-            raise ValueError(f"step {first + 1} starts at {spans[first + 1, 0]} but step {first} ended at {spans[first, 1]}")
+            raise ValueError(
+                f"step {first + 1} starts at {spans[first + 1, 0]} but step {first} ended at {spans[first, 1]}"
+            )
 
     def __len__(self) -> int:
         return sum(len(block) for block in self.blocks)
@@ -214,7 +220,8 @@ class Tableau:
     @cached_property
     def channels(self) -> tuple[Channel, ...]:
         """The N(0, I) draws in the order executors use them: step by step, channel by channel."""
-        out, index = [], 0
+        out: list[Channel] = []
+        index = 0
         for block in self.blocks:
             for start, stop in block.span.tolist():
                 out.extend(Channel(index, kernel, start, stop) for kernel in block.kernels)

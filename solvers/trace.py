@@ -15,6 +15,7 @@ with one entry a step, and the same formulas build the run in one go.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -157,7 +158,10 @@ class Run:
                         out[:, index, column] = value
             return out
 
-        levels = [np.stack([np.broadcast_to(v, self._size) for v in (l.alpha, l.sigma)], axis=1) for l in self._levels]
+        levels = [
+            np.stack([np.broadcast_to(v, self._size) for v in (level.alpha, level.sigma)], axis=1)
+            for level in self._levels
+        ]
         times = [np.broadcast_to(level.t, self._size) for level in self._levels]
         block = Block(
             **{name: table(self._inputs, symbol) for name, symbol in (("U", "Z"), ("A", "F"), ("G", "xi"))},
@@ -244,8 +248,11 @@ class Trace:
         times = self.path.time_of_log_snr(np.linspace(low, high, parts + 1))
         times[0], times[-1] = self.grid[interval], self.grid[interval + 1]
         levels = self.level(times)
-        pick: Any = [Level(*(getattr(levels, n)[i : i + 1] for n in ("t", "alpha", "sigma", "log_snr"))) for i in range(parts + 1)]
-        return (Run(self, now, then, None, 1) for now, then in zip(pick[:-1], pick[1:], strict=True))
+        pick: Any = [
+            Level(*(getattr(levels, n)[i : i + 1] for n in ("t", "alpha", "sigma", "log_snr")))
+            for i in range(parts + 1)
+        ]
+        return (Run(self, now, then, None, 1) for now, then in itertools.pairwise(pick))
 
     def stay(self, t: float) -> Run:
         """Return a step that stays at time t, as a corrector does."""

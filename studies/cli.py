@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from analytic import targets as named
 from solvers import catalogue, grids
+from solvers.catalogue import unknown
 
 from . import cost, frames, plots, tables, words
 from .order import Job, Judgement, Measurement, Setting, jobs, study
@@ -41,8 +42,12 @@ def main() -> None:
 
 def _progress() -> Progress:
     return Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-        console=Console(stderr=True), transient=True,
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
     )
 
 
@@ -67,19 +72,30 @@ def _show(frame: pd.DataFrame, title: str, form: str | None) -> None:
 @app.command()
 def order(
     methods: Annotated[
-        list[str] | None, typer.Argument(help="Methods, with options: heun, 'edm-churn(gamma=0.1)'. All by default.")
+        list[str] | None,
+        typer.Argument(help="Methods, with options: heun, 'edm-churn(gamma=0.1)'. All by default."),
     ] = None,
     target: Annotated[
         list[str] | None,
-        typer.Option(help="Target by name (see `assay list targets`) or a .npy, .csv, .parquet file; repeatable. "
-                     "gaussian-1d and easy-1d by default."),
+        typer.Option(
+            help="Target by name (see `assay list targets`) or a .npy, .csv, .parquet file; repeatable. "
+            "gaussian-1d and easy-1d by default."
+        ),
     ] = None,
-    path: Annotated[str, typer.Option(help="Gaussian path: VP, 'VE(0.02, 20)', Linear, ...")] = "VE(0.02, 20)",
+    path: Annotated[
+        str, typer.Option(help="Gaussian path: VP, 'VE(0.02, 20)', Linear, ...")
+    ] = "VE(0.02, 20)",
     grid: Annotated[str, typer.Option(help="Grid of times by name (see `assay list grids`).")] = "karras",
-    begin: Annotated[float | None, typer.Option(help="Time sampling starts at; the path's own by default.")] = None,
-    end: Annotated[float | None, typer.Option(help="Time sampling stops at; the path's own by default.")] = None,
+    begin: Annotated[
+        float | None, typer.Option(help="Time sampling starts at; the path's own by default.")
+    ] = None,
+    end: Annotated[
+        float | None, typer.Option(help="Time sampling stops at; the path's own by default.")
+    ] = None,
     initial: Annotated[str, typer.Option(help="marginal (exact start law) or prior.")] = "marginal",
-    start: Annotated[str, typer.Option(help="Start of multistep methods: practical, exact or both.")] = "both",
+    start: Annotated[
+        str, typer.Option(help="Start of multistep methods: practical, exact or both.")
+    ] = "both",
     limit: Annotated[int, typer.Option(help="Steps no ladder goes beyond.")] = 4096,
     samples: Annotated[int, typer.Option(help="Samples where a target is measured by sampling.")] = 100_000,
     seed: Annotated[int, typer.Option(help="Seed of all noise.")] = 0,
@@ -88,9 +104,13 @@ def order(
         Path | None,
         typer.Option(help="Folder for tables, plots and finished work; a killed run goes on from there."),
     ] = None,
-    table: Annotated[Path | None, typer.Option(help="Also write the table: .csv, .md, .tex or .json.")] = None,
+    table: Annotated[
+        Path | None, typer.Option(help="Also write the table: .csv, .md, .tex or .json.")
+    ] = None,
     plot: Annotated[Path | None, typer.Option(help="Also draw error against NFE: .png or .svg.")] = None,
-    pictures: Annotated[Path | None, typer.Option(help="Also draw samples (digits only): .png or .svg.")] = None,
+    pictures: Annotated[
+        Path | None, typer.Option(help="Also draw samples (digits only): .png or .svg.")
+    ] = None,
     form: Annotated[str | None, typer.Option("--format", help="Print csv, markdown or latex.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything measured as JSON.")] = False,
     strict: Annotated[bool, typer.Option(help="Exit with 1 if a claim is refuted.")] = False,
@@ -109,7 +129,7 @@ def order(
     if start not in ("practical", "exact", "both"):
         raise ValueError(f"start is {start!r}: use 'practical', 'exact' or 'both'")
     if grid not in grids.catalogue:
-        raise words.unknown("grid", grid, list(grids.catalogue))
+        raise unknown("grid", grid, list(grids.catalogue))
     if limit < 16:
         raise ValueError(f"limit is {limit}: give at least 16 steps, a ladder needs rungs")
     if form is not None and form not in tables.FORMATS:
@@ -125,12 +145,16 @@ def order(
     if on_data and len(chosen) > 1:
         raise ValueError(f"target is {', '.join(chosen)}: study {on_data[0]}, which is data, on its own")
     if pictures is not None and not (on_data and chosen[on_data[0]].dim == 64):
-        raise ValueError(f"pictures is '{pictures}' but the target is no set of 8x8 images: use --target digits")
+        raise ValueError(
+            f"pictures is '{pictures}' but the target is no set of 8x8 images: use --target digits"
+        )
     store = None if out is None else Store(out / "finished")
     if on_data:
         drawn = _order_on_data(work, on_data[0], setting, form, as_json, table)
         measurements, judgements, kept = drawn
-        for file in [f for f in (pictures, out / "samples.png" if out and chosen[on_data[0]].dim == 64 else None) if f]:
+        for file in [
+            f for f in (pictures, out / "samples.png" if out and chosen[on_data[0]].dim == 64 else None) if f
+        ]:
             plots.save(plots.pictures(kept, f"Samples on {on_data[0]}, {path} path, {grid} grid"), file)
     else:
         measurements, judgements = _order_by_slope(work, chosen, setting, store, form, as_json, table)
@@ -140,7 +164,11 @@ def order(
         plots.save(plots.convergence(frame, f"{metric} on {frame['target'].iloc[0]}, {where}"), file)
     if out is not None:
         tables.write(frames.long(measurements), out / "measurements.csv")
-        summary = frames.cost_summary(measurements, "energy") if on_data else frames.summary(measurements, judgements)
+        summary = (
+            frames.cost_summary(measurements, "energy")
+            if on_data
+            else frames.summary(measurements, judgements)
+        )
         tables.write(summary, out / "table.md")
     if strict and any(j.verdict == "refuted" for j in judgements):
         raise typer.Exit(1)
@@ -153,7 +181,12 @@ def _jobs(text: str, starts: tuple[str, ...]) -> list[Job]:
 
 
 def _order_by_slope(
-    work: list[Job], chosen: dict[str, Any], setting: Setting, store: Store | None, form: str | None, as_json: bool,
+    work: list[Job],
+    chosen: dict[str, Any],
+    setting: Setting,
+    store: Store | None,
+    form: str | None,
+    as_json: bool,
     table: Path | None,
 ) -> tuple[list[Measurement], list[Judgement]]:
     measurements: list[Measurement] = []
@@ -171,8 +204,16 @@ def _order_by_slope(
         tables.write(frame, table)
     if as_json:
         verdicts = [
-            {"method": j.method, "start": j.start, "order": j.claim.order, "sense": j.claim.sense, "basis": j.claim.basis,
-             "source": j.claim.source, "verdict": j.verdict, "reason": j.reason}
+            {
+                "method": j.method,
+                "start": j.start,
+                "order": j.claim.order,
+                "sense": j.claim.sense,
+                "basis": j.claim.basis,
+                "source": j.claim.source,
+                "verdict": j.verdict,
+                "reason": j.reason,
+            }
             for j in judgements
         ]
         records = frames.long(measurements).to_dict("records")
@@ -180,10 +221,12 @@ def _order_by_slope(
         return measurements, judgements
     _show(frame, f"Claimed and measured order, {setting.path} path, {setting.grid} grid", form)
     if form is None:
+        print(frames.LEGEND)
         refuted = [j for j in judgements if j.verdict == "refuted"]
         for j in refuted:
-            name = j.method + (" (exact start)" if j.start == "exact" else "")
-            print(f"refuted: {name}, {j.claim.order:g} {j.claim.sense} by {j.claim.source}: {j.reason}")
+            print(
+                f"refuted: {frames.named(j.method, j.start)}, {j.claim.order:g} {j.claim.sense} by {j.claim.source}: {j.reason}"
+            )
     return measurements, judgements
 
 
@@ -228,7 +271,9 @@ def _plotted(measurements: list[Measurement]) -> tuple[pd.DataFrame, str]:
 
 @app.command(name="list")
 def list_(
-    what: Annotated[str | None, typer.Argument(help="methods, targets, grids or paths; all by default.")] = None,
+    what: Annotated[
+        str | None, typer.Argument(help="methods, targets, grids or paths; all by default.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
     """List what there is: methods with their claims and sources, targets, grids, paths.
@@ -256,11 +301,15 @@ def list_(
     lists = {
         "methods": methods,
         "targets": pd.DataFrame(named.table(), columns=["target", "dim", "components", "description"]),
-        "grids": pd.DataFrame([{"grid": k, "description": first_line(v)} for k, v in grids.catalogue.items()]),
-        "paths": pd.DataFrame([{"path": p, "description": first_line(getattr(paths, p))} for p in words.PATHS]),
+        "grids": pd.DataFrame(
+            [{"grid": k, "description": first_line(v)} for k, v in grids.catalogue.items()]
+        ),
+        "paths": pd.DataFrame(
+            [{"path": p, "description": first_line(getattr(paths, p))} for p in words.PATHS]
+        ),
     }
     if what is not None and what not in lists:
-        raise words.unknown("what", what, list(lists))
+        raise unknown("what", what, list(lists))
     chosen = lists if what is None else {what: lists[what]}
     if as_json:
         print(json.dumps({k: _clean(v.to_dict("records")) for k, v in chosen.items()}, indent=1))

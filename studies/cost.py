@@ -64,8 +64,16 @@ def error_against_cost(
 
     def bundle(metric: str, errors: list[float], uncertainty: list[float]) -> Measurement:
         return Measurement(
-            job.method.name, job.start, reference.name, metric, "samples", tuple(steps), tuple(nfe), tuple(errors),
-            tuple(uncertainty), _NO_SLOPE,
+            job.method.name,
+            job.start,
+            reference.name,
+            metric,
+            "samples",
+            tuple(steps),
+            tuple(nfe),
+            tuple(errors),
+            tuple(uncertainty),
+            _NO_SLOPE,
         )
 
     yield bundle("energy", energy, spread), kept

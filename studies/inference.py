@@ -21,7 +21,9 @@ Array = NDArray[np.float64]
 Verdict = Literal["confirmed", "refuted", "unresolved"]
 
 SHRINK = 0.75  # successive slope differences of a settled ladder shrink at least this fast (1/2 is typical)
-RESOLVED = 0.2  # half width an interval may have to confirm a claim: it then excludes the next half order
+RESOLVED = (
+    0.2  # how far below the order an interval may reach to confirm: it then excludes the next half order
+)
 FLOOR = 4.0  # an error below this many times its own uncertainty is floor
 TINY = 2e-3  # slope differences this small count as settled whatever their ratio
 
@@ -61,7 +63,7 @@ class Slope:
             return "exact"
         if not np.isfinite(self.value):
             return self.status
-        half = (self.high - self.low) / 2
+        half = max(self.value - self.low, self.high - self.value)
         digits = 3 if half < 0.01 else 2
         text = f"{self.value:.{digits}f}±{max(half, 10.0**-digits):.{digits}f}"
         return text if self.status == "settled" else f"{text} ({self.status})"
@@ -88,8 +90,9 @@ def fit(
         The signed errors that `errors` is made of. Where the largest one changes sign, two terms of the error
         cancelled: only rungs beyond the crossing are read.
     cautious : bool
-        Do not trust the rate at which the slopes settle, for errors too noisy to show it: slopes that moved one
-        way through the window may go on by as much again, and the interval reaches that far.
+        Do not trust the rate at which the slopes settle, for errors too noisy to show it: slopes that fell all
+        through the window may fall by as much again, slopes that rose over the ladder may rise by as much
+        again, and the interval reaches that far.
 
     Returns
     -------
@@ -132,7 +135,9 @@ def fit(
     N, e, u = N[first : last + 1], e[first : last + 1], u[first : last + 1]
     if len(e) < 4:
         status = "floor" if crossing is None else "crossing"
-        return Slope(nothing, nothing, nothing, (int(N[0]), int(N[-1])), status, floor=floor, crossing=crossing)
+        return Slope(
+            nothing, nothing, nothing, (int(N[0]), int(N[-1])), status, floor=floor, crossing=crossing
+        )
     ratio = np.diff(np.log(N))
     local = -np.diff(np.log(e)) / ratio
     blur = (u[:-1] / e[:-1] + u[1:] / e[1:]) / ratio
@@ -143,9 +148,11 @@ def fit(
     value, half, settled = candidates[chosen]
     window = (int(N[chosen]), int(N[chosen + 3]))
     status = "settled" if settled else "drifting"
-    moves = np.diff(local[chosen : chosen + 3])
-    trend = float(moves.sum()) if cautious and moves[0] * moves[1] > 0 else 0.0
-    low, high = value - half + min(trend, 0.0), value + half + max(trend, 0.0)
+    low, high = value - half, value + half
+    if cautious:
+        moves = np.diff(local[chosen : chosen + 3])
+        low += float(moves.sum()) if np.all(moves < 0) else 0.0
+        high += max(0.0, float(local[-1] - local[0]))
     return Slope(value, low, high, window, status, tuple(local.tolist()), floor, crossing)
 
 
@@ -163,6 +170,8 @@ def _limit(local: Array, blur: Array, k: int) -> tuple[float, float, bool]:
     value = aitken(k)
     # where the slopes turn, the last change is small by chance and half of the one before stands in for it
     half = max(abs(value - local[k]), abs(now), abs(before) / 2) + noise
+    if abs(now) > SHRINK * abs(before):  # settled by size, not by rate: how far it still goes is unknown
+        half = max(half, 2 * TINY)
     return value, float(half), settled
 
 
@@ -218,5 +227,4 @@ def _judge_one(claim: float, slope: Slope) -> str:
         return "drifting" if slope.status in ("drifting", "diverged") else "silent"
     if slope.high < claim:
         return "refuted"
-    narrow = (slope.high - slope.low) / 2 <= RESOLVED
-    return "confirmed" if slope.low > claim or narrow else "silent"
+    return "confirmed" if slope.low > claim or slope.value - slope.low <= RESOLVED else "silent"

@@ -7,6 +7,7 @@ one-dimensional mixture by the sampler's density, anything else by samples on sh
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -118,16 +119,33 @@ class Ladder:
     def __getitem__(self, steps: int) -> Tableau:
         if steps not in self._built:
             grid = self.setting.nodes(steps)
-            self._built[steps] = self.method.tableau(self.setting.path, grid, start=self.start, **self.options)
+            self._built[steps] = self.method.tableau(
+                self.setting.path, grid, start=self.start, **self.options
+            )
         return self._built[steps]
 
     def measurement(
-        self, target: str, metric: str, means: str, steps: Sequence[int], errors: Any, uncertainty: Any, slope: Slope
+        self,
+        target: str,
+        metric: str,
+        means: str,
+        steps: Sequence[int],
+        errors: Any,
+        uncertainty: Any,
+        slope: Slope,
     ) -> Measurement:
         """Bundle a finished ladder."""
         return Measurement(
-            self.method.name, self.start, target, metric, means, tuple(steps), tuple(self[N].nfe for N in steps),
-            tuple(float(e) for e in errors), tuple(float(u) for u in np.broadcast_to(uncertainty, len(steps))), slope,
+            self.method.name,
+            self.start,
+            target,
+            metric,
+            means,
+            tuple(steps),
+            tuple(self[N].nfe for N in steps),
+            tuple(float(e) for e in errors),
+            tuple(float(u) for u in np.broadcast_to(uncertainty, len(steps))),
+            slope,
         )
 
 
@@ -136,12 +154,14 @@ def _wanted(method: Method, *senses: str) -> list[float]:
 
 
 def _climb(
-    rungs: Sequence[int], limit: int, measure: Callable[[int], dict[str, Any]],
+    rungs: Sequence[int],
+    limit: int,
+    measure: Callable[[int], dict[str, Any]],
     read: Callable[[list[int], list[dict[str, Any]]], dict[str, tuple[Any, Any, Slope]]],
     undecided: Callable[[dict[str, tuple[Any, Any, Slope]]], bool],
 ) -> tuple[list[int], dict[str, tuple[Any, Any, Slope]]]:
     """Measure the rungs up to the limit, then double while something is undecided."""
-    steps = [N for N in rungs if N <= limit]
+    steps = [N for N in rungs if limit >= N]
     results = [measure(N) for N in steps]
     found = read(steps, results)
     while undecided(found) and 2 * steps[-1] <= limit:
@@ -153,13 +173,25 @@ def _climb(
 
 def _nothing(dim: int) -> dict[str, Any]:
     bad = float("nan")
-    return {"w2": bad, "kl": bad, "signed": np.full(2 * dim, bad), "strong": bad, START_UP: bad, "tv": bad, "error": 0.0}
+    return {
+        "w2": bad,
+        "kl": bad,
+        "signed": np.full(2 * dim, bad),
+        "strong": bad,
+        START_UP: bad,
+        "tv": bad,
+        "error": 0.0,
+    }
 
 
 def on_gaussian(ladder: Ladder, name: str, target: GaussianMixture) -> Iterator[Measurement]:
     """Measure W2, KL, mean, deviation and strong error by exact law."""
     method, setting = ladder.method, ladder.setting
-    exact = Ladder(method, "exact", setting, ladder.options) if method.multistep and ladder.start == "practical" else None
+    exact = (
+        Ladder(method, "exact", setting, ladder.options)
+        if method.multistep and ladder.start == "practical"
+        else None
+    )
     follows_sde = bool(_wanted(method, "strong"))
     spectrum = target.spectrum()
     scale = float(np.sqrt(np.sum(spectrum.variances) + np.sum(spectrum.mean**2)))
@@ -187,7 +219,11 @@ def on_gaussian(ladder: Ladder, name: str, target: GaussianMixture) -> Iterator[
             if (metric == "strong" and not follows_sde) or (metric == START_UP and exact is None):
                 continue
             errors = np.array([r[metric] for r in results])
-            found[metric] = (errors, rounding, fit(steps, errors, rounding, signed if metric == "w2" else None))
+            found[metric] = (
+                errors,
+                rounding,
+                fit(steps, errors, rounding, signed if metric == "w2" else None),
+            )
         errors = np.array([r["kl"] for r in results])
         found["kl"] = (errors, rounding**2, fit(steps, errors, rounding**2))
         for metric, part in (("mean", signed[:, : target.dim]), ("deviation", signed[:, target.dim :])):
@@ -198,7 +234,9 @@ def on_gaussian(ladder: Ladder, name: str, target: GaussianMixture) -> Iterator[
     def undecided(found: dict[str, tuple[Any, Any, Slope]]) -> bool:
         law_slopes = [found[m][2] for m in ("w2", START_UP) if m in found]
         open_law = any(judge(p, *law_slopes) == "unresolved" for p in _wanted(method, "ode", "weak"))
-        return open_law or any(judge(p, found["strong"][2]) == "unresolved" for p in _wanted(method, "strong"))
+        return open_law or any(
+            judge(p, found["strong"][2]) == "unresolved" for p in _wanted(method, "strong")
+        )
 
     steps, found = _climb(GAUSSIAN_RUNGS, setting.limit, measure, read, undecided)
     for metric, (errors, uncertainty, slope) in found.items():
@@ -217,7 +255,12 @@ def on_line(ladder: Ladder, name: str, target: GaussianMixture) -> Iterator[Meas
         except FloatingPointError:
             return out
         truth = target.noised(*tableau.end)
-        return out | {"tv": result.tv(truth), "w2": result.w2(truth), "kl": result.kl(truth), "error": result.error}
+        return out | {
+            "tv": result.tv(truth),
+            "w2": result.w2(truth),
+            "kl": result.kl(truth),
+            "error": result.error,
+        }
 
     def read(steps: list[int], results: list[dict[str, Any]]) -> dict[str, tuple[Any, Any, Slope]]:
         found = {}
@@ -229,7 +272,8 @@ def on_line(ladder: Ladder, name: str, target: GaussianMixture) -> Iterator[Meas
 
     def undecided(found: dict[str, tuple[Any, Any, Slope]]) -> bool:
         return any(
-            judge(p, found["tv"][2], found["w2"][2]) == "unresolved" for p in _wanted(method, "ode", "weak", "tv")
+            judge(p, found["tv"][2], found["w2"][2]) == "unresolved"
+            for p in _wanted(method, "ode", "weak", "tv")
         )
 
     limit = min(setting.limit, MIXTURE_LIMIT)
@@ -255,7 +299,11 @@ def _statistics(x: Array, frequencies: Array) -> Array:
 
 
 def on_samples(
-    ladder: Ladder, name: str, target: GaussianMixture, rungs: Sequence[int] = SAMPLED_RUNGS, most: int | None = None
+    ladder: Ladder,
+    name: str,
+    target: GaussianMixture,
+    rungs: Sequence[int] = SAMPLED_RUNGS,
+    most: int | None = None,
 ) -> Iterator[Measurement]:
     """Measure weak and strong order from differences of neighbouring rungs on shared Brownian paths.
 
@@ -267,7 +315,7 @@ def on_samples(
     n = min(setting.samples, most or setting.samples) // GROUPS
     if n < 10:
         raise ValueError(f"samples is {setting.samples}: give at least {10 * GROUPS}, {GROUPS} groups of 10")
-    rungs = [N for N in rungs if N <= setting.limit]
+    rungs = [N for N in rungs if setting.limit >= N]
     tableaux = [ladder[N] for N in rungs]
     deviation = np.sqrt(np.mean(np.diag(target.covariance())))
     frequencies = np.random.default_rng(7).standard_normal((target.dim, 4)) / deviation
@@ -286,8 +334,8 @@ def on_samples(
             except FloatingPointError:
                 finals.append(np.full((n, target.dim), np.nan))
         values = [_statistics(x, frequencies).mean(axis=0) for x in finals]
-        weak.append([a - b for a, b in zip(values[:-1], values[1:], strict=True)])
-        pathwise.append([[np.mean(np.sum((a - b) ** 2, axis=1))] for a, b in zip(finals[:-1], finals[1:], strict=True)])
+        weak.append([a - b for a, b in itertools.pairwise(values)])
+        pathwise.append([[np.mean(np.sum((a - b) ** 2, axis=1))] for a, b in itertools.pairwise(finals)])
     steps = rungs[:-1]
     weak_groups, square = np.array(weak), np.array(pathwise)
     metrics = {"weak": weak_groups}
@@ -296,13 +344,24 @@ def on_samples(
     for metric, groups in metrics.items():
         size, noise, slope = fit_sampled(steps, groups)
         if metric == "strong":  # the mean square has twice the order
-            size, noise, slope = np.sqrt(size), noise / (2 * np.sqrt(np.maximum(size, 1e-300))), _halved(slope)
+            size, noise, slope = (
+                np.sqrt(size),
+                noise / (2 * np.sqrt(np.maximum(size, 1e-300))),
+                _halved(slope),
+            )
         yield ladder.measurement(name, metric, "samples", steps, size, noise, slope)
 
 
 def _halved(slope: Slope) -> Slope:
-    return Slope(slope.value / 2, slope.low / 2, slope.high / 2, slope.window, slope.status,
-                 tuple(p / 2 for p in slope.local), None if slope.floor is None else slope.floor**0.5)
+    return Slope(
+        slope.value / 2,
+        slope.low / 2,
+        slope.high / 2,
+        slope.window,
+        slope.status,
+        tuple(p / 2 for p in slope.local),
+        None if slope.floor is None else slope.floor**0.5,
+    )
 
 
 def measure(ladder: Ladder, name: str, target: GaussianMixture) -> list[Measurement]:
@@ -311,7 +370,12 @@ def measure(ladder: Ladder, name: str, target: GaussianMixture) -> list[Measurem
     return list(means(ladder, name, target))
 
 
-DECIDING = {"ode": ("w2", "tv", "weak", START_UP), "weak": ("w2", "tv", "weak", START_UP), "strong": ("strong",), "tv": ("tv",)}
+DECIDING = {
+    "ode": ("w2", "tv", "weak", START_UP),
+    "weak": ("w2", "tv", "weak", START_UP),
+    "strong": ("strong",),
+    "tv": ("tv",),
+}
 
 
 def verdict(claim: Claim, measurements: Sequence[Measurement], gaussian: set[str]) -> tuple[Verdict, str]:
@@ -328,12 +392,18 @@ def verdict(claim: Claim, measurements: Sequence[Measurement], gaussian: set[str
         against = (m for m in deciding if judge(claim.order, m.slope) == "refuted")
         sharpest = min(against, key=lambda m: m.slope.high - m.slope.low)
         return decision, f"{sharpest.metric} on {sharpest.target} has order {sharpest.slope}"
-    if decision == "confirmed" and judge(claim.order, *(m.slope for m in deciding if m.target not in gaussian)) != decision:
+    if (
+        decision == "confirmed"
+        and judge(claim.order, *(m.slope for m in deciding if m.target not in gaussian)) != decision
+    ):
         return "unresolved", "settled on Gaussians alone, whose linear score hides terms"
     if decision == "unresolved":
         open_ones = [m for m in deciding if judge(claim.order, m.slope) == "unresolved"]
         return decision, "; ".join(f"{m.metric} on {m.target}: {m.slope}" for m in open_ones)
-    return decision, f"order at least {min((s.value for s in slopes if np.isfinite(s.value)), default=np.inf):.3g}"
+    return (
+        decision,
+        f"order at least {min((s.value for s in slopes if np.isfinite(s.value)), default=np.inf):.3g}",
+    )
 
 
 @dataclass(frozen=True)
@@ -350,7 +420,11 @@ def jobs(methods: Sequence[str] | None = None, starts: Sequence[str] = ("practic
 
     Raises ValueError for an unknown method, with near names.
     """
-    chosen = [catalogue[name] for name in methods] if methods else [m for m in catalogue.values() if m.half == "continuous"]
+    chosen = (
+        [catalogue[name] for name in methods]
+        if methods
+        else [m for m in catalogue.values() if m.half == "continuous"]
+    )
     return [Job(m, s) for m in chosen for s in (starts if m.multistep else ("practical",))]
 
 
@@ -364,11 +438,18 @@ def study(
     found: list[Measurement] = []
     for name, target in targets.items():
         key = {
-            "study": "order", "method": job.method.name, "start": job.start, "options": job.options,
-            "target": name, "setting": asdict(setting) | {"path": repr(setting.path)},
-            "parameters": hashlib.sha256(b"".join(
-                np.ascontiguousarray(a).tobytes() for a in (target.weights, target.means, target.variances)
-            )).hexdigest(),
+            "study": "order",
+            "method": job.method.name,
+            "start": job.start,
+            "options": job.options,
+            "target": name,
+            "setting": asdict(setting) | {"path": repr(setting.path)},
+            "parameters": hashlib.sha256(
+                b"".join(
+                    np.ascontiguousarray(a).tobytes()
+                    for a in (target.weights, target.means, target.variances)
+                )
+            ).hexdigest(),
         }
         saved = store.load(key) if store else None
         if saved is None:
@@ -380,14 +461,19 @@ def study(
         found += measured
     gaussian = {name for name, target in targets.items() if target.is_gaussian}
     return found, [
-        Judgement(job.method.name, job.start, claim, *verdict(claim, found, gaussian)) for claim in job.method.claims
+        Judgement(job.method.name, job.start, claim, *verdict(claim, found, gaussian))
+        for claim in job.method.claims
     ]
 
 
 def _restored(record: dict[str, Any]) -> Measurement:
-    slope = {k: tuple(v) if isinstance(v, list) else v for k, v in record["slope"].items()}
-    fields = {k: tuple(v) if isinstance(v, list) else v for k, v in record.items()}
-    return Measurement(**{**fields, "slope": Slope(**slope)})
+    """Rebuild a measurement from JSON, which has lists for tuples."""
+
+    def tuples(fields: dict[str, Any]) -> dict[str, Any]:
+        return {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
+
+    slope = Slope(**tuples(record.pop("slope")))
+    return Measurement(**tuples(record), slope=slope)
 
 
 def order(

@@ -18,7 +18,9 @@ from .files import write_whole
 def fingerprint() -> str:
     """Hash of the source of `analytic`, `solvers` and `studies`: results of other code are stale."""
     digest = hashlib.sha256()
-    folders = [Path(str(package.__file__)).parent for package in (analytic, solvers)] + [Path(__file__).parent]
+    folders = [Path(str(package.__file__)).parent for package in (analytic, solvers)] + [
+        Path(__file__).parent
+    ]
     for folder in folders:
         for file in sorted(folder.rglob("*.py")):
             digest.update(file.read_bytes())

@@ -68,5 +68,6 @@ def load_methods(file: str | Path) -> None:
     if path.suffix != ".py" or not path.is_file():
         raise ValueError(f"load is '{file}': give an existing .py file that registers methods")
     spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     spec.loader.exec_module(importlib.util.module_from_spec(spec))

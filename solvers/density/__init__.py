@@ -26,8 +26,7 @@ def density(
     estimate_error: bool = True,
     resolution: float = 1.0,
 ) -> DensityLaw:
-    """Law of the sample a tableau ends with on a one-dimensional Gaussian mixture, to near machine precision.
-    """
+    """Law of the sample a tableau ends with on a one-dimensional Gaussian mixture, to near machine precision."""
     mixture = on_line("target", target)
     begin = _start(tableau, target, initial)
     packed = pack(tableau)

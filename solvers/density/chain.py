@@ -68,7 +68,9 @@ class Chain:
     links: list[Link]
     precision: Precision
 
-    def image(self, link: Link, x: Array, remembered: Array | None = None) -> tuple[Array, Array, Array, Array]:
+    def image(
+        self, link: Link, x: Array, remembered: Array | None = None
+    ) -> tuple[Array, Array, Array, Array]:
         """Push samples (any shape) through a link's map.
 
         Returns
@@ -91,7 +93,8 @@ class Chain:
                 )
         kept = min(1, registers - 1)
         place, slope, memory, memory_slope = (
-            values.reshape(-1)[: x.size].reshape(x.shape) for values in (Z[:, 0], dZ[:, 0], Z[:, kept], dZ[:, kept])
+            values.reshape(-1)[: x.size].reshape(x.shape)
+            for values in (Z[:, 0], dZ[:, 0], Z[:, kept], dZ[:, kept])
         )
         return place, slope, memory, memory_slope
 
@@ -118,7 +121,9 @@ class Chain:
                 break
             left, right, owner = _cut(left[cut], right[cut], owner[cut], np.minimum(parts[cut], 64))
             places = nodes(left, right)
-            values = at(law.left, law.right, coefficients, np.repeat(owner, NODES), places.ravel()).reshape(-1, NODES)
+            values = at(law.left, law.right, coefficients, np.repeat(owner, NODES), places.ravel()).reshape(
+                -1, NODES
+            )
         image, mass = np.concatenate(images), np.concatenate(masses)
         low = image.min(axis=1)
         order = np.argsort(low, kind="stable")

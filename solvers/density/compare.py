@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .curve import Curve, _roots, chosen, halved_curve, stacked
+from .curve import Curve, _roots, chosen, halved_curve
 from .model import Mixture, quantiles
 from .panels import ANALYSIS, PRIMITIVE, WEIGHTS, ends, rounding, series, tails, unresolved
 
@@ -52,7 +52,9 @@ def beside(curve: Curve, truth: Mixture) -> Pair:
         curve = halved_curve(chosen(curve, bad))
         order = np.stack([order[bad], order[bad] + 0.5 ** (depth + 1)], axis=1).ravel()
     rows = np.argsort(np.concatenate([pair.outside for pair in done]), kind="stable")
-    whole = Curve(*(np.concatenate(arrays)[rows] for arrays in zip(*(pair.curve for pair in done), strict=True)))
+    whole = Curve(
+        *(np.concatenate(arrays)[rows] for arrays in zip(*(pair.curve for pair in done), strict=True))
+    )
     place_ends = ends(whole.place)
     lows, highs = np.append(place_ends[:, 0], np.inf), np.append(-np.inf, place_ends[:, 1])
     outside = truth.probability(highs, np.maximum(lows, highs))

@@ -22,7 +22,9 @@ Array = NDArray[np.float64]
 
 
 @njit(**COMPILED)
-def _kernel_sums(y: Any, images: Any, masses: Any, low: Any, width: float, deviation: float, reach: float, out: Any) -> None:
+def _kernel_sums(
+    y: Any, images: Any, masses: Any, low: Any, width: float, deviation: float, reach: float, out: Any
+) -> None:
     scale = 1 / deviation
     for j in range(len(y)):
         parts = np.zeros(16)

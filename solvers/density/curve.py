@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -72,7 +73,9 @@ def image(chain: Chain, link: Link, law: Panels) -> Curve:
             break
         left, right, density = *halved(left[bad], right[bad]), halves(density[bad])
     else:
-        raise FloatingPointError(f"{chain.name}: the map is rough on every scale, take more steps or another grid")
+        raise FloatingPointError(
+            f"{chain.name}: the map is rough on every scale, take more steps or another grid"
+        )
     curve = stacked(parts)
     folded = bool(np.any(curve.slope <= 0) or np.any(ends(curve.slope) <= 0))
     return unfolded(curve, tolerance) if folded else curve
@@ -93,9 +96,11 @@ def unfolded(curve: Curve, tolerance: float) -> Curve:
     pieces = _monotone(curve)
     marks = np.unique(np.concatenate([pieces.low[pieces.turns_low], pieces.high[pieces.turns_high]]))
     bounds = np.unique(np.concatenate([[pieces.low.min()], marks, [pieces.high.max()]]))
-    coefficients = [np.ascontiguousarray(values @ ANALYSIS) for values in (curve.density, curve.place, curve.slope)]
+    coefficients = [
+        np.ascontiguousarray(values @ ANALYSIS) for values in (curve.density, curve.place, curve.slope)
+    ]
     parts = []
-    for start, stop in zip(bounds[:-1], bounds[1:], strict=True):
+    for start, stop in itertools.pairwise(bounds):
         middle, half = (start + stop) / 2, (stop - start) / 2
         inner = pieces.low[(pieces.low > start) & (pieces.low < stop)]
         cuts = np.arccos(np.clip((middle - inner) / half, -1.0, 1.0))
@@ -145,7 +150,16 @@ def _monotone(curve: Curve) -> Pieces:
         for i in range(len(cuts) - 1):
             rises = values[i + 1] >= values[i]
             turns = (i > 0, i + 2 < len(cuts))
-            rows.append((k, cuts[i], cuts[i + 1], *sorted(values[i : i + 2]), rises, *(turns if rises else turns[::-1])))
+            rows.append(
+                (
+                    k,
+                    cuts[i],
+                    cuts[i + 1],
+                    *sorted(values[i : i + 2]),
+                    rises,
+                    *(turns if rises else turns[::-1]),
+                )
+            )
     columns = list(zip(*rows, strict=True))
     # A fold that falls on the end of a panel is no root inside either neighbour.
     pieces = Pieces(*(np.array(column) for column in columns))
@@ -206,5 +220,7 @@ def _branch_sum(y: Any, pieces: Pieces, length: Any, density: Any, place: Any, s
         for m in range(len(pieces.owner)):
             if pieces.low[m] <= y[j] < pieces.high[m]:
                 k = pieces.owner[m]
-                t = solve(place[k], slope[k], length[k] / 2, y[j], pieces.start[m], pieces.stop[m], pieces.rises[m])
+                t = solve(
+                    place[k], slope[k], length[k] / 2, y[j], pieces.start[m], pieces.stop[m], pieces.rises[m]
+                )
                 out[j] += series(density[k], t) / abs(series(slope[k], t))

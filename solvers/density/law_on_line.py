@@ -80,7 +80,9 @@ class DensityLaw:
         masses = curve.masses
         below = np.append(0.0, np.cumsum(masses))
         above = np.append(np.cumsum(masses[::-1])[::-1], 0.0)
-        tables = [np.ascontiguousarray(values @ ANALYSIS) for values in (curve.density, curve.place, curve.slope)]
+        tables = [
+            np.ascontiguousarray(values @ ANALYSIS) for values in (curve.density, curve.place, curve.slope)
+        ]
         # The integral from the left end has degree 16; half a panel's values determine it up to degree 15.
         primitive = np.ascontiguousarray((curve.density @ PRIMITIVE[:, :-1]) @ ANALYSIS)
         return (self.panels, half, below, above, primitive, *tables)
@@ -119,7 +121,16 @@ def distance(a: DensityLaw, b: DensityLaw) -> float:
 
 @njit(**COMPILED)
 def _evaluate(
-    x: Any, panels: Any, half: Any, below: Any, above: Any, primitive: Any, density: Any, place: Any, slope: Any, out: Any
+    x: Any,
+    panels: Any,
+    half: Any,
+    below: Any,
+    above: Any,
+    primitive: Any,
+    density: Any,
+    place: Any,
+    slope: Any,
+    out: Any,
 ) -> None:
     starts = panels[:, 0].copy()
     for j in range(len(x)):

@@ -96,7 +96,9 @@ def on_line(name: str, target: Target) -> Mixture:
             f"{name} has dim = {target.means.shape[1]}: densities are computed in one dimension, use `law` or `sample`"
         )
     means, variances = target.means[:, 0], target.variances[:, 0]
-    return Mixture(np.ascontiguousarray(target.weights), np.ascontiguousarray(means), np.ascontiguousarray(variances))
+    return Mixture(
+        np.ascontiguousarray(target.weights), np.ascontiguousarray(means), np.ascontiguousarray(variances)
+    )
 
 
 class Levels(NamedTuple):

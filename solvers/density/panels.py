@@ -22,7 +22,9 @@ Array = NDArray[np.float64]
 NODES = 16
 POINTS, WEIGHTS = legendre.leggauss(NODES)
 # Legendre coefficients = values @ ANALYSIS, exact for polynomials of degree below 16.
-ANALYSIS = np.ascontiguousarray((legendre.legvander(POINTS, NODES - 1) * WEIGHTS[:, None]) * (np.arange(NODES) + 0.5))
+ANALYSIS = np.ascontiguousarray(
+    (legendre.legvander(POINTS, NODES - 1) * WEIGHTS[:, None]) * (np.arange(NODES) + 0.5)
+)
 _HALVES = [ANALYSIS @ legendre.legvander((POINTS + side) / 2, NODES - 1).T for side in (-1.0, 1.0)]
 _ENDS = ANALYSIS @ legendre.legvander(np.array([-1.0, 1.0]), NODES - 1).T
 # Integrals from the left end to each node and to the right end = values @ PRIMITIVE.
@@ -114,7 +116,9 @@ def resolve(density: Callable[[Array], Array], left: Array, right: Array, tolera
     for _ in range(_DEEPEST):
         values = density(nodes(left, right))
         if not np.all(np.isfinite(values)):
-            raise FloatingPointError("the density is not finite: the method is unstable on this grid, take more steps")
+            raise FloatingPointError(
+                "the density is not finite: the method is unstable on this grid, take more steps"
+            )
         top = max(top, float(values.max(initial=0.0)))
         bad = unresolved(values, tolerance, top)
         done.append(Panels(left[~bad], right[~bad], values[~bad]))

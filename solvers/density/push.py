@@ -15,7 +15,9 @@ LANES = 16
 
 
 @njit(**COMPILED)
-def advance(packed: Packed, levels: Levels, n: int, Z: Any, dZ: Any, F: Any, dF: Any, room: Any, share: Any) -> None:
+def advance(
+    packed: Packed, levels: Levels, n: int, Z: Any, dZ: Any, F: Any, dF: Any, room: Any, share: Any
+) -> None:
     """Take step n, noise left out, for 16 places: registers Z and derivatives dZ (R, 16) in place.
 
     F, dF (S, 16), room (max(R, S) + 4, 16) and share (K, 16) are scratch.

@@ -16,7 +16,7 @@ Array = NDArray[np.float64]
 
 
 def _weights(step: Run, count: int) -> list[Array]:
-    """int l_j(t) dkappa over each step, l_j the Lagrange basis in t on the last `count` nodes.
+    """Int l_j(t) dkappa over each step, l_j the Lagrange basis in t on the last `count` nodes.
 
     By Gauss-Legendre quadrature in log-SNR, in which t and kappa = e^-log_snr are smooth.
     """
@@ -56,7 +56,14 @@ def _deis(q: int, path: Path, grid: ArrayLike, start: str) -> Tableau:
 
 
 def _claim(q: int) -> list[Claim]:
-    return [Claim(q + 1, "ode", f"Adams-Bashforth on {q + 1} nodes: Hairer, Norsett and Wanner 1993, section III.5", "deduced")]
+    return [
+        Claim(
+            q + 1,
+            "ode",
+            f"Adams-Bashforth on {q + 1} nodes: Hairer, Norsett and Wanner 1993, section III.5",
+            "deduced",
+        )
+    ]
 
 
 @catalogue.method("deis-tab-1", claims=_claim(1), source="Zhang and Chen 2023, tAB-DEIS")

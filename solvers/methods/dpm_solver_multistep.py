@@ -95,8 +95,15 @@ def _3m(name: str, path: Path, grid: ArrayLike, start: str, curvature: float) ->
 
 @catalogue.method(
     "dpm-solver++-3m",
-    claims=[Claim(3, "ode", "a quadratic in log-SNR, integrated exactly; Lu et al. 2023 leave orders above 2 open", "deduced")],
-    source="the reference code of DPM-Solver++, multistep third update, with the factor 2 of its singlestep Taylor variant",
+    claims=[
+        Claim(
+            3,
+            "ode",
+            "a quadratic in log-SNR, integrated exactly; Lu et al. 2023 leave orders above 2 open",
+            "deduced",
+        )
+    ],
+    source="the reference code of DPM-Solver++, multistep third update, with its Taylor variant's factor 2",
 )
 def dpm_solver_pp_3m(path: Path, grid: ArrayLike, start: str = "practical") -> Tableau:
     """DPM-Solver++(3M), corrected: the quadratic through three evaluations, integrated exactly.
@@ -119,7 +126,11 @@ def dpm_solver_pp_3m(path: Path, grid: ArrayLike, start: str = "practical") -> T
 
 @catalogue.method(
     "dpm-solver++-3m-as-published",
-    claims=[Claim(3, "ode", "the reference code of DPM-Solver++: orders 1, 2 and 3 for its multistep method", "code")],
+    claims=[
+        Claim(
+            3, "ode", "the reference code of DPM-Solver++: orders 1, 2 and 3 for its multistep method", "code"
+        )
+    ],
     source="the reference code of DPM-Solver++, multistep_dpm_solver_third_update, and its ports in other libraries",
 )
 def dpm_solver_pp_3m_as_published(path: Path, grid: ArrayLike, start: str = "practical") -> Tableau:
@@ -138,10 +149,18 @@ def dpm_solver_pp_3m_as_published(path: Path, grid: ArrayLike, start: str = "pra
 
 @catalogue.method(
     "sde-dpm-solver++-2m",
-    claims=[Claim(2, "weak", "Lu et al. 2023 (DPM-Solver++), section on diffusion SDEs: a second-order multistep solver")],
+    claims=[
+        Claim(
+            2,
+            "weak",
+            "Lu et al. 2023 (DPM-Solver++), section on diffusion SDEs: a second-order multistep solver",
+        )
+    ],
     source="Lu et al. 2023 (DPM-Solver++), SDE-DPM-Solver++(2M)",
 )
-def sde_dpm_solver_pp_2m(path: Path, grid: ArrayLike, start: str = "practical", variant: str = "midpoint") -> Tableau:
+def sde_dpm_solver_pp_2m(
+    path: Path, grid: ArrayLike, start: str = "practical", variant: str = "midpoint"
+) -> Tableau:
     """SDE-DPM-Solver++(2M): the reverse SDE with D extrapolated linearly in log-SNR.
 
     Weak order 2. One denoiser evaluation a step; a first-order last step to sigma = 0.

@@ -168,9 +168,7 @@ def dpm_solver_pp_3s(path: Path, grid: ArrayLike, r1: float = 1 / 3, r2: float =
             + s2.alpha * (r2 / r1) * (r2 * h * phi(2, -r2 * h)) * D1
         )
         D2 = step.denoise(u2, s2) - D0
-        step.close(
-            s.sigma / t.sigma * x - s.alpha * np.expm1(-h) * D0 + s.alpha / r2 * (h * phi(2, -h)) * D2
-        )
+        step.close(s.sigma / t.sigma * x - s.alpha * np.expm1(-h) * D0 + s.alpha / r2 * (h * phi(2, -h)) * D2)
     return trace.tableau(r1=r1, r2=r2)
 
 

@@ -16,7 +16,9 @@ _LARGEST_GAMMA = np.sqrt(2.0) - 1
 
 @catalogue.method(
     "edm-churn",
-    claims=[Claim(2, "weak", "churn keeps the marginals and each Heun step has local error O(h^3)", "deduced")],
+    claims=[
+        Claim(2, "weak", "churn keeps the marginals and each Heun step has local error O(h^3)", "deduced")
+    ],
     source="Karras et al. 2022, Algorithm 2",
 )
 def edm_churn(
@@ -56,7 +58,11 @@ def edm_churn(
     ----------
     Karras et al. 2022, Algorithm 2.
     """
-    for name, value in (("s_churn", s_churn), ("s_noise", s_noise), ("gamma", gamma if gamma is not None else 0.0)):
+    for name, value in (
+        ("s_churn", s_churn),
+        ("s_noise", s_noise),
+        ("gamma", gamma if gamma is not None else 0.0),
+    ):
         if not value >= 0:
             raise ValueError(f"{name} is {value}: give a number >= 0")
     trace = Trace("edm-churn", path, grid, stochasticity=None)

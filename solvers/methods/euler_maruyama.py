@@ -22,7 +22,11 @@ def _drift(step: Run, x: Combination, level: Level) -> Combination:
     "euler-maruyama",
     claims=[
         Claim(1, "weak", "Kloeden and Platen 1992, section 14.1"),
-        Claim(1, "strong", "additive noise, where it is Milstein's scheme: Kloeden and Platen 1992, section 10.3"),
+        Claim(
+            1,
+            "strong",
+            "additive noise, where it is Milstein's scheme: Kloeden and Platen 1992, section 10.3",
+        ),
     ],
     source="Song et al. 2021, eq. 6 with the Euler-Maruyama rule",
 )

@@ -20,7 +20,11 @@ def ddim_step(step: Run, x: Combination, D: Combination) -> Combination:
 @catalogue.method(
     "euler",
     claims=[
-        Claim(1, "ode", "Song, Meng and Ermon 2021 (DDIM), section 4.3, eq. 13; Lu et al. 2022, theorem 3.2 with k = 1")
+        Claim(
+            1,
+            "ode",
+            "Song, Meng and Ermon 2021 (DDIM), section 4.3, eq. 13; Lu et al. 2022, theorem 3.2 with k = 1",
+        )
     ],
     source="Song, Meng and Ermon 2021, eq. 12",
     aliases=("ddim", "dpm-solver-1"),
@@ -55,7 +59,9 @@ def euler(path: Path, grid: ArrayLike) -> Tableau:
 
 @catalogue.method(
     "ddim-eta",
-    claims=[Claim(1, "weak", "as for its ends DDIM and DDPM; Song, Meng and Ermon 2021 state no order", "deduced")],
+    claims=[
+        Claim(1, "weak", "as for its ends DDIM and DDPM; Song, Meng and Ermon 2021 state no order", "deduced")
+    ],
     source="Song, Meng and Ermon 2021, eq. 12 and 16",
 )
 def ddim_eta(path: Path, grid: ArrayLike, eta: float = 0.5) -> Tableau:
@@ -98,8 +104,14 @@ def ddim_eta(path: Path, grid: ArrayLike, eta: float = 0.5) -> Tableau:
     "ddpm",
     claims=[
         Claim(1, "weak", "as Euler's method: Kloeden and Platen 1992, section 14.1", "deduced"),
-        Claim(1, "strong", "as Euler's method, additive noise: Kloeden and Platen 1992, section 10.3", "deduced"),
-        Claim(1, "tv", "Li and Yan 2025, theorem 1, up to logarithms; Li, Wei, Chen and Chi 2023 proved 1/2 before"),
+        Claim(
+            1, "strong", "as Euler's method, additive noise: Kloeden and Platen 1992, section 10.3", "deduced"
+        ),
+        Claim(
+            1,
+            "tv",
+            "Li and Yan 2025, theorem 1, up to logarithms; Li, Wei, Chen and Chi 2023 proved 1/2 before",
+        ),
     ],
     source="Ho, Jain and Abbeel 2020, eq. 6 and 7",
     aliases=("ancestral",),
@@ -143,7 +155,9 @@ def ddpm(path: Path, grid: ArrayLike, variance: str = "posterior") -> Tableau:
 
 @catalogue.method(
     "sde-dpm-solver++-1",
-    claims=[Claim(1, "weak", "Lu et al. 2023 (DPM-Solver++), section on diffusion SDEs: a first-order solver")],
+    claims=[
+        Claim(1, "weak", "Lu et al. 2023 (DPM-Solver++), section on diffusion SDEs: a first-order solver")
+    ],
     source="Lu et al. 2023 (DPM-Solver++), SDE-DPM-Solver++1",
 )
 def sde_dpm_solver_pp_1(path: Path, grid: ArrayLike) -> Tableau:

@@ -55,7 +55,9 @@ def predictor_corrector(
     if not (np.isfinite(snr) and snr > 0):
         raise ValueError(f"snr is {snr}: give a positive number, 0.16 is usual on a VE path")
     base = catalogue[predictor].tableau(path, grid)
-    trace = Trace("predictor-corrector", path, grid, stochasticity=base.stochasticity if correctors == 0 else None)
+    trace = Trace(
+        "predictor-corrector", path, grid, stochasticity=base.stochasticity if correctors == 0 else None
+    )
     for predicted in base.steps:
         trace.append(predicted)
         stop = float(predicted.span[0, 1])

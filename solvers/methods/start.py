@@ -15,7 +15,9 @@ Remember = Callable[[Combination, Combination, Level], Combination]
 
 def _check(trace: Trace, history: int) -> None:
     if trace.intervals <= history:
-        raise ValueError(f"steps is {trace.intervals}: an exact start takes {history} intervals, give more steps")
+        raise ValueError(
+            f"steps is {trace.intervals}: an exact start takes {history} intervals, give more steps"
+        )
 
 
 def exact_start(trace: Trace, history: int, remember: Remember = lambda x, D, level: D) -> None:

@@ -3,8 +3,7 @@
 Written from the papers, each in its own notation (noise, data or score prediction), without the tableau and
 without its phi-functions: exponentials are numpy's, integrals are SciPy's quadrature. A sampler is called as
 sampler(path, grid, D, x, z, **options), where D(x, alpha, sigma) is the denoiser and z (channels, n, dim) the
-noise in the order it is used; it returns the final sample. From a node with sigma = 0 on nothing remains to be
-integrated, and a step that ends there is of first order.
+noise in the order it is used; it returns the final sample. A step that ends at sigma = 0 is of first order.
 """
 
 from __future__ import annotations
@@ -286,7 +285,7 @@ def dpm_solver_pp_2s(path: Any, grid: Array, D: Denoise, x: Array, z: Array, r1:
 def dpm_solver_pp_3s(
     path: Any, grid: Array, D: Denoise, x: Array, z: Array, r1: float = 1 / 3, r2: float = 2 / 3
 ) -> Array:
-    """Lu et al. 2022, Algorithm 2 with x_0 in place of eps, so that sigma, alpha and the sign of h change places."""
+    """Lu et al. 2022, Algorithm 2 with x_0 in place of eps: sigma and alpha, h and -h change places."""
     for _, now, then in pairs(path, grid):
         if then.s == 0:
             x = ddim_step(now, then, D, x)
@@ -363,8 +362,8 @@ def integral(f: Callable[[float], float], low: float, high: float) -> float:
 def dpm_solver_pp_3m_step(now: Node, then: Node, history: History, z: Any) -> Array:
     """Exact integral of the parabola in log-SNR through the last three data predictions.
 
-    x(lam_t) = s_t/s_s x + s_t int e^lam x_0(lam) dlam (Lu et al. 2023, proposition 4.1). The second step, with
-    two predictions, is Algorithm 2, which is not the exact integral of a line.
+    x(lam_t) = s_t/s_s x + s_t int e^lam x_0(lam) dlam (Lu et al. 2023, proposition 4.1). The second step,
+    with two predictions, is Algorithm 2, which is not the exact integral of a line.
     """
     if len(history) < 3:
         return dpm_solver_pp_2m_step(now, then, history, z)

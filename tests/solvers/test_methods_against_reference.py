@@ -17,8 +17,8 @@ Array = NDArray[np.float64]
 N = 6
 TARGETS = {name: targets.load(name) for name in ("pair-2d", "rotated-2d")}
 PATHS: dict[str, Any] = {"vp": paths.VP(), "ve": paths.VE(0.02, 20), "linear": paths.Linear()}
-# Target and grid. On Linear the sampler starts where alpha = 0.05: from its default, alpha = 0.001, the explicit
-# Runge-Kutta steps and the extrapolations in time amplify rounding a thousandfold and more.
+# Target and grid. On Linear the sampler starts where alpha = 0.05: from its default, alpha = 0.001, explicit
+# Runge-Kutta steps and extrapolations in time amplify rounding a thousandfold and more.
 ZERO = {"append_zero": True}
 PLACES: dict[str, list[tuple[str, Array]]] = {
     "vp": [
@@ -41,7 +41,7 @@ CLOCKS = [{"clock": clock} for clock in ("sigma", "log-snr", "time")]
 OPTIONS: dict[str, list[dict[str, Any]]] = {
     "ddim-eta": [{}, {"eta": 0.0}, {"eta": 1.0}, {"eta": 0.3}],
     "ddpm": [{}, {"variance": "posterior"}, {"variance": "forward"}],
-    **dict.fromkeys(("heun", "midpoint", "ralston", "kutta-3", "ssprk-3", "rk4"), [{}, *CLOCKS]),
+    **{name: [{}, *CLOCKS] for name in ("heun", "midpoint", "ralston", "kutta-3", "ssprk-3", "rk4")},
     "edm-churn": [
         {},
         {"s_churn": 2.0, "s_noise": 1.007},

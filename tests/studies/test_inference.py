@@ -91,7 +91,9 @@ def test_sampled_intervals_hold_the_true_order_and_miss_a_wrong_one(order: int) 
     truth = ladder((1.0, order), (1.0, order + 1))
     misses, wrong = 0, 0
     for _ in range(200):
-        groups = truth[None, :, None] * np.ones((32, 6, 2)) + 1e-3 * truth.min() * rng.standard_normal((32, 6, 2))
+        groups = truth[None, :, None] * np.ones((32, 6, 2)) + 1e-3 * truth.min() * rng.standard_normal(
+            (32, 6, 2)
+        )
         slope = fit_sampled(STEPS, groups)[2]
         misses += not slope.low <= order <= slope.high
         wrong += judge(order + 1, slope) == "confirmed"
@@ -108,7 +110,8 @@ def test_noise_that_swamps_the_ladder_reads_floor() -> None:
 
 
 @pytest.mark.parametrize(
-    ("steps", "errors", "word"), [([16, 16, 32, 64], np.ones(4), "increasing"), ([16, 32], np.ones(3), "one error a rung")]
+    ("steps", "errors", "word"),
+    [([16, 16, 32, 64], np.ones(4), "increasing"), ([16, 32], np.ones(3), "one error a rung")],
 )
 def test_bad_ladders_are_refused(steps: list[int], errors: np.ndarray, word: str) -> None:
     with pytest.raises(ValueError, match=word):

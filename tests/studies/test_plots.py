@@ -215,7 +215,7 @@ def test_chart_is_saved_in_the_format_of_the_suffix(tmp_path, suffix):
     elif suffix == ".json":
         assert len(json.loads(text)["concat"]) == 1
     else:
-        assert "<script src=" not in text
+        assert len(text) > 500_000  # Vega itself is in it, to be read without a network
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
 
 

@@ -137,10 +137,12 @@ def test_narrow_terminal_neither_cuts_numbers_nor_runs_over(frame, width):
         assert text in words
 
 
-def test_terminal_narrower_than_a_cell_still_shows_every_character(frame):
-    text = "".join(shown(frame[["method", "error"]], 12).split())
-    assert all(letter in text for letter in "dpm-solver++")
-    assert max(map(cell_len, shown(frame, 12).splitlines())) <= 12
+def test_terminal_narrower_than_a_cell_folds_it_whole(frame):
+    for columns in (["method"], ["method", "verdict"], ["error", "method"]):
+        for width in (12, 20):
+            assert max(map(cell_len, shown(frame[columns], width).splitlines())) <= width
+    assert "dpm-solver++-3m-as-published" in "".join(shown(frame[["method"]], 12).split())
+    assert "1.235e-07" in shown(frame[["method", "error"]], 20)
 
 
 def test_verdicts_have_their_colours_inside_longer_cells_too(frame):
@@ -166,10 +168,20 @@ def test_brackets_in_cells_are_not_taken_for_markup():
     assert "[bold]x[/nope]" in shown(pd.DataFrame({"[red]": ["[bold]x[/nope]"]}), 80)
 
 
-@pytest.mark.parametrize(("name", "form"), tables.SUFFIXES.items())
-def test_file_is_in_the_format_of_its_suffix(frame, tmp_path, name, form):
-    path = tables.write(frame, tmp_path / f"table{name.upper()}")
+@pytest.mark.parametrize(
+    ("suffix", "form", "first"),
+    [
+        (".csv", "csv", "method,claim,"),
+        (".json", "json", "["),
+        (".md", "markdown", "| method "),
+        (".markdown", "markdown", "| method "),
+        (".TEX", "latex", r"\begin{tabular}"),
+    ],
+)
+def test_file_is_in_the_format_of_its_suffix(frame, tmp_path, suffix, form, first):
+    path = tables.write(frame, tmp_path / f"table{suffix}")
     assert path.read_text(encoding="utf-8") == tables.render(frame, form)
+    assert path.read_text(encoding="utf-8").startswith(first)
     assert os.listdir(tmp_path) == [path.name]
 
 
