@@ -195,7 +195,7 @@ def sample(
     bad = ~np.isfinite(x).all(axis=1)
     if np.any(bad):
         raise FloatingPointError(
-            f"{tableau.name} gave {int(bad.sum())} of {n} samples that are not finite, the first number {int(np.argmax(bad))}: "
-            "take more steps or another grid"
+            f"{tableau.name} gave {int(bad.sum())} of {n} samples that are not finite, "
+            f"the first number {int(np.argmax(bad))}: take more steps or another grid"
         )
     return x

@@ -224,9 +224,8 @@ def _order_by_slope(
         print(frames.LEGEND)
         refuted = [j for j in judgements if j.verdict == "refuted"]
         for j in refuted:
-            print(
-                f"refuted: {frames.named(j.method, j.start)}, {j.claim.order:g} {j.claim.sense} by {j.claim.source}: {j.reason}"
-            )
+            claim = f"{j.claim.order:g} {j.claim.sense} by {j.claim.source}"
+            print(f"refuted: {frames.named(j.method, j.start)}, {claim}: {j.reason}")
     return measurements, judgements
 
 

@@ -42,8 +42,8 @@ def error_against_cost(
     ------
     measurement, samples
         "energy": energy distance to fresh samples of the truth, unbiased, with its standard error; and for
-        deterministic methods "flow": root mean square distance per sample from the end of the flow. The samples are keyed by
-        (method, NFE).
+        deterministic methods "flow": root mean square distance per sample from the end of the flow. The
+        samples are keyed by (method, NFE).
     """
     setting, target = reference.setting, reference.target
     stages = job.method.tableau(setting.path, setting.nodes(8), **job.options).nfe / 8

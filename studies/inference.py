@@ -40,7 +40,8 @@ class Slope:
         Steps between which it was read.
     status : str
         "settled"; "drifting": the local slopes still move by more each rung; "floor": too few rungs above the
-        floor; "crossing": too few rungs beyond a sign change; "exact": every error is zero to rounding; "diverged": no finite error.
+        floor; "crossing": too few rungs beyond a sign change; "exact": every error is zero to
+        rounding; "diverged": no finite error.
     local : tuple of float
         Local slopes between consecutive rungs above the floor.
     floor : float or None
