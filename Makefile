@@ -4,28 +4,32 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+READY_TO_TEST := .venv/.ready-to-test
 
 .DEFAULT_GOAL := help
-.PHONY: help setup order test check format clean
+.PHONY: help setup order test check readme format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: $(READY) ## make .venv and install the pinned requirements into it
+setup: $(READY_TO_TEST) ## make .venv and install the pinned requirements into it, those of the tests too
 
 order: $(READY) ## the main job: every method's claimed order beside its measured one
 	@$(BIN)/assay order
 
-test: $(READY) ## run the tests
+test: $(READY_TO_TEST) ## run the everyday tests
 	@$(BIN)/python -m pytest
 
-check: $(READY) ## lint, formatting, types and tests: what CI runs
+check: $(READY_TO_TEST) ## lint, formatting, types and all tests that need no GPU: what CI runs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m 'not gpu'
 
-format: $(READY) ## format the code and mend what the linter can
+readme: $(READY) ## measure every method again and write the table into README.md
+	$(BIN)/python -m studies.readme
+
+format: $(READY_TO_TEST) ## format the code and mend what the linter can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
@@ -42,5 +46,11 @@ $(BIN)/python:
 $(READY): pyproject.toml constraints.txt | $(BIN)/python
 	@echo 'installing into .venv (a few minutes the first time)'
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt hatchling
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable .
+	@touch $@
+
+# torch and the tools of the tests are large and only the tests need them.
+$(READY_TO_TEST): $(READY)
+	@echo 'installing what the tests need'
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable '.[test]'
 	@touch $@

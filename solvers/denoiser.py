@@ -75,7 +75,8 @@ def denoiser(
         (x, clock) -> (n, dim), on arrays of any library `run` is given. x is (n, dim).
     predicts : str
         "x0": E[x_0 | x]; "eps": the noise; "score": of the marginal; "v": the flow's velocity
-        alpha' x_0 + sigma' eps in the path's time; "F": EDM's raw network, called as F(c_in x, ln(sigma)/4) (Karras et al. 2022, eq. 7 and table 1).
+        alpha' x_0 + sigma' eps in the path's time; "F": EDM's raw network, called as F(c_in x, ln(sigma)/4)
+        (Karras et al. 2022, eq. 7 and table 1).
     takes : str
         "t": model(x, t), x and t on `path`; "sigma": model(x/alpha, sigma/alpha), as EDM's denoisers; "level":
         model(x, alpha, sigma). "F" takes "sigma".

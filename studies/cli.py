@@ -18,6 +18,7 @@ from solvers import catalogue, grids
 from solvers.catalogue import unknown
 
 from . import cost, frames, plots, tables, words
+from .files import suffix_of
 from .order import Job, Judgement, Measurement, Setting, jobs, study
 from .store import Store
 
@@ -148,6 +149,11 @@ def order(
         raise ValueError(
             f"pictures is '{pictures}' but the target is no set of 8x8 images: use --target digits"
         )
+    for file in (plot, pictures):
+        if file is not None:
+            suffix_of(file, plots.SUFFIXES)
+    if table is not None:
+        suffix_of(table, tables.SUFFIXES)
     store = None if out is None else Store(out / "finished")
     if on_data:
         drawn = _order_on_data(work, on_data[0], setting, form, as_json, table)

@@ -9,9 +9,7 @@ import base64
 import io
 import math
 import os
-import struct
 import textwrap
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -19,8 +17,9 @@ from typing import Any, Literal
 import altair as alt
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from . import raster
 from .files import suffix_of, write_whole
 
 SUFFIXES = (".png", ".svg", ".html", ".json")
@@ -46,7 +45,6 @@ PANELS_A_ROW = 2
 PANEL, LONE_PANEL = (380, 320), (640, 520)  # width and height, pixels
 SHARED = 1.4  # NFE up to this ratio share a column of pictures
 SAMPLE_SCALE = 3  # pixels a side that a sample's pixel is drawn with
-DIGIT_SIDE = 8
 PNG_SCALE = 2.0
 MOST_TICKS = 9
 
@@ -149,15 +147,17 @@ def pictures(
     cells = []
     for (method, nfe), values in samples.items():
         array = np.asarray(values, dtype=np.float64)
-        if array.ndim != 2 or array.shape[1] != DIGIT_SIDE**2:
+        if array.ndim != 2 or array.shape[1] != raster.DIGIT_SIDE**2:
             raise ValueError(
                 f"samples[{method!r}, {nfe}] has shape {array.shape}: give (n, 64), one 8x8 digit a row"
             )
-        picture = _png(np.repeat(np.repeat(_mosaic(array, tiles, limits), SAMPLE_SCALE, 0), SAMPLE_SCALE, 1))
+        picture = raster.png(
+            np.repeat(np.repeat(raster.mosaic(array, tiles, limits), SAMPLE_SCALE, 0), SAMPLE_SCALE, 1)
+        )
         url = "data:image/png;base64," + base64.b64encode(picture).decode()
         own = f"NFE {nfe}" if column[nfe] != str(nfe) else ""
         cells.append({"method": method, "column": column[nfe], "own": own, "url": url})
-    side = SAMPLE_SCALE * (tiles * (DIGIT_SIDE + 1) - 1)
+    side = SAMPLE_SCALE * (tiles * (raster.DIGIT_SIDE + 1) - 1)
     captioned = any(cell["own"] for cell in cells)
     x = alt.X(
         "column:N",
@@ -370,33 +370,3 @@ def _columns(keys: Sequence[tuple[str, int]]) -> dict[int, str]:
     if len({(method, of[nfe][0]) for method, nfe in keys}) < len(keys):
         return {cost: str(cost) for cost in costs}
     return {cost: str(g[0]) if len(g) == 1 else f"{g[0]}–{g[-1]}" for cost, g in of.items()}
-
-
-def _mosaic(array: NDArray[np.float64], tiles: int, limits: tuple[float, float]) -> NDArray[np.uint8]:
-    """Lay the first tiles x tiles samples out as one RGB picture with a white pixel between two."""
-    low, high = limits
-    pitch = DIGIT_SIDE + 1
-    picture = np.full((tiles * pitch - 1, tiles * pitch - 1, 3), 255, dtype=np.uint8)
-    for index, sample in enumerate(array[: tiles**2].reshape(-1, DIGIT_SIDE, DIGIT_SIDE)):
-        finite = np.isfinite(sample)
-        level = np.clip((np.where(finite, sample, low) - low) / (high - low), 0.0, 1.0)
-        colours = np.repeat(np.rint(255 * level).astype(np.uint8)[:, :, None], 3, axis=2)
-        colours[~finite] = (224, 49, 49)
-        top, left = pitch * (index // tiles), pitch * (index % tiles)
-        picture[top : top + DIGIT_SIDE, left : left + DIGIT_SIDE] = colours
-    return picture
-
-
-def _png(picture: NDArray[np.uint8]) -> bytes:
-    """Encode an (height, width, 3) RGB picture (PNG specification, third edition, sections 5, 9 and 11.2)."""
-    height, width, _ = picture.shape
-
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-        )
-
-    rows = np.pad(picture.reshape(height, 3 * width), ((0, 0), (1, 0)))  # each row led by filter type 0
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)  # 8 bits a channel, colour type 2: RGB
-    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows.tobytes())) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + body

@@ -170,7 +170,7 @@ def test_practical_start_from_sigma_3_shows_order_2_by_512_steps() -> None:
 
 
 def test_practical_start_from_sigma_20_hides_its_order_and_is_never_confirmed() -> None:
-    # The warm-up term, of order 2 and the other sign, overtakes beyond a hundred steps: the error crosses zero.
+    # The warm-up term, of order 2 and the other sign, overtakes beyond a hundred steps: a zero crossing.
     for last in (512, 1024, 2048, 4096):
         local, slope = _ladder("dpm-solver++-3m", "practical", 20.0, last=last)
         assert judge(3, slope) != "confirmed", last

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from studies import plots
+from studies import plots, raster
 
 STEPS = 2 ** np.arange(3, 9)
 
@@ -234,13 +234,13 @@ def test_picture_file_shows_each_sample_and_paints_a_failed_one_red(tmp_path):
     failed = np.full((1, 64), np.nan)
     chart = plots.pictures({("euler", 8): np.concatenate([black, white, failed])}, tiles=2)
     picture = decode(plots.save(chart, tmp_path / "digits.png").read_bytes())
-    side = (plots.DIGIT_SIDE * plots.SAMPLE_SCALE * plots.PNG_SCALE) ** 2
+    side = (raster.DIGIT_SIDE * plots.SAMPLE_SCALE * plots.PNG_SCALE) ** 2
     red = (picture[..., 0] > 200) & (picture[..., 1] < 80)
     # A sample without neighbours keeps its area but for smoothed edges; black is also the text's colour.
     assert red.sum() == pytest.approx(side, rel=0.15)
     columns, lines = np.nonzero(red.any(axis=0))[0], np.nonzero(red.any(axis=1))[0]
     assert len(columns) == pytest.approx(math.sqrt(side), abs=4)
-    step = round((plots.DIGIT_SIDE + 1) * plots.SAMPLE_SCALE * plots.PNG_SCALE)
+    step = round((raster.DIGIT_SIDE + 1) * plots.SAMPLE_SCALE * plots.PNG_SCALE)
     middle = picture[lines.mean().astype(int) - step, columns.mean().astype(int)]
     assert (middle == 0).all()
     assert (picture[lines.mean().astype(int) - step, columns.mean().astype(int) + step] == 255).all()
@@ -249,13 +249,13 @@ def test_picture_file_shows_each_sample_and_paints_a_failed_one_red(tmp_path):
 def test_samples_lie_row_by_row_as_the_data_has_them():
     samples = np.zeros((4, 64))
     samples[1, 8 * 2 + 5] = 1.0  # second sample, third row, sixth column
-    mosaic = plots._mosaic(samples, 2, (0.0, 1.0))
+    mosaic = raster.mosaic(samples, 2, (0.0, 1.0))
     assert mosaic.shape == (17, 17, 3)
     assert (mosaic[2, 9 + 5] == 255).all()
     assert mosaic[2, 9 + 4].sum() == mosaic[3, 9 + 5].sum() == mosaic[2, 5].sum() == 0
     assert (mosaic[8] == 255).all()
     assert (mosaic[:, 8] == 255).all()
-    assert (decode(plots._png(mosaic)) == mosaic).all()
+    assert (decode(raster.png(mosaic)) == mosaic).all()
 
 
 def test_near_costs_share_a_column_unless_a_method_has_two_of_them():

@@ -1,0 +1,190 @@
+"""The addressed noise: Philox's published answers, exact normal laws, independence, and the vector math below."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import combinations
+
+import mpmath
+import numba
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy import stats
+
+from solvers import noise, vector_math
+
+Array = NDArray[np.float64]
+FALSE_ALARM = 1e-6  # of each statistical test here
+N = 1_000_000
+
+# kat_vectors of Random123 (Salmon et al. 2011), philox4x32 with 10 rounds: counter, key, answer
+ANSWERS = [
+    ((0, 0, 0, 0), (0, 0), (0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8)),
+    ((0xFFFFFFFF,) * 4, (0xFFFFFFFF,) * 2, (0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD)),
+    (
+        (0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344),
+        (0xA4093822, 0x299F31D0),
+        (0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1),
+    ),
+]
+
+
+@pytest.mark.parametrize(("counter", "key", "answer"), ANSWERS)
+def test_philox_gives_the_known_answers(
+    counter: tuple[int, ...], key: tuple[int, ...], answer: tuple[int, ...]
+) -> None:
+    words = [np.uint32(word) for word in (*counter, *key)]
+    assert tuple(int(word) for word in _philox(*words)) == answer
+
+
+@numba.njit
+def _philox(c0: int, c1: int, c2: int, c3: int, k0: int, k1: int) -> tuple[int, int, int, int]:
+    return noise.philox(c0, c1, c2, c3, k0, k1)
+
+
+@numba.njit
+def _box_muller(high: Array, low: Array, out: Array) -> None:
+    for i in range(len(high)):
+        out[i, 0], out[i, 1] = noise.box_muller(high[i], low[i])
+
+
+@numba.njit
+def _vector_math(x: Array, exp: Array, log: Array, cosine: Array, sine: Array) -> None:
+    for i in range(len(x)):
+        exp[i] = vector_math.exp(-708 * x[i])
+        log[i] = vector_math.log(x[i])
+        cosine[i], sine[i] = vector_math.turn(x[i])
+
+
+def test_the_counter_is_sample_step_channel_and_pair_under_the_seed_as_key() -> None:
+    seed, sample, step, channel, pair = (7 << 32) + 5, (3 << 32) + 9, 11, 4, 2
+    words = [sample & 0xFFFFFFFF, sample >> 32, step, (channel << 24) + pair, seed & 0xFFFFFFFF, seed >> 32]
+    a, b, c, d = (int(word) for word in _philox(*(np.uint32(word) for word in words)))
+    out = np.empty((1, 2))
+    _box_muller(np.array([(a << 32) + b], np.uint64), np.array([(c << 32) + d], np.uint64), out)
+    found = noise.normals(seed, 1, 2 * pair + 2, step, channel, first=sample)
+    np.testing.assert_array_equal(found[0, 2 * pair :], out[0])
+
+
+def test_box_muller_is_the_textbook_map_up_to_its_extremes() -> None:
+    generator = np.random.default_rng(0)
+    high = np.concatenate([generator.integers(0, 2**64, 500, np.uint64), [0, 2**64 - 1, 2**63]]).astype(
+        np.uint64
+    )
+    low = np.concatenate([generator.integers(0, 2**64, 500, np.uint64), [0, 2**64 - 1, 2**63]]).astype(
+        np.uint64
+    )
+    out = np.empty((len(high), 2))
+    _box_muller(high, low, out)
+    with mpmath.workdps(40):
+        for h, l, pair in zip(high.tolist(), low.tolist(), out, strict=True):
+            radius = mpmath.sqrt(-2 * mpmath.log((mpmath.mpf(h >> 1) + 0.5) / 2**63))
+            angle = 2 * mpmath.pi * (l >> 12) / 2**52
+            expected = [float(radius * mpmath.cos(angle)), float(radius * mpmath.sin(angle))]
+            np.testing.assert_allclose(pair, expected, rtol=0, atol=2e-15)
+    assert np.abs(out).max() == pytest.approx(np.sqrt(2 * 64 * np.log(2)), abs=1e-12)
+
+
+# ---------------------------------------------------------------- law
+
+
+def test_moments_tails_and_law_are_those_of_the_normal() -> None:
+    x = noise.normals(17, N // 2, 2, 3, 1).ravel()
+    checks = [(x**k).mean() for k in range(1, 7)]
+    exact = [float(stats.norm.moment(k)) for k in range(1, 13)]
+    spread = [np.sqrt((exact[2 * k - 1] - exact[k - 1] ** 2) / N) for k in range(1, 7)]
+    comparisons = 6 + 10 + 1
+    quantile = stats.norm.isf(FALSE_ALARM / 2 / comparisons)
+    for k in range(6):
+        assert abs(checks[k] - exact[k]) < 1.2 * quantile * spread[k], k + 1
+    for bound in (1, 2, 3, 4, 4.5):
+        for count in (np.sum(x > bound), np.sum(x < -bound)):
+            low, high = stats.binom.interval(1 - FALSE_ALARM / comparisons, N, stats.norm.sf(bound))
+            assert low <= count <= high, bound
+    assert stats.kstest(x, "norm").pvalue > FALSE_ALARM / comparisons
+
+
+def test_deviates_at_different_addresses_are_independent() -> None:
+    n = N // 4
+    base = {"seed": 1, "step": 2, "channel": 3, "first": 0}
+    columns = [noise.normals(n=n, dim=3, **base)[:, d] for d in range(3)]
+    for key, value in (
+        ("seed", 2),
+        ("seed", 1 << 32),
+        ("step", 3),
+        ("channel", 4),
+        ("first", 1),
+        ("first", 1 << 32),
+    ):
+        columns.append(noise.normals(n=n, dim=1, **(base | {key: value}))[:, 0])
+    pairs = list(combinations(range(len(columns)), 2))
+    # products, and products of squares, whose variance under independence is (3 - 1)^2
+    quantile = stats.norm.isf(FALSE_ALARM / 2 / (2 * len(pairs))) / np.sqrt(n)
+    for i, j in pairs:
+        assert abs(np.mean(columns[i] * columns[j])) < 1.1 * quantile, (i, j)
+        assert abs(np.mean((columns[i] ** 2 - 1) * (columns[j] ** 2 - 1))) < 2 * 1.1 * quantile, (i, j)
+
+
+def test_a_range_of_samples_does_not_depend_on_where_it_is_cut() -> None:
+    whole = noise.normals(5, 300, 3, 1, 0)
+    np.testing.assert_array_equal(noise.normals(5, 130, 3, 1, 0, first=170), whole[170:])
+    np.testing.assert_array_equal(noise.normals(5, 300, 2, 1, 0), whole[:, :2])
+    assert len(np.unique(whole)) == whole.size
+
+
+@pytest.mark.parametrize(
+    ("seed", "error"), [(-1, ValueError), (1 << 64, ValueError), (1.0, TypeError), (True, TypeError)]
+)
+def test_a_bad_seed_is_refused(seed: object, error: type[Exception]) -> None:
+    with pytest.raises(error, match=r"seed is .*: give an integer from 0 to 2\^64 - 1"):
+        noise.check_seed(seed)
+    assert noise.check_seed((1 << 64) - 1) == np.uint64((1 << 64) - 1)
+
+
+# ---------------------------------------------------------------- vector math
+
+
+def _ulps(found: Array, x: Array, exact: Callable[[mpmath.mpf], mpmath.mpf]) -> float:
+    """Largest error in units in the last place of the exact value."""
+    worst = 0.0
+    with mpmath.workdps(40):
+        for value, at in zip(found.tolist(), x.tolist(), strict=True):
+            truth = exact(mpmath.mpf(at))
+            unit = float(np.spacing(abs(float(truth)))) or 1.0
+            worst = max(worst, float(abs(mpmath.mpf(value) - truth)) / unit)
+    return worst
+
+
+def test_exp_log_and_turn_are_as_accurate_as_they_say() -> None:
+    generator = np.random.default_rng(1)
+    near_one = 1 - np.geomspace(1e-16, 0.5, 300)
+    x = np.concatenate(
+        [
+            generator.random(2000),
+            near_one,
+            np.geomspace(1e-300, 1, 300),
+            np.arange(1, 8) / 8,
+            [np.sqrt(0.5), 2**-64],
+        ]
+    )
+    exp, log, cosine, sine = (np.empty_like(x) for _ in range(4))
+    _vector_math(x, exp, log, cosine, sine)
+    assert _ulps(exp, -708 * x, mpmath.exp) <= 1
+    assert _ulps(log[x < 1], x[x < 1], mpmath.log) <= 2
+    assert np.all(log[x == 1] == 0)
+    with mpmath.workdps(40):
+        for u, c, s in zip(x.tolist(), cosine.tolist(), sine.tolist(), strict=True):
+            angle = 2 * mpmath.pi * mpmath.mpf(u)
+            assert abs(c - mpmath.cos(angle)) <= 1.5e-16
+            assert abs(s - mpmath.sin(angle)) <= 1.5e-16
+
+
+def test_exp_ends_softly() -> None:
+    x = np.array([0.0, 1.0, 1e3, 1e300, np.inf])
+    exp, rest = np.empty_like(x), np.empty_like(x)
+    with np.errstate(all="ignore"):
+        _vector_math(x / 1.0, exp, rest, rest.copy(), rest.copy())
+    assert exp[0] == 1
+    assert np.all(exp[1:] <= 3.4e-308)
+    assert np.all(exp >= 0)

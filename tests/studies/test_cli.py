@@ -1,0 +1,180 @@
+"""The command as its user meets it: output, exit codes, one line for bad input."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from studies import cli
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def assay(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Call the command in this process; returns exit code, stdout, stderr."""
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["assay", *arguments])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        out = capsys.readouterr()
+        return code, out.out, out.err
+
+    return call
+
+
+def test_order_prints_claim_measurement_and_verdict(assay: Run) -> None:
+    code, out, _ = assay("order", "euler", "dpm-solver++-3m-as-published")
+    assert code == 0
+    (euler,) = [line for line in out.splitlines() if line.startswith("euler")]
+    assert "1 ode" in euler
+    assert euler.rstrip().endswith("confirmed")
+    assert "refuted: dpm-solver++-3m-as-published" in out
+
+
+def test_json_holds_every_rung_and_every_verdict(assay: Run) -> None:
+    code, out, _ = assay("order", "heun", "--target", "gaussian-1d", "--json", "--limit", "64")
+    assert code == 0
+    found = json.loads(out)
+    assert {v["method"] for v in found["verdicts"]} == {"heun"}
+    w2 = [m for m in found["measurements"] if m["metric"] == "w2"]
+    assert [m["steps"] for m in w2] == [16, 32, 64]
+    assert w2[0]["local slope"] is None
+    assert w2[2]["local slope"] == pytest.approx(2, abs=0.1)
+
+
+def test_strict_exits_with_one_exactly_when_a_claim_is_refuted(assay: Run) -> None:
+    assert assay("order", "dpm-solver++-3m-as-published", "--start", "exact", "--strict")[0] == 1
+    assert assay("order", "euler", "--strict")[0] == 0
+
+
+@pytest.mark.parametrize("form", ["csv", "markdown", "latex"])
+def test_formats_are_printed_bare(assay: Run, form: str) -> None:
+    code, out, _ = assay("order", "euler", "--target", "gaussian-1d", "--format", form)
+    assert code == 0
+    start = {"csv": "method,", "markdown": "| method", "latex": "\\begin{tabular}"}[form]
+    assert out.startswith(start)
+
+
+def test_options_reach_the_method_and_a_users_file_is_loaded(assay: Run, tmp_path: Path) -> None:
+    code, out, _ = assay("order", "ddim-eta(eta=0.0)", "--target", "gaussian-1d", "--json", "--limit", "64")
+    ode = assay("order", "euler", "--target", "gaussian-1d", "--json", "--limit", "64")[1]
+    errors = [[m["error"] for m in json.loads(o)["measurements"] if m["metric"] == "w2"] for o in (out, ode)]
+    assert code == 0
+    assert errors[0] == pytest.approx(errors[1], rel=1e-9)
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from solvers import Claim, Trace, catalogue\n"
+        "@catalogue.method('from-a-file', claims=[Claim(1, 'ode', 'me')], source='me')\n"
+        "def mine(path, grid):\n"
+        "    return catalogue['heun'].tableau(path, grid)\n"
+    )
+    code, out, _ = assay("order", "--load", str(file), "--target", "easy-1d")
+    assert code == 0
+    assert "from-a-file" in out
+
+
+def test_out_keeps_finished_work_tables_and_a_plot(assay: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "results"
+    code, first, _ = assay("order", "euler", "heun", "--out", str(folder))
+    assert code == 0
+    names = {f.name for f in folder.iterdir()}
+    assert names == {"finished", "measurements.csv", "table.md", "convergence.png"}
+    frame = pd.read_csv(folder / "measurements.csv")
+    assert set(frame["method"]) == {"euler", "heun"}
+    stamps = {f: f.stat().st_mtime_ns for f in (folder / "finished").iterdir()}
+    assert assay("order", "euler", "heun", "--out", str(folder))[1] == first
+    assert {f: f.stat().st_mtime_ns for f in (folder / "finished").iterdir()} == stamps
+
+
+def test_digits_give_error_against_nfe_and_pictures(assay: Run, tmp_path: Path) -> None:
+    picture = tmp_path / "digits.png"
+    code, out, _ = assay(
+        "order", "euler", "--target", "digits", "--samples", "64", "--pictures", str(picture)
+    )
+    assert code == 0
+    assert "NFE 64" in out
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_users_own_data_is_a_target(assay: Run, tmp_path: Path) -> None:
+    file = tmp_path / "points.csv"
+    pd.DataFrame([[0.0, 1.0, 2.0], [1.0, 0.0, 0.5], [0.3, 0.2, 0.1]]).to_csv(file, index=False)
+    code, out, _ = assay("order", "euler", "--target", str(file), "--samples", "64")
+    assert code == 0
+    assert "Energy distance" in out
+
+
+def test_list_shows_both_names_and_claims(assay: Run) -> None:
+    code, out, _ = assay("list")
+    assert code == 0
+    for word in ("dpm-solver-1", "2 weak", "nine-2d", "karras", "Trigonometric"):
+        assert word in out
+    found: dict[str, Any] = json.loads(assay("list", "methods", "--json")[1])
+    assert {"euler", "ddpm"} <= {m["method"] for m in found["methods"]}
+
+
+BAD = {
+    "unknown method": (["order", "huen"], "huen", "heun"),
+    "unknown target": (["order", "--target", "easy-1"], "easy-1", "easy-1d"),
+    "unknown path": (["order", "--path", "VPP"], "VPP", "VP"),
+    "path argument": (["order", "--path", "VE(20, 0.02)"], "20", "sigma"),
+    "path syntax": (["order", "--path", "VE(0.02"], "VE(0.02", "option=value"),
+    "path keyword": (["order", "--path", "VP(beta=1)"], "beta", "unexpected"),
+    "unknown grid": (["order", "--grid", "karas"], "karas", "karras"),
+    "unknown start": (["order", "--start", "cold"], "cold", "practical"),
+    "unknown initial": (["order", "--initial", "noise"], "noise", "marginal"),
+    "method option": (["order", "heun(order=2)"], "order", "clock"),
+    "method option value": (["order", "ddim-eta(eta=2)"], "2", "between 0 and 1"),
+    "method argument": (["order", "heun(2)"], "heun(2)", "option=value"),
+    "limit": (["order", "--limit", "8"], "8", "at least 16"),
+    "samples": (["order", "euler", "--target", "pair-2d", "--samples", "10"], "10", "at least"),
+    "seed": (["order", "euler", "--target", "pair-2d", "--seed", "-1"], "-1", "0 to"),
+    "begin below end": (["order", "euler", "--begin", "0.1", "--end", "0.5"], "0.1", "start"),
+    "missing file": (["order", "--target", "nothing.npy"], "nothing.npy", "file"),
+    "file kind": (["order", "--target", "data.txt"], "data.txt", ".npy"),
+    "format": (["order", "--format", "xml"], "xml", "csv"),
+    "table suffix": (["order", "euler", "--target", "gaussian-1d", "--table", "t.xml"], "t.xml", ".csv"),
+    "plot suffix": (["order", "euler", "--target", "gaussian-1d", "--plot", "p.bmp"], "p.bmp", ".png"),
+    "pictures without images": (["order", "euler", "--pictures", "p.png"], "p.png", "digits"),
+    "load": (["order", "--load", "nothing.py"], "nothing.py", "existing"),
+    "list": (["list", "method"], "method", "methods"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_line_that_names_value_and_remedy(assay: Run, case: str) -> None:
+    arguments, value, remedy = BAD[case]
+    code, out, err = assay(*arguments)
+    assert code == 2
+    assert out == ""
+    (line,) = err.strip().splitlines()
+    assert line.startswith("assay: error: ")
+    assert value in line
+    assert remedy in line
+
+
+def test_help_has_an_example_for_every_verb() -> None:
+    for verb in ("order", "list"):
+        result = CliRunner().invoke(cli.app, [verb, "--help"])
+        assert result.exit_code == 0
+        assert f"Example: assay {verb}" in " ".join(result.output.split())
+
+
+def test_the_installed_command_runs() -> None:
+    command = Path(sys.executable).with_name("assay")
+    done = subprocess.run([command, "order", "huen"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
