@@ -30,12 +30,14 @@ def phi(k: int, z: ArrayLike) -> Array:
     if k < 0:
         raise ValueError(f"k is {k}: phi-functions are numbered from 0")
     z = np.asarray(z, dtype=np.float64)
+    if k == 0:
+        return np.exp(z)
     small = np.where(np.abs(z) < _SERIES_BELOW, z, 0.0)
     series = np.zeros_like(small)
     for j in range(_TERMS, -1, -1):
         series = series * small + 1 / factorial(j + k)
     large = np.where(np.abs(z) < _SERIES_BELOW, -_SERIES_BELOW, z)
-    recursion = np.exp(large) if k == 0 else np.expm1(large) / large
+    recursion = np.expm1(large) / large
     for j in range(1, k):
         recursion = (recursion - 1 / factorial(j)) / large
     return np.where(np.abs(z) < _SERIES_BELOW, series, recursion)

@@ -119,7 +119,7 @@ def kl_1d(log_density_a: ScalarFunction, log_density_b: ScalarFunction, breakpoi
 def _kl_integrand(
     log_a: FloatArray, log_b: FloatArray, a: FloatArray, b: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """Value a log(a/b) - a + b and its rounding; where only a is positive b, not inf, stands for the value."""
+    """Value a log(a/b) - a + b and its rounding; 0 stands for inf where b vanishes and a does not."""
     both = np.isfinite(log_a) & np.isfinite(log_b)
     log_ratio = np.subtract(log_a, log_b, out=np.zeros_like(log_a), where=both)
     near = both & (np.abs(log_ratio) < 0.4)

@@ -8,7 +8,7 @@ from ..packed import pack
 from ..protocols import Target
 from ..tableau import Tableau
 from .chain import Chain, Precision
-from .classify import links
+from .classify import Link, links
 from .convolve import convolve, cover
 from .curve import Curve, image
 from .law_on_line import DensityLaw, distance
@@ -26,11 +26,42 @@ def density(
     estimate_error: bool = True,
     resolution: float = 1.0,
 ) -> DensityLaw:
-    """Law of the sample a tableau ends with on a one-dimensional Gaussian mixture, to near machine precision."""
+    """Law of the sample a tableau ends with on a one-dimensional Gaussian mixture, to near machine precision.
+
+    The steps between two noises are a map of the line, whatever the method; a density is carried on panels
+    through each map and its noise, and is evaluated afresh after the noise. A deterministic sampler is one map.
+
+    Parameters
+    ----------
+    tableau : Tableau
+    target : one-dimensional Gaussian mixture
+        Components without variance are allowed.
+    initial : str or one-dimensional Gaussian mixture
+        "marginal": the target's own law at the start level; "prior": N(0, prior_deviation^2); or a law given.
+    estimate_error : bool
+        Compute the law a second time, at 1.25 times the resolution, and keep how far apart the two are.
+    resolution : float
+        1 leaves errors of about 1e-13; the cost grows in proportion.
+
+    Returns
+    -------
+    DensityLaw
+
+    Raises
+    ------
+    ValueError
+        The target is not one-dimensional; the start has no density; the method's noise is of a kind whose law
+        needs a density of several variables; `initial` or `resolution` is none of the above.
+    FloatingPointError
+        The method is unstable on this grid.
+    """
+    if not (np.isfinite(resolution) and resolution >= 0.5):
+        raise ValueError(f"resolution is {resolution}: give a number of at least 0.5, 1 is usual")
     mixture = on_line("target", target)
     begin = _start(tableau, target, initial)
     packed = pack(tableau)
     chain_links = links(tableau.name, packed)
+    _supported(tableau.name, chain_links)
     table = levels(packed, mixture)
 
     def run(resolution: float) -> DensityLaw:
@@ -41,6 +72,20 @@ def density(
     if not estimate_error:
         return law
     return DensityLaw(law.curve, distance(law, run(1.25 * resolution)))
+
+
+def _supported(name: str, chain_links: list[Link]) -> None:
+    for link in chain_links:
+        if link.channel >= 0 or link.remembers:
+            what = (
+                f"step {link.stop} sees its noise in two ways"
+                if link.channel >= 0
+                else "it has two steps and noise"
+            )
+            raise ValueError(
+                f"tableau is {name!r}: {what}, so its law needs a density of two variables, which is not computed; "
+                "measure it by coupled samples (`sample`) instead"
+            )
 
 
 def _walk(chain: Chain, begin: Mixture) -> Curve:
@@ -57,14 +102,22 @@ def _resolved(mixture: Mixture, tolerance: float) -> Panels:
     steps = np.arange(-8, 9)
     edges = (mixture.means[:, None] + steps * deviations[:, None]).ravel()
     left, right = cover(mixture.means - reach, mixture.means + reach, edges, float(deviations.min()))
-    return resolve(mixture.density, left, right, tolerance)
+    return resolve(lambda x: (mixture.density(x), 0.0), left, right, tolerance)
 
 
 def _start(tableau: Tableau, target: Target, initial: str | Target) -> Mixture:
     if isinstance(initial, str):
         if initial == "marginal":
-            return on_line("target", target.noised(*tableau.start))
-        if initial == "prior":
-            return Mixture(np.ones(1), np.zeros(1), np.array([tableau.prior_deviation**2]))
-        raise ValueError(f"initial is {initial!r}: use 'marginal', 'prior' or a one-dimensional mixture")
-    return on_line("initial", initial)
+            begin = on_line("target", target.noised(*tableau.start))
+        elif initial == "prior":
+            begin = Mixture(np.ones(1), np.zeros(1), np.array([tableau.prior_deviation**2]))
+        else:
+            raise ValueError(f"initial is {initial!r}: use 'marginal', 'prior' or a one-dimensional mixture")
+    else:
+        begin = on_line("initial", initial)
+    if not begin.variances.all():
+        raise ValueError(
+            f"initial is {initial!r} and has a component of variance 0, so there is no density to start from: "
+            "start the grid at a level with noise"
+        )
+    return begin

@@ -42,12 +42,12 @@ def convolve(chain: Chain, link: Link, law: Panels) -> Panels:
     precision, deviation = chain.precision, link.deviation
     pieces = chain.pieces(link, law)
 
-    def density(y: Array) -> Array:
+    def density(y: Array) -> tuple[Array, float]:
         out = np.empty(y.size)
         _kernel_sums(
             y.ravel(), pieces.images, pieces.masses, pieces.low, pieces.width, deviation, precision.reach, out
         )
-        return out.reshape(y.shape)
+        return out.reshape(y.shape), 0.0
 
     edges, _, _, _ = chain.image(link, np.append(law.left, law.right[-1]))
     left, right = first_panels(pieces, edges, deviation)

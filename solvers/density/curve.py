@@ -7,15 +7,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
+from numpy.polynomial import legendre
 from numpy.typing import NDArray
 
 from ..jit import COMPILED
 from .chain import Chain
 from .classify import Link
-from .panels import ANALYSIS, Panels, ends, halved, halves, nodes, resolve, rounding, series, tails
+from .panels import ANALYSIS, ROUNDING, Panels, ends, halved, halves, nodes, resolve, rounding, series, tails
 
 Array = NDArray[np.float64]
 _DEEPEST = 60
+# A fold that holds less probability than this is left alone.
+_UNSEEN = 1e-13
 
 
 class Curve(NamedTuple):
@@ -77,8 +80,11 @@ def image(chain: Chain, link: Link, law: Panels) -> Curve:
             f"{chain.name}: the map is rough on every scale, take more steps or another grid"
         )
     curve = stacked(parts)
-    folded = bool(np.any(curve.slope <= 0) or np.any(ends(curve.slope) <= 0))
-    return unfolded(curve, tolerance) if folded else curve
+    falling = np.any(curve.slope <= 0, axis=1) | np.any(ends(curve.slope) <= 0, axis=1)
+    if curve.masses[falling].sum() > _UNSEEN:
+        return unfolded(curve, tolerance)
+    # Where next to nothing is, between far modes, a map may be so steep that rounding decides its slope.
+    return curve._replace(slope=np.maximum(curve.slope, np.finfo(np.float64).tiny))
 
 
 def _deviation(curve: Curve) -> float:
@@ -96,9 +102,13 @@ def unfolded(curve: Curve, tolerance: float) -> Curve:
     pieces = _monotone(curve)
     marks = np.unique(np.concatenate([pieces.low[pieces.turns_low], pieces.high[pieces.turns_high]]))
     bounds = np.unique(np.concatenate([[pieces.low.min()], marks, [pieces.high.max()]]))
-    coefficients = [
-        np.ascontiguousarray(values @ ANALYSIS) for values in (curve.density, curve.place, curve.slope)
-    ]
+    bends = legendre.legder(curve.slope @ ANALYSIS, axis=1) * (2 / (curve.right - curve.left))[:, None]
+    tables = (
+        curve.density @ ANALYSIS,
+        curve.place @ ANALYSIS,
+        curve.slope @ ANALYSIS,
+        np.pad(bends, ((0, 0), (0, 1))),
+    )
     parts = []
     for start, stop in itertools.pairwise(bounds):
         middle, half = (start + stop) / 2, (stop - start) / 2
@@ -108,11 +118,11 @@ def unfolded(curve: Curve, tolerance: float) -> Curve:
         cuts = np.append(cuts[:-1][np.diff(cuts) > 1e-3], np.pi)
         cuts[0] = 0.0
 
-        def density(theta: Array, middle: float = middle, half: float = half) -> Array:
-            y = middle - half * np.cos(theta)
-            out = np.empty(y.size)
-            _branch_sum(y.ravel(), pieces, curve.right - curve.left, *coefficients, out)
-            return out.reshape(y.shape) * half * np.sin(theta)
+        def density(theta: Array, middle: float = middle, half: float = half) -> tuple[Array, Array]:
+            out = np.empty((2, theta.size))
+            _branch_sum(middle - half * np.cos(theta.ravel()), pieces, curve.left, curve.right, *tables, out)
+            values, noise = out.reshape(2, *theta.shape) * half * np.sin(theta)
+            return values, noise
 
         panels = resolve(density, cuts[:-1], cuts[1:], tolerance)
         theta = panels.nodes
@@ -214,13 +224,19 @@ def solve(place: Any, slope: Any, half: float, y: float, start: float, stop: flo
 
 
 @njit(**COMPILED)
-def _branch_sum(y: Any, pieces: Pieces, length: Any, density: Any, place: Any, slope: Any, out: Any) -> None:
+def _branch_sum(
+    y: Any, pieces: Pieces, left: Any, right: Any, density: Any, place: Any, slope: Any, bend: Any, out: Any
+) -> None:
+    """Density at y, summed over branches, and the rounding in it, which grows towards a fold."""
     out[:] = 0.0
     for j in range(len(y)):
         for m in range(len(pieces.owner)):
             if pieces.low[m] <= y[j] < pieces.high[m]:
                 k = pieces.owner[m]
-                t = solve(
-                    place[k], slope[k], length[k] / 2, y[j], pieces.start[m], pieces.stop[m], pieces.rises[m]
-                )
-                out[j] += series(density[k], t) / abs(series(slope[k], t))
+                half = (right[k] - left[k]) / 2
+                t = solve(place[k], slope[k], half, y[j], pieces.start[m], pieces.stop[m], pieces.rises[m])
+                rate = abs(series(slope[k], t))
+                branch = series(density[k], t) / rate
+                shift = 1e-15 * abs(y[j]) / rate + ROUNDING * max(abs(left[k]), abs(right[k]))
+                out[0, j] += branch
+                out[1, j] += abs(branch * series(bend[k], t) / rate) * shift

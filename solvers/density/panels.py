@@ -34,8 +34,8 @@ PRIMITIVE = np.stack(
 # Densities are followed down to this fraction of their largest value.
 FLOOR = 1e-17
 _DEEPEST = 60
-# Of the parameter, added up over the steps of a map.
-_ROUNDINGS = 32
+# Relative rounding of a map's parameter, added up over the steps of the map.
+ROUNDING = 32 * float(np.finfo(np.float64).eps)
 
 
 class Panels(NamedTuple):
@@ -75,7 +75,7 @@ def halved(left: Array, right: Array) -> tuple[Array, Array]:
 
 def rounding(left: Array, right: Array, values: Array) -> Array:
     """What the rounding of the parameter alone leaves uncertain in values at the nodes, (P,)."""
-    shift = _ROUNDINGS * np.finfo(np.float64).eps * np.maximum(np.abs(left), np.abs(right))
+    shift = ROUNDING * np.maximum(np.abs(left), np.abs(right))
     return shift / (right - left) * (values.max(axis=1) - values.min(axis=1))
 
 
@@ -95,13 +95,15 @@ def unresolved(values: Array, tolerance: float, top: float) -> NDArray[np.bool_]
     return tails(values) > tolerance * np.sqrt(local * top) + FLOOR * top
 
 
-def resolve(density: Callable[[Array], Array], left: Array, right: Array, tolerance: float) -> Panels:
+def resolve(
+    density: Callable[[Array], tuple[Array, Array | float]], left: Array, right: Array, tolerance: float
+) -> Panels:
     """Resolve a density from a first set of panels by halving.
 
     Parameters
     ----------
     density : callable
-        Maps (P, 16) places to values.
+        Maps (P, 16) places to values, and to what rounding leaves uncertain in them.
     left, right : (P,) float64 arrays
         Disjoint intervals, left to right.
     tolerance : float
@@ -114,13 +116,13 @@ def resolve(density: Callable[[Array], Array], left: Array, right: Array, tolera
     done: list[Panels] = []
     top = 0.0
     for _ in range(_DEEPEST):
-        values = density(nodes(left, right))
+        values, noise = density(nodes(left, right))
         if not np.all(np.isfinite(values)):
             raise FloatingPointError(
                 "the density is not finite: the method is unstable on this grid, take more steps"
             )
         top = max(top, float(values.max(initial=0.0)))
-        bad = unresolved(values, tolerance, top)
+        bad = unresolved(values, tolerance, top) & (tails(values) > np.max(noise, axis=-1))
         done.append(Panels(left[~bad], right[~bad], values[~bad]))
         if not bad.any():
             return joined(done)

@@ -32,6 +32,23 @@ def test_moment_errors_are_those_of_numpy_with_calibrated_errors() -> None:
     assert (errors.rank, variances.rank) == (5, 4)
 
 
+def test_joint_test_is_hotellings_on_moments_about_the_exact_mean() -> None:
+    random = np.random.default_rng(15)
+    x = random.standard_normal((80, 2)) @ [[1.0, 0.4], [0.0, 2.0]] + [3.0, -1.0]
+    mean, covariance = np.array([2.4, -0.2]), np.array([[1.3, 0.2], [0.2, 3.0]])
+    z = x - mean
+    for exact, rows, columns in (
+        (covariance, [0, 0, 1], [0, 1, 1]),
+        (np.diagonal(covariance), [0, 1], [0, 1]),
+    ):
+        moments = np.c_[z, z[:, rows] * z[:, columns] - covariance[rows, columns]]
+        average, rank = moments.mean(axis=0), moments.shape[1]
+        statistic = 80 * average @ np.linalg.solve(np.cov(moments.T), average) * (80 - rank) / (rank * 79)
+        errors = distances.moment_errors(x, mean, exact)
+        assert errors.statistic == pytest.approx(statistic, rel=1e-10, abs=0)
+        assert errors.p_value == pytest.approx(stats.f.sf(statistic, rank, 80 - rank), rel=1e-8, abs=0)
+
+
 def test_moment_errors_do_not_need_a_gaussian_law() -> None:
     p_values = [
         distances.moment_errors(np.random.default_rng([12, seed]).uniform(-1, 1, 2000), 0.0, 1 / 3).p_value

@@ -55,6 +55,16 @@ def test_w2_1d_follows_jumps_past_functions_that_are_rough_everywhere() -> None:
     assert integral.value == pytest.approx(20e-4, rel=1e-5, abs=0)
 
 
+def test_w2_1d_that_gives_up_refining_admits_what_it_may_have_missed() -> None:
+    def rough(u: np.ndarray) -> np.ndarray:
+        return np.where(u < 0.31, -10.0, 10.0) + 1e-3 * np.sin(1e9 * u)
+
+    # No node meets the one place, 1e-9 wide, where the two differ.
+    integral = distances.w2_1d(rough, lambda u: rough(u) + 5 * ((u > 0.4) & (u < 0.4 + 1e-9)))
+    assert integral.value == 0.0
+    assert 5 * math.sqrt(1e-9) < integral.error < 0.1
+
+
 @pytest.mark.parametrize(("moved", "deviation"), [(1e-3, 0.1), (1e-7, 0.5), (1e-7, 2.0)])
 def test_w2_1d_of_separated_mixtures_matches_quadrature_in_offsets_from_the_jumps(
     moved: float, deviation: float
