@@ -95,7 +95,7 @@ class Block:
                 raise ValueError(
                     f"{name}{tuple(int(i) for i in bad[0])} is {getattr(self, name)[tuple(bad[0])]}: "
                     "a coefficient must be finite; a multistep term has no limit at sigma = 0 or alpha = 0, "
-                    "so use a first-order step there"
+                    "so use a first-order step there, or start the grid where alpha > 0"
                 )
         if np.any(np.triu(self.A)):
             raise ValueError("A has an entry on or above its diagonal: a stage may only use earlier stages")

@@ -119,6 +119,11 @@ class Run:
         path = self._trace.path
         if clock == "time":
             return self._trace.level(self.now.t + fraction * (self.next.t - self.now.t))
+        if np.any(self.now.alpha == 0):
+            raise ValueError(
+                f"grid starts at {self.now.t[0]:g}, where alpha = 0 and a step has no level part way: "
+                "start it where alpha > 0"
+            )
         if clock == "log-snr":
             return self._trace.level(path.time_of_log_snr(self.now.log_snr + fraction * self.h))
         kappa = self.now.kappa + fraction * (self.next.kappa - self.now.kappa)

@@ -19,7 +19,8 @@ from solvers.catalogue import unknown
 
 from . import cost, frames, plots, tables, words
 from .files import suffix_of
-from .order import Job, Judgement, Measurement, Setting, jobs, study
+from .ladders import Measurement, Setting
+from .order import Job, Judgement, jobs, study
 from .store import Store
 
 app = typer.Typer(

@@ -13,7 +13,8 @@ from solvers import catalogue, sample
 from solvers.mixture_block import draw_samples
 
 from .inference import Slope
-from .order import Job, Measurement, Setting
+from .ladders import Measurement, Setting
+from .order import Job
 
 Array = NDArray[np.float64]
 BUDGETS = (4, 8, 16, 32, 64)

@@ -9,7 +9,8 @@ import pandas as pd
 
 from solvers import catalogue
 
-from .order import START_UP, Judgement, Measurement
+from .ladders import START_UP, Measurement
+from .order import Judgement
 
 # What a target's column shows for a claim of each sense, the sharpest that was measured first.
 _SHOWN = {"ode": ("w2", "weak"), "weak": ("w2", "weak"), "strong": ("strong",), "tv": ()}

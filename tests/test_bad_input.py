@@ -24,7 +24,12 @@ NAN = float("nan")
 
 CASES: dict[str, tuple[Callable[[], Any], str, str, str]] = {
     # name: (call, argument, value, remedy)
-    "weights that do not sum to one": (lambda: GaussianMixture([0.5, 0.6], [0, 1], 1.0), "weights", "1.1", "weights.sum()"),
+    "weights that do not sum to one": (
+        lambda: GaussianMixture([0.5, 0.6], [0, 1], 1.0),
+        "weights",
+        "1.1",
+        "weights.sum()",
+    ),
     "a negative weight": (lambda: GaussianMixture([1.5, -0.5], [0, 1], 1.0), "weights", "-0.5", "positive"),
     "NaN in the means": (lambda: GaussianMixture([1.0], [[NAN]], 1.0), "means", "nan", "finite"),
     "as many means as weights": (lambda: GaussianMixture([0.5, 0.5], [[0.0]], 1.0), "means", "(1, 1)", "2"),
@@ -41,7 +46,12 @@ CASES: dict[str, tuple[Callable[[], Any], str, str, str]] = {
         "0.5",
         "symmetric",
     ),
-    "covariances of a wrong shape": (lambda: GaussianMixture([1.0], [[0.0]], np.ones(3)), "covariances", "(3,)", "(1,)"),
+    "covariances of a wrong shape": (
+        lambda: GaussianMixture([1.0], [[0.0]], np.ones(3)),
+        "covariances",
+        "(3,)",
+        "(1,)",
+    ),
     "points of a wrong dimension": (lambda: NORMAL.score(np.zeros((5, 2))), "x", "(5, 2)", "(n, 1)"),
     "sigma below zero": (lambda: NORMAL.denoise(np.zeros((1, 1)), 1.0, -0.1), "sigma", "-0.1", "0"),
     "fewer than no samples": (lambda: NORMAL.sample(-1), "n", "-1", "0"),
@@ -74,12 +84,32 @@ CASES: dict[str, tuple[Callable[[], Any], str, str, str]] = {
         "1",
         "start=",
     ),
-    "an unknown method": (lambda: catalogue["dpm-solver++-2n"], "method", "dpm-solver++-2n", "dpm-solver++-2m"),
+    "an unknown method": (
+        lambda: catalogue["dpm-solver++-2n"],
+        "method",
+        "dpm-solver++-2n",
+        "dpm-solver++-2m",
+    ),
     "an unknown option": (lambda: catalogue["heun"].tableau(PATH, GRID, order=3), "option", "order", "clock"),
-    "an unknown start": (lambda: catalogue["heun"].tableau(PATH, GRID, start="cold"), "start", "cold", "exact"),
-    "a kernel of a continuous method": (lambda: catalogue["heun"].kernel(None, GRID), "method", "heun", ".tableau"),
+    "an unknown start": (
+        lambda: catalogue["heun"].tableau(PATH, GRID, start="cold"),
+        "start",
+        "cold",
+        "exact",
+    ),
+    "a kernel of a continuous method": (
+        lambda: catalogue["heun"].kernel(None, GRID),
+        "method",
+        "heun",
+        ".tableau",
+    ),
     "an eta above one": (lambda: catalogue["ddim-eta"].tableau(PATH, GRID, eta=1.5), "eta", "1.5", "0 and 1"),
-    "a stage outside the step": (lambda: catalogue["dpm-solver-2"].tableau(PATH, GRID, r1=0.0), "r1", "0.0", "<= 1"),
+    "a stage outside the step": (
+        lambda: catalogue["dpm-solver-2"].tableau(PATH, GRID, r1=0.0),
+        "r1",
+        "0.0",
+        "<= 1",
+    ),
     "negative correctors": (
         lambda: catalogue["predictor-corrector"].tableau(PATH, GRID, correctors=-1),
         "correctors",
@@ -123,9 +153,16 @@ CASES: dict[str, tuple[Callable[[], Any], str, str, str]] = {
     "start points that are no table": (lambda: run(DDPM, NORMAL, np.zeros(3)), "initial", "(3,)", "(n, dim)"),
     "a model that is none": (lambda: run(DDPM, 5, np.zeros((1, 1))), "model", "5", "callable"),
     "an unknown prediction": (lambda: denoiser(len, predicts="noise"), "predicts", "noise", "eps"),
-    "a time without its path": (lambda: denoiser(len, predicts="eps", takes="t"), "path", "None", "give the path"),
+    "a time without its path": (
+        lambda: denoiser(len, predicts="eps", takes="t"),
+        "path",
+        "None",
+        "give the path",
+    ),
     "a shared path of two paths": (
-        lambda: shared_noise([DDPM, catalogue["ddpm"].tableau(paths.VP(), grids.uniform(paths.VP(), 4))], 1, 1),
+        lambda: shared_noise(
+            [DDPM, catalogue["ddpm"].tableau(paths.VP(), grids.uniform(paths.VP(), 4))], 1, 1
+        ),
         "tableaux",
         "different paths",
         "one path",
@@ -164,7 +201,9 @@ def test_there_are_at_least_thirty() -> None:
         ("words.csv", "a,b\n1,x\n", ("'x'", "row 0", "numeric")),
     ],
 )
-def test_bad_data_files_say_where_and_what(tmp_path: Path, name: str, content: str, words: tuple[str, ...]) -> None:
+def test_bad_data_files_say_where_and_what(
+    tmp_path: Path, name: str, content: str, words: tuple[str, ...]
+) -> None:
     file = tmp_path / name
     file.write_text(content)
     with pytest.raises((ValueError, TypeError), match=name) as caught:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 
 from ..packed import pack
@@ -14,6 +16,7 @@ from .curve import Curve, image
 from .law_on_line import DensityLaw, distance
 from .model import Mixture, levels, on_line
 from .panels import Panels, merged, resolve
+from .reused import reuse
 
 __all__ = ["Curve", "DensityLaw", "density"]
 
@@ -68,15 +71,18 @@ def density(
         chain = Chain(tableau.name, packed, table, chain_links, Precision.of(resolution))
         return DensityLaw(_walk(chain, begin), float("nan"))
 
-    law = run(resolution)
     if not estimate_error:
-        return law
-    return DensityLaw(law.curve, distance(law, run(1.25 * resolution)))
+        return run(resolution)
+    # The compiled parts run outside the interpreter's lock, so the two runs share two cores.
+    with ThreadPoolExecutor(1) as other:
+        finer = other.submit(run, 1.25 * resolution)
+        law = run(resolution)
+        return DensityLaw(law.curve, distance(law, finer.result()))
 
 
 def _supported(name: str, chain_links: list[Link]) -> None:
     for link in chain_links:
-        if link.channel >= 0 or link.remembers:
+        if link.remembers:
             what = (
                 f"step {link.stop} sees its noise in two ways"
                 if link.channel >= 0
@@ -91,7 +97,7 @@ def _supported(name: str, chain_links: list[Link]) -> None:
 def _walk(chain: Chain, begin: Mixture) -> Curve:
     law = _resolved(begin, chain.precision.tolerance / 100)
     for index, link in enumerate(chain.links[:-1]):
-        law = convolve(chain, link, law)
+        law = convolve(chain, link, law) if link.channel < 0 else reuse(chain, link, law)
         law = merged(law, chain.precision.tolerance, index % 2)
     return image(chain, chain.links[-1], law)
 

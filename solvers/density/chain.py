@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,12 +12,14 @@ from numpy.typing import NDArray
 from ..packed import Packed
 from .classify import Link
 from .model import Levels
-from .panels import ANALYSIS, NODES, WEIGHTS, Panels, at, nodes, tails
+from .panels import ANALYSIS, NODES, WEIGHTS, Panels, at, nodes, rounding, tails
 from .push import LANES, push
 
 Array = NDArray[np.float64]
+Indices = NDArray[np.int64]
 # A panel with less probability than this is left out of integrals.
 NEGLIGIBLE = 1e-21
+_MOST_PARTS = 64
 
 
 class Precision(NamedTuple):
@@ -98,32 +101,34 @@ class Chain:
         )
         return place, slope, memory, memory_slope
 
-    def pieces(self, link: Link, law: Panels) -> Pieces:
-        """Cut a law's panels until their images are short enough for the link's noise."""
-        deviation, longest = link.deviation, self.precision.piece * link.deviation
+    def pieces(self, link: Link, law: Panels, pace: Callable[[Array, Array], tuple[Array, float]]) -> Pieces:
+        """Cut a law's panels until the kernel of the noise after the link varies little over each.
+
+        `pace` gives, for the images of nodes and their slopes (P, 16), how many deviations of the kernel the
+        sample moves with the node's place, (P, 16), and what change of an image is felt at all.
+        """
         coefficients = law.values @ ANALYSIS
-        owner = np.arange(len(law.left))
+        owner: Indices = np.arange(len(law.left))
         left, right, values = law
         images, masses = [], []
-        for _ in range(40):
+        while len(left):
             mass = values * ((right - left) / 2)[:, None] * WEIGHTS
             alive = mass.sum(axis=1) > NEGLIGIBLE
             left, right, owner, mass = left[alive], right[alive], owner[alive], mass[alive]
+            if len(left) == 0:
+                break
             image, slope, _, _ = self.image(link, nodes(left, right))
-            parts = np.ceil(np.abs(slope).max(axis=1) * (right - left) / longest).astype(np.int64)
+            rate, felt = pace(image, slope)
+            parts = np.ceil(rate.max(axis=1) * (right - left) / self.precision.piece).astype(np.int64)
             # Where the map bends within a panel, the kernel of its image needs a panel of its own.
-            rough = tails(image) > 1e-7 * deviation + 1e-14 * np.abs(image).max()
+            rough = tails(image) - rounding(left, right, image) > 1e-7 * felt + 1e-14 * np.abs(image).max()
             parts = np.where(rough, np.maximum(parts, 2), np.maximum(parts, 1))
             images.append(image[parts == 1])
             masses.append(mass[parts == 1])
             cut = parts > 1
-            if not cut.any():
-                break
-            left, right, owner = _cut(left[cut], right[cut], owner[cut], np.minimum(parts[cut], 64))
-            places = nodes(left, right)
-            values = at(law.left, law.right, coefficients, np.repeat(owner, NODES), places.ravel()).reshape(
-                -1, NODES
-            )
+            left, right, owner = _cut(left[cut], right[cut], owner[cut], np.minimum(parts[cut], _MOST_PARTS))
+            places = nodes(left, right).ravel()
+            values = at(law.left, law.right, coefficients, np.repeat(owner, NODES), places).reshape(-1, NODES)
         image, mass = np.concatenate(images), np.concatenate(masses)
         low = image.min(axis=1)
         order = np.argsort(low, kind="stable")
@@ -137,7 +142,7 @@ def _fill(rows: Array, values: Array) -> None:
     rows[:] = np.append(flat, np.full(rows.size - flat.size, flat[-1])).reshape(rows.shape)
 
 
-def _cut(left: Array, right: Array, owner: Array, parts: Array) -> tuple[Array, Array, Array]:
+def _cut(left: Array, right: Array, owner: Indices, parts: Indices) -> tuple[Array, Array, Indices]:
     """Cut each panel into a number of equal parts."""
     index = np.repeat(np.arange(len(left)), parts)
     part = np.arange(len(index)) - np.repeat(np.cumsum(parts) - parts, parts)

@@ -45,7 +45,7 @@ def beside(curve: Curve, truth: Mixture) -> Pair:
         density = np.exp(log_truth) * curve.slope
         top = max(top, float(density.max(initial=0.0)))
         noise = rounding(curve.left, curve.right, density)
-        bad = unresolved(density, _TOLERANCE, top) & (tails(density) > noise)
+        bad: NDArray[np.bool_] = np.asarray(unresolved(density, _TOLERANCE, top) & (tails(density) > noise))
         done.append(Pair(chosen(curve, ~bad), log_truth[~bad], density[~bad], order[~bad]))
         if not bad.any():
             break

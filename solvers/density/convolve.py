@@ -40,7 +40,7 @@ def _kernel_sums(
 def convolve(chain: Chain, link: Link, law: Panels) -> Panels:
     """Density of the sample after a link's map and its noise."""
     precision, deviation = chain.precision, link.deviation
-    pieces = chain.pieces(link, law)
+    pieces = chain.pieces(link, law, lambda _, slope: (np.abs(slope) / deviation, deviation))
 
     def density(y: Array) -> tuple[Array, float]:
         out = np.empty(y.size)

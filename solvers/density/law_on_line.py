@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -14,7 +14,7 @@ from ..jit import COMPILED
 from ..protocols import Target
 from . import compare
 from .curve import Curve, solve
-from .model import on_line
+from .model import Mixture, on_line
 from .panels import ANALYSIS, PRIMITIVE, WEIGHTS, ends, series
 
 Array = NDArray[np.float64]
@@ -35,6 +35,7 @@ class DensityLaw:
 
     curve: Curve
     error: float
+    _latest: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @cached_property
     def panels(self) -> Array:
@@ -97,7 +98,7 @@ class DensityLaw:
 
     def w2(self, truth: Target) -> float:
         """2-Wasserstein distance to a mixture, by quantiles matched from the nearer tail."""
-        return compare.w2(self._beside(truth), on_line("truth", truth))
+        return compare.w2(self._beside(truth), self._compared(truth))
 
     def witness(self, truth: Target) -> Array:
         """Intervals (m, 2) on which f > p: the law gives them TV more probability than the mixture does."""
@@ -105,11 +106,18 @@ class DensityLaw:
 
     def _beside(self, truth: Target) -> compare.Pair:
         # Distances to one truth share the panels that resolve both laws.
-        kept: dict[int, Any] = self.__dict__.setdefault("_pairs", {})
-        if id(truth) not in kept:
-            kept.clear()
-            kept[id(truth)] = (truth, compare.beside(self.curve, on_line("truth", truth)))
-        return kept[id(truth)][1]
+        if self._latest.get("truth") is not truth:
+            self._latest.update(truth=truth, pair=compare.beside(self.curve, self._compared(truth)))
+        return self._latest["pair"]
+
+    @staticmethod
+    def _compared(truth: Target) -> Mixture:
+        mixture = on_line("truth", truth)
+        if not mixture.variances.all():
+            raise ValueError(
+                "truth has a component of variance 0, so it has no density: compare with target.noised(...)"
+            )
+        return mixture
 
 
 def distance(a: DensityLaw, b: DensityLaw) -> float:

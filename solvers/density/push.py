@@ -16,14 +16,27 @@ LANES = 16
 
 @njit(**COMPILED)
 def advance(
-    packed: Packed, levels: Levels, n: int, Z: Any, dZ: Any, F: Any, dF: Any, room: Any, share: Any
+    packed: Packed,
+    levels: Levels,
+    n: int,
+    channel: int,
+    noise: Any,
+    rate: Any,
+    known: int,
+    Z: Any,
+    dZ: Any,
+    F: Any,
+    dF: Any,
+    room: Any,
+    share: Any,
 ) -> None:
-    """Take step n, noise left out, for 16 places: registers Z and derivatives dZ (R, 16) in place.
+    """Take step n for 16 places: registers Z and their derivatives dZ (R, 16) in place.
 
-    F, dF (S, 16), room (max(R, S) + 4, 16) and share (K, 16) are scratch.
+    Noise `channel` has the values `noise` (16,) that change at `rate` (16,); channel -1 leaves all noise out. The
+    first `known` evaluations are in F, dF (S, 16) already; room (2 R + 4, 16) and share (K, 16) are scratch.
     """
     stages, _, registers, left = packed.counts[n]
-    for i in range(stages):
+    for i in range(known, stages):
         u, du = room[0], room[1]
         u[:] = 0.0
         du[:] = 0.0
@@ -37,6 +50,11 @@ def advance(
             for l in range(16):
                 u[l] += factor * F[j, l]
                 du[l] += factor * dF[j, l]
+        if channel >= 0:
+            factor = packed.G[n, i, channel]
+            for l in range(16):
+                u[l] += factor * noise[l]
+                du[l] += factor * rate[l]
         evaluate(levels.table[n, i], levels.coupling[n, i], u, F[i], dF[i], room[2], room[3], share)
         for l in range(16):
             dF[i, l] *= du[l]
@@ -54,6 +72,11 @@ def advance(
             for l in range(16):
                 z[l] += factor * F[j, l]
                 dz[l] += factor * dF[j, l]
+        if channel >= 0:
+            factor = packed.H[n, r, channel]
+            for l in range(16):
+                z[l] += factor * noise[l]
+                dz[l] += factor * rate[l]
     for r in range(left):
         Z[r] = room[2 * r]
         dZ[r] = room[2 * r + 1]
@@ -65,6 +88,7 @@ def push(packed: Packed, levels: Levels, first: int, stop: int, Z: Any, dZ: Any)
     S, K = levels.table.shape[1], levels.table.shape[3]
     F, dF = np.empty((S, LANES)), np.empty((S, LANES))
     room, share = np.empty((2 * Z.shape[1] + 4, LANES)), np.empty((K, LANES))
+    quiet = np.zeros(LANES)
     for p in range(len(Z)):
         for step in range(first, stop):
-            advance(packed, levels, step, Z[p], dZ[p], F, dF, room, share)
+            advance(packed, levels, step, -1, quiet, quiet, 0, Z[p], dZ[p], F, dF, room, share)

@@ -113,6 +113,30 @@ def test_a_multistep_method_takes_grids_shorter_than_its_history(name: str) -> N
             assert _differences(name, {}, path, grid, TARGETS["pair-2d"]) < 1e-12, (steps, zero)
 
 
+FROM_ALPHA_ZERO = (
+    "euler",
+    "ddim-eta",
+    "ddpm",
+    "reverse-diffusion",
+    "sde-dpm-solver++-1",
+    "predictor-corrector",
+)
+
+
+def test_from_alpha_zero_a_method_equals_its_loop_or_says_where_to_start() -> None:
+    path = PATHS["linear"]
+    grid = grids.uniform(path, N, start=1.0)
+    for name, method in catalogue.items():
+        if method.multistep and not name.startswith("deis") or name in FROM_ALPHA_ZERO:
+            # the parabola's integral over an infinite first step is beyond the loop's quadrature
+            if name != "dpm-solver++-3m":
+                with np.errstate(divide="ignore"):
+                    assert _differences(name, {}, path, grid, TARGETS["rotated-2d"]) < 1e-12, name
+        else:
+            with pytest.raises(ValueError, match="start (it|the grid) where alpha > 0"):
+                method.tableau(path, grid)
+
+
 def test_ddpm_equals_ddim_with_eta_one_and_sde_dpm_solver_pp_1() -> None:
     path, target = PATHS["vp"], TARGETS["rotated-2d"]
     grid = grids.uniform(path, N, append_zero=True)

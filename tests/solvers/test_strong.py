@@ -12,6 +12,7 @@ from scipy import stats
 from analytic import GaussianMixture, paths
 from solvers import Tableau, catalogue, grids, run, sample, strong
 from solvers.brownian import shared_noise
+from solvers.noise import normals
 
 Array = NDArray[np.float64]
 VP, VE = paths.VP(), paths.VE(0.02, 20)
@@ -174,6 +175,11 @@ def test_noise_of_no_brownian_path_is_drawn_afresh_for_each_tableau() -> None:
     ancestral = catalogue["ddpm"].tableau(VP, grids.log_snr(VP, 3))
     one, two = shared_noise([ancestral, ancestral], 100, 2)
     np.testing.assert_array_equal(one, two)
+    # a predictor's noise is the path's, its corrector's is not
+    corrected = catalogue["predictor-corrector"].tableau(VP, grids.log_snr(VP, 3))
+    one, two = shared_noise([corrected, corrected], 100, 2)
+    np.testing.assert_array_equal(one[::2], two[::2])
+    assert not np.any(one[1::2] == two[1::2])
 
 
 def test_shared_noise_does_not_depend_on_the_cut_into_ranges() -> None:
@@ -181,3 +187,9 @@ def test_shared_noise_does_not_depend_on_the_cut_into_ranges() -> None:
     (whole,) = shared_noise([ancestral], 200, 2, seed=4)
     (part,) = shared_noise([ancestral], 70, 2, seed=4, first=130)
     np.testing.assert_array_equal(part, whole[:, 130:])
+
+
+def test_a_grid_on_its_own_gets_the_addressed_deviates_of_its_steps() -> None:
+    for name in KERNEL_OF:
+        (noise,) = shared_noise([catalogue[name].tableau(VP, grids.log_snr(VP, 3))], 50, 2, seed=4)
+        np.testing.assert_allclose(noise, [normals(4, 50, 2, step, 0) for step in range(3)], rtol=1e-14)

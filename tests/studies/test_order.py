@@ -11,7 +11,8 @@ from analytic import GaussianMixture, targets
 from solvers import Claim, Trace, catalogue
 from solvers.catalogue import Method
 from studies import frames
-from studies.order import Job, Ladder, Setting, jobs, on_gaussian, on_samples, order, study
+from studies.ladders import Ladder, Setting, on_gaussian, on_samples
+from studies.order import Job, jobs, order, study
 from studies.store import Store
 
 BOTH = {name: targets.load(name) for name in ("gaussian-1d", "easy-1d")}
