@@ -34,6 +34,7 @@ PRIMITIVE = np.stack(
 # Densities are followed down to this fraction of their largest value.
 FLOOR = 1e-17
 _DEEPEST = 60
+_MOST = 20000
 # Relative rounding of a map's parameter, added up over the steps of the map.
 ROUNDING = 32 * float(np.finfo(np.float64).eps)
 
@@ -127,6 +128,8 @@ def resolve(
         if not bad.any():
             return joined(done)
         left, right = halved(left[bad], right[bad])
+        if len(left) > _MOST:
+            break
     raise FloatingPointError(
         f"the density near {left[0]:.6g} is rough on every scale: take more steps or another grid"
     )

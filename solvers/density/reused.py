@@ -26,6 +26,8 @@ from .push import LANES, advance
 Array = NDArray[np.float64]
 # Values of the noise at which a step is asked whether it increases, how fast it moves, and how far it reaches.
 _INCREASE = np.arange(-9.0, 10.0, 1.5)
+# A step's rate on its noise may vary by this factor; beyond, its kernel is no longer a bent Gaussian.
+_BEND = 3.0
 _PACE = np.array([-6.0, 0.0, 6.0])
 _SPAN = np.array([-9.0, 0.0, 9.0])
 
@@ -145,7 +147,8 @@ def reuse(chain: Chain, link: Link, law: Panels) -> Panels:
     place, _, _, _ = chain.image(link, law.nodes)
     _, _, by_z = derivatives(place, _INCREASE)
     seen = law.values[..., None] * np.exp(-(_INCREASE**2) / 2) > FLOOR * top
-    if np.any(by_z[seen] <= 0):
+    relative = (by_z / by_z[..., len(_INCREASE) // 2 :][..., :1])[seen]
+    if np.any(by_z[seen] <= 0) or np.any((relative < 1 / _BEND) | (relative > _BEND)):
         raise _folded(chain, n)
     deviation = float(by_z[..., len(_INCREASE) // 2].min())
 
@@ -177,6 +180,6 @@ def reuse(chain: Chain, link: Link, law: Panels) -> Panels:
 
 def _folded(chain: Chain, n: int) -> ValueError:
     return ValueError(
-        f"tableau is {chain.name!r}: step {n} of {len(chain.packed.counts)} is not increasing in its noise, so coarse "
-        "a step is outside what the density is computed for: take more steps, or measure it by coupled samples (`sample`)"
+        f"tableau is {chain.name!r}: step {n} of {len(chain.packed.counts)} is so long that its noise is bent too far "
+        "for the density to be computed: take more steps, or measure it by coupled samples (`sample`)"
     )

@@ -127,13 +127,13 @@ def test_from_alpha_zero_a_method_equals_its_loop_or_says_where_to_start() -> No
     path = PATHS["linear"]
     grid = grids.uniform(path, N, start=1.0)
     for name, method in catalogue.items():
-        if method.multistep and not name.startswith("deis") or name in FROM_ALPHA_ZERO:
+        if (method.multistep and not name.startswith("deis")) or name in FROM_ALPHA_ZERO:
             # the parabola's integral over an infinite first step is beyond the loop's quadrature
             if name != "dpm-solver++-3m":
                 with np.errstate(divide="ignore"):
                     assert _differences(name, {}, path, grid, TARGETS["rotated-2d"]) < 1e-12, name
         else:
-            with pytest.raises(ValueError, match="start (it|the grid) where alpha > 0"):
+            with pytest.raises(ValueError, match=r"start (it|the grid) where alpha > 0"):
                 method.tableau(path, grid)
 
 
