@@ -13,7 +13,7 @@ from scipy.special import expit
 from .path_gaussian import Array, UnitPrior, positive
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Linear(UnitPrior):
     """The straight path of flow matching, alpha = 1 - t and sigma = t.
 
@@ -24,7 +24,7 @@ class Linear(UnitPrior):
     Lipman et al. 2023; Liu et al. 2023 (rectified flow). Their clocks run from noise to data.
     """
 
-    def __post_init__(self) -> None:
+    def __init__(self) -> None:
         """Set the times."""
         self._fix(name="linear", start=0.999, stop=0.001, end=1.0)
 
@@ -53,7 +53,7 @@ class Linear(UnitPrior):
         return expit(-log_snr)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Trigonometric(UnitPrior):
     """The path on a quarter circle, alpha = cos(pi t/2) and sigma = sin(pi t/2).
 
@@ -64,7 +64,7 @@ class Trigonometric(UnitPrior):
     Albergo and Vanden-Eijnden 2023 (stochastic interpolants); Salimans and Ho 2022, appendix.
     """
 
-    def __post_init__(self) -> None:
+    def __init__(self) -> None:
         """Set the times."""
         self._fix(name="trigonometric", start=0.999, stop=0.001, end=1.0)
 

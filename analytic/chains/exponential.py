@@ -57,20 +57,27 @@ def exponential(rates: Array, amount: float) -> Array:
     return result
 
 
-def limit(rates: Array) -> Array:
-    """Return the limit of exp(amount rates) for an infinite amount, by squaring until nothing moves.
+def settled(matrix: Array) -> Array:
+    """Return the limit of the powers of a transition matrix, by squaring until nothing moves.
 
-    A chain that takes longer than 1e15 mean holding times to forget is taken as it stands then.
+    A chain that takes longer than 1e15 steps to forget is taken as it stands then.
     """
-    largest = float(-np.diag(rates).min())
-    if largest == 0:
-        return np.eye(len(rates))
-    result = exponential(rates, 1 / largest)
     for _ in range(50):
-        following = result @ result
+        following = matrix @ matrix
         following /= following.sum(axis=1, keepdims=True)
-        moved = np.abs(following - result).max()
-        result = following
+        moved = np.abs(following - matrix).max()
+        matrix = following
         if moved < 1e-16:
             break
-    return result
+    return matrix
+
+
+def common_row(name: str, settled_matrix: Array) -> Array:
+    """Return the stationary law, the row all rows agree on; ValueError where the limit depends on the start."""
+    spread = float(np.abs(settled_matrix - settled_matrix[0]).max())
+    if spread > 1e-9:
+        raise ValueError(
+            f"{name} forgets not all of its start: laws at infinity differ by {spread:.2g}, so there is no "
+            "prior; start from the marginal, or from a law of your own"
+        )
+    return settled_matrix.mean(axis=0)

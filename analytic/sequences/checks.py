@@ -29,7 +29,9 @@ def probabilities(value: ArrayLike, name: str, shapes: tuple[tuple[int | str, ..
     """
     array = real_array(value, name)
     if not any(_fits(array.shape, shape) for shape in shapes):
-        wanted = " or ".join("(" + ", ".join(map(str, shape)) + ("," * (len(shape) == 1)) + ")" for shape in shapes)
+        wanted = " or ".join(
+            "(" + ", ".join(map(str, shape)) + ("," * (len(shape) == 1)) + ")" for shape in shapes
+        )
         raise ValueError(f"{name} has shape {array.shape}; give shape {wanted}")
     negative = np.argwhere(array < 0.0)
     if len(negative):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -13,6 +14,7 @@ from .chain import Chain, Precision
 from .classify import Link, links
 from .convolve import convolve, cover
 from .curve import Curve, image
+from .joint import Joint, convolve_jointly
 from .law_on_line import DensityLaw, distance
 from .model import Mixture, levels, on_line
 from .panels import Panels, merged, resolve
@@ -68,7 +70,7 @@ def density(
     table = levels(packed, mixture)
 
     def run(resolution: float) -> DensityLaw:
-        chain = Chain(tableau.name, packed, table, chain_links, Precision.of(resolution))
+        chain = Chain(tableau.name, packed, table, chain_links, Precision.of(resolution, any(link.remembers for link in chain_links)))
         return DensityLaw(_walk(chain, begin), float("nan"))
 
     if not estimate_error:
@@ -81,24 +83,25 @@ def density(
 
 
 def _supported(name: str, chain_links: list[Link]) -> None:
-    for link in chain_links:
-        if link.remembers:
-            what = (
-                f"step {link.stop} sees its noise in two ways"
-                if link.channel >= 0
-                else "it has two steps and noise"
-            )
+    for link, following in itertools.pairwise(chain_links):
+        # After the last noise nothing may be remembered, and a step that bends its noise may find nothing.
+        if link.remembers and (following.channel >= 0 or following is chain_links[-1]):
             raise ValueError(
-                f"tableau is {name!r}: {what}, so its law needs a density of two variables, which is not computed; "
-                "measure it by coupled samples (`sample`) instead"
+                f"tableau is {name!r}: the map after the noise before step {link.stop} uses an earlier evaluation in a "
+                "way that needs a density of two variables pushed without noise; measure it by coupled samples "
+                "(`sample`) instead"
             )
 
 
 def _walk(chain: Chain, begin: Mixture) -> Curve:
-    law = _resolved(begin, chain.precision.tolerance / 100)
+    law: Panels | Joint = _resolved(begin, chain.precision.tolerance / 100)
     for index, link in enumerate(chain.links[:-1]):
+        if link.remembers or isinstance(law, Joint):
+            law = convolve_jointly(chain, link, chain.links[index + 1], law)
+            continue
         law = convolve(chain, link, law) if link.channel < 0 else reuse(chain, link, law)
         law = merged(law, chain.precision.tolerance, index % 2)
+    assert isinstance(law, Panels)
     return image(chain, chain.links[-1], law)
 
 

@@ -35,21 +35,25 @@ class Precision(NamedTuple):
     reach: float
 
     @staticmethod
-    def of(resolution: float) -> Precision:
-        """Precision at a resolution, 1 being the usual."""
+    def of(resolution: float, joint: bool = False) -> Precision:
+        """Precision at a resolution, 1 being the usual; coarser for joint densities, which cost its cube."""
+        if joint:
+            return Precision(1e-10 / resolution**8, 7.5 / resolution, 7.4 + 0.8 * np.log2(resolution))
         return Precision(1e-12 / resolution**8, 6.0 / resolution, 8.8 + 0.8 * np.log2(resolution))
 
 
 class Pieces(NamedTuple):
     """Panels cut so finely that a kernel is integrated exactly: masses (P, 16) at images (P, 16) of their nodes.
 
-    low (P,) is the least image in each piece, increasing; width is the longest image of a piece.
+    low (P,) is the least image in each piece, increasing; width is the longest image of a piece; kept (P, 16) is
+    register 1 after the map.
     """
 
     images: Array
     masses: Array
     low: Array
     width: float
+    kept: Array
 
 
 @dataclass(frozen=True)
@@ -110,14 +114,14 @@ class Chain:
         coefficients = law.values @ ANALYSIS
         owner: Indices = np.arange(len(law.left))
         left, right, values = law
-        images, masses = [], []
+        images, masses, memories = [], [], []
         while len(left):
             mass = values * ((right - left) / 2)[:, None] * WEIGHTS
             alive = mass.sum(axis=1) > NEGLIGIBLE
             left, right, owner, mass = left[alive], right[alive], owner[alive], mass[alive]
             if len(left) == 0:
                 break
-            image, slope, _, _ = self.image(link, nodes(left, right))
+            image, slope, kept, _ = self.image(link, nodes(left, right))
             rate, felt = pace(image, slope)
             parts = np.ceil(rate.max(axis=1) * (right - left) / self.precision.piece).astype(np.int64)
             # Where the map bends within a panel, the kernel of its image needs a panel of its own.
@@ -125,6 +129,7 @@ class Chain:
             parts = np.where(rough, np.maximum(parts, 2), np.maximum(parts, 1))
             images.append(image[parts == 1])
             masses.append(mass[parts == 1])
+            memories.append(kept[parts == 1])
             cut = parts > 1
             left, right, owner = _cut(left[cut], right[cut], owner[cut], np.minimum(parts[cut], _MOST_PARTS))
             places = nodes(left, right).ravel()
@@ -132,8 +137,9 @@ class Chain:
         image, mass = np.concatenate(images), np.concatenate(masses)
         low = image.min(axis=1)
         order = np.argsort(low, kind="stable")
+        memory = np.concatenate(memories)[order]
         image, mass, low = image[order], mass[order], low[order]
-        return Pieces(image, mass, low, float((image.max(axis=1) - low).max()))
+        return Pieces(image, mass, low, float((image.max(axis=1) - low).max()), memory)
 
 
 def _fill(rows: Array, values: Array) -> None:

@@ -38,15 +38,17 @@ class Pair(NamedTuple):
 def beside(curve: Curve, truth: Mixture) -> Pair:
     """Halve a law's panels until the truth is resolved on them too."""
     done: list[Pair] = []
-    order = np.arange(len(curve.left), dtype=np.float64)
+    order: Array = np.arange(len(curve.left), dtype=np.float64)
     top = 0.0
     for depth in count():
         log_truth = truth.log_density(curve.place)
         density = np.exp(log_truth) * curve.slope
         top = max(top, float(density.max(initial=0.0)))
         noise = rounding(curve.left, curve.right, density)
-        bad: NDArray[np.bool_] = np.asarray(unresolved(density, _TOLERANCE, top) & (tails(density) > noise))
-        done.append(Pair(chosen(curve, ~bad), log_truth[~bad], density[~bad], order[~bad]))
+        bad: NDArray[np.bool_] = unresolved(density, _TOLERANCE, top)
+        bad = np.logical_and(bad, tails(density) > noise)
+        good: NDArray[np.bool_] = np.logical_not(bad)
+        done.append(Pair(chosen(curve, good), log_truth[good], density[good], order[good]))
         if not bad.any():
             break
         curve = halved_curve(chosen(curve, bad))
@@ -72,7 +74,7 @@ def _signed(pair: Pair) -> list[tuple[int, float, float, float]]:
     coefficients, half = difference @ ANALYSIS, pair.half
     primitives = np.concatenate([difference @ PRIMITIVE], axis=1) * half[:, None]
     signs = np.concatenate([difference, ends(difference)], axis=1) > 0
-    plain = signs.all(axis=1) | ~signs.any(axis=1)
+    plain = np.asarray(np.abs(signs.sum(axis=1) * 2 - signs.shape[1]) == signs.shape[1])
     out = []
     for k in range(len(half)):
         if plain[k]:

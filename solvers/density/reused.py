@@ -28,6 +28,8 @@ Array = NDArray[np.float64]
 _INCREASE = np.arange(-9.0, 10.0, 1.5)
 # A step's rate on its noise may vary by this factor; beyond, its kernel is no longer a bent Gaussian.
 _BEND = 3.0
+# Last move of Newton's method: it leaves the rate on the noise uncertain to about as much.
+_SOLVED = 1e-11
 _PACE = np.array([-6.0, 0.0, 6.0])
 _SPAN = np.array([-9.0, 0.0, 9.0])
 
@@ -118,7 +120,7 @@ def _kernel_sums(
                     worst = max(worst, abs(goal - noise[l]))
                     noise[l] = goal
                     rate[l] = 1.0 / dZ[0, l]
-                if worst < 1e-9:
+                if worst < _SOLVED:
                     break
             z[:] = noise
             total = 0.0
@@ -159,13 +161,14 @@ def reuse(chain: Chain, link: Link, law: Panels) -> Panels:
 
     pieces = chain.pieces(link, law, pace)
 
-    def density(y: Array) -> tuple[Array, float]:
+    def density(y: Array) -> tuple[Array, Array]:
         out = np.empty(y.size)
         if not _kernel_sums(
             packed, levels, n, link.channel, y.ravel(), pieces.images, pieces.masses, precision.reach, out
         ):
             raise _folded(chain, n)
-        return out.reshape(y.shape), 0.0
+        values = out.reshape(y.shape)
+        return values, 10 * _SOLVED * values
 
     # Where the density is above its floor, cut at images of the old panels' ends.
     reached = derivatives(pieces.images, _SPAN)[0]
