@@ -9,7 +9,7 @@ from . import grids
 from .arrays import run
 from .catalogue import Claim, Method, catalogue
 from .denoiser import denoiser
-from .density import density
+from .density import DensityLaw, density
 from .fused import sample
 from .law import GaussianLaw, law
 from .strong import strong
@@ -21,6 +21,7 @@ catalogue.discover()
 __all__ = [
     "Block",
     "Claim",
+    "DensityLaw",
     "GaussianLaw",
     "Method",
     "Tableau",

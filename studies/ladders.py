@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analytic import GaussianMixture, paths
-from solvers import Tableau, density, grids, law, sample, strong
+from solvers import DensityLaw, Tableau, density, grids, law, sample, strong
 from solvers.brownian import shared_noise
 from solvers.catalogue import Method
 from solvers.mixture_block import draw_samples
@@ -157,19 +157,6 @@ def _climb(
     return steps, found
 
 
-def _nothing(dim: int) -> dict[str, Any]:
-    bad = float("nan")
-    return {
-        "w2": bad,
-        "kl": bad,
-        "signed": np.full(2 * dim, bad),
-        "strong": bad,
-        START_UP: bad,
-        "tv": bad,
-        "error": 0.0,
-    }
-
-
 def on_gaussian(ladder: Ladder, name: str, target: GaussianMixture) -> Iterator[Measurement]:
     """Measure W2, KL, mean, deviation and strong error by exact law."""
     method, setting = ladder.method, ladder.setting
@@ -184,7 +171,9 @@ def on_gaussian(ladder: Ladder, name: str, target: GaussianMixture) -> Iterator[
 
     def measure(N: int) -> dict[str, Any]:
         tableau = ladder[N]
-        out = _nothing(target.dim)
+        bad = float("nan")
+        out: dict[str, Any] = dict.fromkeys(("w2", "kl", "strong", START_UP), bad)
+        out["signed"] = np.full(2 * target.dim, bad)
         try:
             result = law(tableau, target, setting.initial)
             error = result.error_to(target.noised(*tableau.end))
@@ -235,7 +224,8 @@ def on_line(ladder: Ladder, name: str, target: GaussianMixture) -> Iterator[Meas
     scale = float(np.sqrt(target.covariance()[0, 0] + target.mean()[0] ** 2))
 
     def measure(N: int) -> dict[str, Any]:
-        out = _nothing(1)
+        metrics = ("tv", "w2", "kl", "mean", "deviation")
+        out = dict.fromkeys((*metrics, *(f"{m} error" for m in metrics)), float("nan"))
         tableau = ladder[N]
         try:
             result = density(tableau, target, setting.initial)
@@ -243,25 +233,24 @@ def on_line(ladder: Ladder, name: str, target: GaussianMixture) -> Iterator[Meas
             return out
         truth = target.noised(*tableau.end)
         deviation = float(np.sqrt(truth.covariance()[0, 0]))
-        signed = [result.mean - float(truth.mean()[0]), np.sqrt(result.variance) - deviation]
-        return out | {
-            "tv": result.tv(truth),
-            "w2": result.w2(truth),
-            "kl": result.kl(truth),
-            "signed": np.array(signed),
-            "error": result.error,
+        quantities: dict[str, Callable[[DensityLaw], float]] = {
+            "tv": lambda f: f.tv(truth),
+            "w2": lambda f: f.w2(truth),
+            "kl": lambda f: f.kl(truth),
+            "mean": lambda f: f.mean - float(truth.mean()[0]),
+            "deviation": lambda f: float(np.sqrt(f.variance)) - deviation,
         }
+        for name, quantity in quantities.items():
+            out |= {name: quantity(result), f"{name} error": result.error_of(quantity)}
+        return out
 
     def read(steps: list[int], results: list[dict[str, Any]]) -> dict[str, tuple[Any, Any, Slope]]:
         found = {}
-        for metric in ("tv", "w2", "kl"):
-            errors = np.array([r[metric] for r in results])
-            uncertainty = np.array([r["error"] for r in results]) ** (2 if metric == "kl" else 1)
-            found[metric] = (errors, uncertainty, fit(steps, errors, uncertainty))
-        signed = np.array([r["signed"] for r in results])
-        uncertainty = ROUNDING * scale * np.sqrt(steps)
-        for metric, part in (("mean", signed[:, 0]), ("deviation", signed[:, 1])):
-            found[metric] = (np.abs(part), uncertainty, fit(steps, np.abs(part), uncertainty, part))
+        for metric in ("tv", "w2", "kl", "mean", "deviation"):
+            values = np.array([r[metric] for r in results])
+            rounding = ROUNDING * np.sqrt(steps) * (1.0 if metric in ("tv", "kl") else scale)
+            uncertainty = rounding + np.array([r[f"{metric} error"] for r in results])
+            found[metric] = (np.abs(values), uncertainty, fit(steps, np.abs(values), uncertainty, values))
         return found
 
     def undecided(found: dict[str, tuple[Any, Any, Slope]]) -> bool:

@@ -106,6 +106,7 @@ class D3PM(SiteProcess):
             Each above 0 and at most 1, or a number of steps T: linear from 1e-4 to 0.02, times 1000/T, the
             paper's for T = 1000; ValueError for T below 20, where it would pass 1.
         vocabulary : int
+            In the tens at least: with fewer tokens the first Gaussians fall between them, and steps do little.
 
         References
         ----------

@@ -188,7 +188,8 @@ class Cosine(Schedule):
     name: ClassVar[str] = "cosine"
 
     def _alpha(self, t: Array) -> Array:
-        return 2 * np.sin(np.pi / 4 * (1 - t)) ** 2
+        # Exactly 1 at t = 0, and by the half angle exact near t = 1.
+        return np.where(t < 0.5, 1 - np.sin(np.pi / 2 * t), 2 * np.sin(np.pi / 4 * (1 - t)) ** 2)
 
     def _noise(self, t: Array) -> Array:
         return np.sin(np.pi / 2 * t)

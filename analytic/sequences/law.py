@@ -25,7 +25,8 @@ class SequenceLaw(Posterior):
     The noise enters only through `likelihood`, (n, length, vocabulary): entry [k, i, v] is the probability of
     what row k shows at site i if x_0 had the token v there. Its scale at a site is free, but `log_evidence`
     counts it. A masked site has ones. Everything is float64 with rescaled messages, so that no length
-    underflows; rows are worked through in chunks of about 128 MB of messages.
+    underflows; rows are worked through in chunks of about 128 MB of messages. What has probability below
+    about 1e-300 given the part of the sequence already seen counts as impossible.
 
     Attributes
     ----------

@@ -15,7 +15,7 @@ from .classify import Link, links
 from .convolve import convolve, cover
 from .curve import Curve, image
 from .joint import Joint, convolve_jointly
-from .law_on_line import DensityLaw, distance
+from .law_on_line import DensityLaw
 from .model import Mixture, levels, on_line
 from .panels import Panels, merged, resolve
 from .reused import reuse
@@ -70,8 +70,14 @@ def density(
     table = levels(packed, mixture)
 
     def run(resolution: float) -> DensityLaw:
-        chain = Chain(tableau.name, packed, table, chain_links, Precision.of(resolution, any(link.remembers for link in chain_links)))
-        return DensityLaw(_walk(chain, begin), float("nan"))
+        chain = Chain(
+            tableau.name,
+            packed,
+            table,
+            chain_links,
+            Precision.of(resolution, any(link.remembers for link in chain_links)),
+        )
+        return DensityLaw(_walk(chain, begin))
 
     if not estimate_error:
         return run(resolution)
@@ -79,7 +85,7 @@ def density(
     with ThreadPoolExecutor(1) as other:
         finer = other.submit(run, 1.25 * resolution)
         law = run(resolution)
-        return DensityLaw(law.curve, distance(law, finer.result()))
+        return DensityLaw(law.curve, finer.result())
 
 
 def _supported(name: str, chain_links: list[Link]) -> None:

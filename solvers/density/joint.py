@@ -28,18 +28,18 @@ Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 _DEEPEST = 40
 # The density is followed down to about this probability of a panel.
-_LEAST = 1e-15
+_LEAST = 1e-18
 # Entries below this share of their node's largest are dropped.
-_SHARE = 1e-13
+_SHARE = 1e-14
 # Below this share of the largest density, cut kernels may show: panels there are taken as they are.
-_FAINT = 1e-13
+_FAINT = 1e-12
 
 
 class Joint(NamedTuple):
     """A law of (x, k): panels of x, and at each of their nodes masses at values of k.
 
-    left, right (P,); bounds (16 P + 1,) cuts the flat arrays into nodes; memory, density: values of k and the density of x times
-    their probability given x. Every node's part has a multiple of 16 entries.
+    left, right (P,); bounds (16 P + 1,) cuts the flat arrays into nodes; memory, density: values of k and the
+    density of x times their probability given x. Every node's part has a multiple of 16 entries.
     """
 
     left: Array
@@ -50,7 +50,7 @@ class Joint(NamedTuple):
 
 
 class Source(NamedTuple):
-    """Where a link's noise starts from: at node i, masses at places bounds[i]..bounds[i+1] and register 1 after the map.
+    """Where a link's noise starts from: node i has places and masses bounds[i]..bounds[i+1], and register 1 after it.
 
     low (P,) is the least place of each panel, increasing over panels; low_node, high_node (16 P,) enclose a node's
     places; width is the longest panel.
@@ -99,7 +99,9 @@ def convolve_jointly(chain: Chain, link: Link, following: Link, law: Panels | Jo
         image, slope, _, _ = chain.image(following, places, np.broadcast_to(mean, places.shape))
         seen = values.max(axis=1) > _FAINT * top
         bad = seen & unresolved(values, precision.tolerance, top)
-        bad |= seen & (np.abs(slope).max(axis=1) * (right - left) > 1.3 * precision.piece * following.deviation)
+        bad |= seen & (
+            np.abs(slope).max(axis=1) * (right - left) > 1.3 * precision.piece * following.deviation
+        )
         bad |= seen & (tails(image) > 1e-7 * following.deviation + 1e-14 * np.abs(image).max())
         part = Joint(left, right, bounds, memory, masses)
         done.append(_chosen(part, ~bad))
@@ -117,7 +119,9 @@ def convolve_jointly(chain: Chain, link: Link, following: Link, law: Panels | Jo
 
 def _of_panels(chain: Chain, link: Link, law: Panels) -> Source:
     """The source that a law of x alone is: one place a node."""
-    pieces: Pieces = chain.pieces(link, law, lambda _, slope: (np.abs(slope) / link.deviation, link.deviation))
+    pieces: Pieces = chain.pieces(
+        link, law, lambda _, slope: (np.abs(slope) / link.deviation, link.deviation)
+    )
     count = pieces.images.size
     places, masses = np.zeros((count, NODES)), np.zeros((count, NODES))
     places[:] = pieces.images.ravel()[:, None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -29,12 +30,22 @@ class DensityLaw:
     curve : Curve
         Panels in a parameter, places increasing; the parameter is the sample itself where no map follows the
         last noise.
-    error : float
-        Total variation distance to the same law computed at a finer resolution; nan if it was not asked for.
+    finer : DensityLaw or None
+        The same law computed at a finer resolution, which is what errors are estimated by.
     """
 
     curve: Curve
-    error: float
+    finer: DensityLaw | None = None
+
+    @cached_property
+    def error(self) -> float:
+        """Total variation distance to the finer law; nan if there is none."""
+        return float("nan") if self.finer is None else distance(self, self.finer)
+
+    def error_of(self, quantity: Callable[[DensityLaw], float]) -> float:
+        """How much a quantity of the law changes at the finer resolution; nan if there is none."""
+        return float("nan") if self.finer is None else abs(quantity(self) - quantity(self.finer))
+
     _latest: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @cached_property

@@ -135,7 +135,7 @@ def reuse(chain: Chain, link: Link, law: Panels) -> Panels:
 
     Raises
     ------
-    ValueError
+    FloatingPointError
         The step is not increasing in its noise, as on coarse grids.
     """
     packed, levels, precision, n = chain.packed, chain.levels, chain.precision, link.stop
@@ -181,8 +181,8 @@ def reuse(chain: Chain, link: Link, law: Panels) -> Panels:
     return resolve(density, left, right, precision.tolerance)
 
 
-def _folded(chain: Chain, n: int) -> ValueError:
-    return ValueError(
-        f"tableau is {chain.name!r}: step {n} of {len(chain.packed.counts)} is so long that its noise is bent too far "
+def _folded(chain: Chain, n: int) -> FloatingPointError:
+    return FloatingPointError(
+        f"{chain.name}: step {n} of {len(chain.packed.counts)} is so long that its noise is bent too far "
         "for the density to be computed: take more steps, or measure it by coupled samples (`sample`)"
     )

@@ -29,6 +29,7 @@ MIXTURES = {"easy": EASY, "narrow": NARROW, "wide and narrow": WIDE_AND_NARROW, 
 VE = paths.VE(0.02, 20.0)
 # One of each kind of noise, and the deterministic methods with the most stages and registers.
 KINDS = ["euler", "heun", "dpm-solver-3", "dpm-solver++-3m", "ddpm", "edm-churn", "predictor-corrector"]
+# Tested on their own, where a joint density of two iterates is computed.
 TWO_VARIABLES = ["sde-dpm-solver++-2m"]
 
 
@@ -247,9 +248,8 @@ def test_total_variation_falls_with_the_methods_order(
     name: str, target: GaussianMixture, order: float
 ) -> None:
     truth = target.noised(1.0, 0.02)
-    coarse, fine = (karras(name, steps, target, estimate_error=False).tv(truth) for steps in (256, 512))
-    # The order-3 method is still approaching its order on this ladder.
-    assert np.log2(coarse / fine) == pytest.approx(order, abs=0.015 if order < 3 else 0.03)
+    coarse, fine = (karras(name, steps, target, estimate_error=False).tv(truth) for steps in (512, 1024))
+    assert np.log2(coarse / fine) == pytest.approx(order, abs=0.01)
 
 
 def test_the_witness_set_has_the_probability_that_total_variation_says() -> None:
@@ -279,12 +279,6 @@ def test_a_start_from_the_prior_or_a_given_law_is_used() -> None:
     )
     assert prior.mean == pytest.approx(given.mean, rel=1e-12)
     assert abs(prior.mean - density(tableau, EASY).mean) > 1e-3
-
-
-@pytest.mark.parametrize("name", TWO_VARIABLES)
-def test_methods_of_two_variables_are_refused_with_a_reason(name: str) -> None:
-    with pytest.raises(ValueError, match=rf"tableau is '{re.escape(name)}'.*two variables.*`sample`"):
-        karras(name, 8, EASY)
 
 
 def test_bad_arguments_are_named() -> None:

@@ -18,10 +18,10 @@ STEPS = (16, 32, 64, 128)
 LEVEL = 1 - 1e-6
 
 
-def check(name: str, n: int) -> None:
+def check(name: str, n: int, method: str = "ddpm", ladder: tuple[int, ...] = STEPS) -> None:
     target, setting = targets.load(name), Setting()
-    for steps in STEPS:
-        tableau = catalogue["ddpm"].tableau(setting.path, setting.nodes(steps))
+    for steps in ladder:
+        tableau = catalogue[method].tableau(setting.path, setting.nodes(steps))
         truth = target.noised(*tableau.end)
         law = density(tableau, target)
         intervals = law.witness(truth)
@@ -36,6 +36,11 @@ def check(name: str, n: int) -> None:
 @pytest.mark.parametrize("name", ["easy-1d", "narrow-1d"])
 def test_a_million_samples_agree_with_the_density_on_its_witness_set(name: str) -> None:
     check(name, 1_000_000)
+
+
+@pytest.mark.parametrize("method", ["sde-dpm-solver++-2m", "stochastic-heun", "edm-churn"])
+def test_a_million_samples_agree_with_the_density_of_every_kind_of_noise(method: str) -> None:
+    check("easy-1d", 1_000_000, method, (64,))
 
 
 @pytest.mark.slow
