@@ -21,54 +21,55 @@ _RANK = 1e-12
 _UNCOUPLED_STEP = 1 << 31
 
 
-def shared_noise(tableaux: Sequence[Tableau], n: int, dim: int, seed: int = 0, first: int = 0) -> list[Array]:
-    """Deviates for each tableau, all functionals of one Brownian path per sample.
+class SharedPath:
+    """One Brownian path per sample that several samplers are driven by.
 
     The union of all grids cuts time into cells. In each cell the kernels in use, restricted to it, form a
     Gaussian vector with their Gram matrix as covariance; it is drawn through a rank-revealing square root,
-    and a channel's deviate is the sum over its cells, divided by its norm. Channels that are no functional of the path
-    (churn, Langevin correctors) are drawn on their own, fresh for each tableau.
+    and a channel's deviate is the sum over its cells, divided by its norm. Channels that are no functional of the
+    path (churn, Langevin correctors) are drawn on their own, fresh for each tableau.
 
     Parameters
     ----------
     tableaux : sequence of Tableau
-        On one path.
-    n, dim : int
-    seed : int
-        Same deviates for the same (seed, sample, cell).
-    first : int
-        Address of the first sample.
-
-    Returns
-    -------
-    list of (channels, n, dim) arrays
-        One per tableau, each N(0, I) and independent over its channels, for `sample(..., noise=)` and `run`.
-
-    Raises
-    ------
-    ValueError
-        The tableaux have different paths, or none.
+        On one path; ValueError if they are on different ones, or on none.
     """
-    key = check_seed(seed)
-    path = tableaux[0].path
-    if path is None or any(tableau.path != path for tableau in tableaux):
-        raise ValueError("tableaux are on different paths, or on none: build them on one path")
-    channels = [channel for tableau in tableaux for channel in tableau.channels]
-    owner = [which for which, tableau in enumerate(tableaux) for _ in tableau.channels]
-    out = np.zeros((len(channels), n, dim))
-    times = _distinct([t for c in channels if c.kernel for t in (c.start, c.stop)])
-    members: list[list[tuple[int, str]]] = [[] for _ in times[1:]]
-    for index, channel in enumerate(channels):
-        if channel.kernel is None:
-            out[index] = normals(seed, n, dim, _UNCOUPLED_STEP + index, owner[index], first)
-            continue
-        begin, end = (int(np.argmin(np.abs(times - t))) for t in (channel.start, channel.stop))
-        for cell in range(begin, end):
-            members[cell].append((index, channel.kernel))
-    if members:
-        _fill(out, *_cells(path, times, members, len(channels)), key, first)
-    cuts = np.cumsum([len(tableau.channels) for tableau in tableaux])[:-1]
-    return np.split(out, cuts)
+
+    def __init__(self, tableaux: Sequence[Tableau]) -> None:
+        path = tableaux[0].path
+        if path is None or any(tableau.path != path for tableau in tableaux):
+            raise ValueError("tableaux are on different paths, or on none: build them on one path")
+        channels = [channel for tableau in tableaux for channel in tableau.channels]
+        self._owner = [which for which, tableau in enumerate(tableaux) for _ in tableau.channels]
+        self._cuts = np.cumsum([len(tableau.channels) for tableau in tableaux])[:-1]
+        self._fresh = [index for index, channel in enumerate(channels) if channel.kernel is None]
+        times = _distinct([t for c in channels if c.kernel for t in (c.start, c.stop)])
+        members: list[list[tuple[int, str]]] = [[] for _ in times[1:]]
+        for index, channel in enumerate(channels):
+            if channel.kernel is not None:
+                begin, end = (int(np.argmin(np.abs(times - t))) for t in (channel.start, channel.stop))
+                for cell in range(begin, end):
+                    members[cell].append((index, channel.kernel))
+        self._cells = _cells(path, times, members, len(channels)) if members else None
+
+    def noise(self, n: int, dim: int, seed: int = 0, first: int = 0) -> list[Array]:
+        """Deviates for each tableau: (channels, n, dim) arrays, for `sample(..., noise=)` and `run`.
+
+        Each is N(0, I) and independent over its own channels. The same for the same (seed, sample, cell); `first`
+        is the address of the first sample.
+        """
+        key = check_seed(seed)
+        out = np.zeros((len(self._owner), n, dim))
+        for index in self._fresh:
+            out[index] = normals(seed, n, dim, _UNCOUPLED_STEP + index, self._owner[index], first)
+        if self._cells is not None:
+            _fill(out, *self._cells, key, first)
+        return np.split(out, self._cuts)
+
+
+def shared_noise(tableaux: Sequence[Tableau], n: int, dim: int, seed: int = 0, first: int = 0) -> list[Array]:
+    """Deviates for each tableau, all functionals of one Brownian path per sample; see `SharedPath`."""
+    return SharedPath(tableaux).noise(n, dim, seed, first)
 
 
 def _cells(

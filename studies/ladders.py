@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from analytic import GaussianMixture, paths
 from solvers import DensityLaw, Tableau, density, grids, law, sample, strong
-from solvers.brownian import shared_noise
+from solvers.brownian import SharedPath
 from solvers.catalogue import Method
 from solvers.mixture_block import draw_samples
 
@@ -31,7 +31,7 @@ MIXTURE_LIMIT = 1024
 SAMPLED_RUNGS = (8, 16, 32, 64, 128, 256)
 STRONG_RUNGS = (16, 32, 64, 128, 256, 512)
 STRONG_SAMPLES = 40_000
-GROUPS = 32
+GROUPS = 16
 START_UP = "start-up"
 
 
@@ -303,13 +303,13 @@ def on_samples(
     deviation = np.sqrt(np.mean(np.diag(target.covariance())))
     frequencies = np.random.default_rng(7).standard_normal((target.dim, 4)) / deviation
     weak, pathwise = [], []
-    start = target.noised(*tableaux[0].start)
+    start, brownian = target.noised(*tableaux[0].start), SharedPath(tableaux)
     for group in range(GROUPS):
         first = group * n
         points: Any = setting.initial
         if setting.initial == "marginal":
             points = draw_samples(start, n, setting.seed, first)
-        noises = shared_noise(tableaux, n, target.dim, setting.seed + 1, first)
+        noises = brownian.noise(n, target.dim, setting.seed + 1, first)
         finals = []
         for tableau, noise in zip(tableaux, noises, strict=True):
             try:

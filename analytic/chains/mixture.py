@@ -62,7 +62,7 @@ class Mixture(Chain):
         here = np.take_along_axis(padded, observed[..., None], axis=-1)
         b_x, gain = b[observed][..., None], inflow[observed][..., None]
         leave = (1 - here) / b_x + here / (alpha + b_x)
-        rates = gain * (padded / b_x + np.where(odds == 0, 0.0, odds * leave))
+        rates = gain * (padded / b_x + odds * leave)
         return np.where(gain == 0, 0.0, rates)
 
 

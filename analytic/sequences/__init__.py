@@ -2,6 +2,7 @@
 
 from .enumerated import Enumerated
 from .hidden_markov import HiddenMarkov
+from .information import InformationProfile
 from .law import SequenceLaw
 from .markov import MarkovSequence
 from .posterior import reveal
@@ -16,6 +17,7 @@ __all__ = [
     "TEXT",
     "Enumerated",
     "HiddenMarkov",
+    "InformationProfile",
     "MarkovSequence",
     "PottsStrip",
     "Product",

@@ -79,6 +79,9 @@ def quantiles(weights: Any, means: Any, variances: Any, lower: Any, upper: Any, 
             # Far out the logarithm is the straighter of the two.
             move = side * tail / rate * log(goal / tail) if rate > 0 and tail > 0 else np.inf
             new = x + move
+            # the probability's own rounding leaves x uncertain by this: a further move would only be noise
+            if abs(move) <= 2e-16 * (abs(x) + tail / max(rate, 1e-300)):
+                break
             if not (low < new < high):
                 new = 0.5 * (low + high)
             if abs(new - x) <= 4e-16 * abs(x) + 1e-300:

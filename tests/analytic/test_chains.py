@@ -122,15 +122,35 @@ def test_reversible_walks_agree_with_their_eigen_decomposition(name: str) -> Non
     np.testing.assert_allclose(chain.transition(0.1, 0.7), by_modes, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize(
+    "name", ["absorbing-cosine", "uniform-geometric", "hybrid", "hybrid-steep", "hybrid-flat"]
+)
+def test_alpha_is_the_weight_that_the_data_keeps(name: str) -> None:
+    chain, exact = chain_of(name)
+
+    def kept(t: mpf) -> mpf:
+        noising = exact(t)
+        return noising[0, 0] - noising[1, 0]
+
+    with mp.workdps(DIGITS):
+        for t in (1e-6, 0.3, 0.9, 1 - 1e-6):
+            slope = (kept(mpf(t) + mpf(10) ** -40) - kept(mpf(t) - mpf(10) ** -40)) / (2 * mpf(10) ** -40)
+            assert chain.alpha(t) == pytest.approx(float(kept(mpf(t))), rel=1e-14, abs=0)
+            assert chain.d_alpha(t) == pytest.approx(float(slope), rel=1e-13, abs=0)
+            noise = [exact(mpf(t))[1, y] - (y == 1) * kept(mpf(t)) for y in range(chain.states)]
+            assert isinstance(chain, chains.Mixture)
+            np.testing.assert_allclose(chain.noise_law(t), np.array(noise, dtype=np.float64), rtol=1e-14)
+
+
 def test_far_transitions_of_a_large_walk_keep_their_relative_accuracy() -> None:
-    walk = chains.BirthDeath(100, "constant")
-    unit = 1 / (4 * np.sin(np.pi / 200) ** 2)
+    walk = chains.BirthDeath(200, "constant")
+    unit = 1 / (4 * np.sin(np.pi / 400) ** 2)
     for t in (1e-6, 1e-3):
         # From the middle, where the ends are out of reach, a walk is a difference of Poisson counts.
         with mp.workdps(40):
             mean = mpf(8 * t * unit)
-            exact = [mp.exp(-2 * mean) * mp.besseli(k, 2 * mean) for k in range(30)]
-        found = walk.transition(0, t)[50, 50:80]
+            exact = [mp.exp(-2 * mean) * mp.besseli(k, 2 * mean) for k in range(60)]
+        found = walk.transition(0, t)[100, 100:160]
         np.testing.assert_allclose(found, np.array(exact, dtype=np.float64), rtol=1e-11)
 
 

@@ -30,11 +30,11 @@ def test_alpha_noise_and_rates_keep_their_relative_accuracy_at_both_ends(name: s
             slope = (alpha(mpf(t) + h) - alpha(mpf(t) - h)) / (2 * h)
             # alpha = exp(-B) magnifies the rounding of a large B.
             slack = SMALL * max(1.0, float(-mp.log(exact)))
-            assert schedule.alpha(INSIDE)[k] == pytest.approx(float(exact), rel=slack)
-            assert schedule.noise(t) == pytest.approx(float(1 - exact), rel=SMALL)
-            assert schedule.d_alpha(t) == pytest.approx(float(slope), rel=slack)
-            assert schedule.rate(t) == pytest.approx(float(-slope / exact), rel=2 * SMALL)
-            assert schedule.integrated_rate(t) == pytest.approx(float(-mp.log(exact)), rel=SMALL)
+            assert schedule.alpha(INSIDE)[k] == pytest.approx(float(exact), rel=slack, abs=0)
+            assert schedule.noise(t) == pytest.approx(float(1 - exact), rel=SMALL, abs=0)
+            assert schedule.d_alpha(t) == pytest.approx(float(slope), rel=slack, abs=0)
+            assert schedule.rate(t) == pytest.approx(float(-slope / exact), rel=2 * SMALL, abs=0)
+            assert schedule.integrated_rate(t) == pytest.approx(float(-mp.log(exact)), rel=SMALL, abs=0)
 
 
 @every_schedule
@@ -50,6 +50,14 @@ def test_times_are_found_again_from_alpha_and_from_noise(name: str) -> None:
             slack = 4 * max(1.0, float(-mp.log(exact)))
             assert abs(schedule.time_of_alpha(float(exact)) - t) <= slack * from_alpha
             assert abs(schedule.time_of_noise(float(1 - exact)) - t) <= slack * from_noise
+
+
+@every_schedule
+def test_times_of_alphas_next_to_one_lose_no_digits(name: str) -> None:
+    schedule, _ = schedule_of(name)
+    for k in (5, 20, 50):
+        expected = float(schedule.time_of_noise(2.0**-k))
+        assert schedule.time_of_alpha(1 - 2.0**-k) == pytest.approx(expected, rel=1e-15, abs=0)
 
 
 @every_schedule
@@ -71,8 +79,8 @@ def test_step_gives_the_ratio_of_alphas_and_its_complement(name: str) -> None:
         for s, t in ((0.0, 1e-9), (1e-9, 1e-3), (0.2, 0.7), (0.9, 0.95), (0.999, 1 - 1e-6)):
             ratio = alpha(mpf(t)) / alpha(mpf(s))
             kept, lost = schedule.step(s, t)
-            assert kept == pytest.approx(float(ratio), rel=1e-13)
-            assert lost == pytest.approx(float(1 - ratio), rel=1e-13)
+            assert kept == pytest.approx(float(ratio), rel=1e-13, abs=0)
+            assert lost == pytest.approx(float(1 - ratio), rel=1e-13, abs=0)
     assert schedule.step(1.0, 1.0) == (1.0, 0.0)
 
 

@@ -13,6 +13,7 @@ from analytic import sequences
 CHAIN = sequences.MarkovSequence([0.5, 0.5], [[0.9, 0.1], [0.2, 0.8]], 3)
 FLIP = [[0.9, 0.1], [0.2, 0.8]]
 HALF = [0.5, 0.5]
+PROFILE = sequences.InformationProfile(CHAIN)
 
 CASES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "pmf sum": (
@@ -148,6 +149,19 @@ CASES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "n": (lambda: CHAIN.sample(-1), ValueError, "n is -1"),
     "seed": (lambda: CHAIN.sample(1, seed=2**128), ValueError, "seed is .*below"),
     "seed type": (lambda: CHAIN.posterior_sample(np.ones((1, 3, 2)), seed=0.5), TypeError, "seed is 0.5"),
+    "profile law": (
+        lambda: sequences.InformationProfile(sequences.Product([HALF])),
+        TypeError,
+        "law is Product",
+    ),
+    "profile in time": (
+        lambda: sequences.InformationProfile(sequences.MarkovSequence(HALF, [FLIP, FLIP], 3)),
+        ValueError,
+        "give one matrix for all steps",
+    ),
+    "shares": (lambda: PROFILE.entropy([0.5, 1.5]), ValueError, r"revealed\[1\] is 1\.5"),
+    "shares shape": (lambda: PROFILE.slope(0.5), ValueError, r"revealed has shape \(\)"),
+    "schedule": (lambda: PROFILE.step_costs([0.5, 0.2]), ValueError, r"revealed is \[0\.5, 0\.2\]"),
     "text": (lambda: sequences.from_text(b"abc"), TypeError, "text is a bytes"),
     "text empty": (lambda: sequences.from_text(""), ValueError, "text is ''"),
     "text order": (lambda: sequences.from_text("abc", order=3), ValueError, "order is 3; give 1 or 2"),
@@ -170,3 +184,14 @@ def test_bad_input_is_named_with_its_remedy(case: str) -> None:
     call, kind, message = CASES[case]
     with pytest.raises(kind, match=message):
         call()
+
+
+def test_sums_may_be_off_by_rounding_alone() -> None:
+    for size in (1e-13, -1e-13):
+        sequences.Enumerated([0.5, 0.5 + size])
+        sequences.Product([[0.5, 0.5 + size]])
+    for size in (1e-11, -1e-11):
+        with pytest.raises(ValueError, match="pmf sums to"):
+            sequences.Enumerated([0.5, 0.5 + size])
+        with pytest.raises(ValueError, match=r"pmf\[0\] sums to"):
+            sequences.Product([[0.5, 0.5 + size]])

@@ -183,3 +183,15 @@ def test_draw_never_takes_an_index_of_weight_zero_at_either_end_of_the_uniforms(
     for total in (1.0, 3.0, 1e-200, np.nextafter(1.0, 2.0)):
         weights = np.tile(np.array([0.0, 0.25, 0.0, 0.75, 0.0]) * total, (3, 1))
         np.testing.assert_array_equal(draw(weights, uniforms), [1, 3, 3])
+
+
+def test_enumerated_draw_never_takes_a_sequence_of_probability_zero() -> None:
+    law = sequences.Enumerated([0.0, 0.25, 0.0, 0.75, 0.0])
+    tokens = law._draw(np.array([[0.0], [0.25], [np.nextafter(1.0, 0.0)]]))
+    np.testing.assert_array_equal(tokens[:, 0], [1, 3, 3])
+
+
+def test_posterior_draws_are_independent_of_plain_draws_of_the_same_seed() -> None:
+    law = sequences.Product(np.full((40, 2), 0.5))
+    equal = law.sample(100, seed=3) == law.posterior_sample(np.ones((100, 40, 2)), seed=3)
+    assert abs(equal.mean() - 0.5) < 5.0 * 0.5 / math.sqrt(4000)
