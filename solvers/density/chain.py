@@ -38,7 +38,7 @@ class Precision(NamedTuple):
     def of(resolution: float, joint: bool = False) -> Precision:
         """Precision at a resolution, 1 being the usual; coarser for joint densities, which cost its cube."""
         if joint:
-            return Precision(1e-10 / resolution**8, 9.0 / resolution, 7.8 + 0.8 * np.log2(resolution))
+            return Precision(1e-9 / resolution**8, 8.0 / resolution, 8.0 + 0.8 * np.log2(resolution))
         return Precision(1e-12 / resolution**8, 6.0 / resolution, 8.8 + 0.8 * np.log2(resolution))
 
 

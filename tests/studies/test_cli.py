@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from solvers import catalogue
 from studies import cli
 
 Run = Callable[..., tuple[int, str, str]]
@@ -20,7 +21,8 @@ Run = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def assay(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Call the command in this process; returns exit code, stdout, stderr."""
+    """Call the command in this process; returns exit code, stdout, stderr. What it registers is forgotten."""
+    monkeypatch.setattr(catalogue, "_methods", dict(catalogue._methods))
 
     def call(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["assay", *arguments])
