@@ -92,11 +92,11 @@ def strong(tableau: Tableau, target: GaussianTarget, initial: str | GaussianLaw 
     spans = np.concatenate([block.span for block in tableau.blocks])
     kernels = np.array(
         [
-            [*block.kernels, *[None] * (packed.G.shape[2] - len(block.kernels))]
+            [*(kernel or "" for kernel in block.kernels), *[""] * (packed.G.shape[2] - len(block.kernels))]
             for block in tableau.blocks
             for _ in range(len(block))
         ],
-        dtype=object,
+        dtype=str,
     )
     drawn = np.concatenate(
         [
@@ -107,7 +107,7 @@ def strong(tableau: Tableau, target: GaussianTarget, initial: str | GaussianLaw 
             for block in tableau.blocks
         ]
     )
-    if np.any(drawn & (kernels == None)):  # noqa: E711  (elementwise)
+    if np.any(drawn & ~np.isin(kernels, list(KERNELS))):
         raise ValueError(
             f"tableau is {tableau.name!r}, whose noise is no functional of the Brownian path: no strong error"
         )
