@@ -271,7 +271,9 @@ def _plotted(measurements: list[Measurement]) -> tuple[pd.DataFrame, str]:
     for metric, title in (("w2", "W2 error"), ("weak", "Weak error"), ("energy", "Energy distance")):
         chosen = [m for m in measurements if m.target == last and m.metric == metric]
         if chosen:
-            return frames.long(chosen), title
+            frame = frames.long(chosen)
+            # an energy distance is a square, and noise by then: no claimed slope belongs beside it
+            return frame.drop(columns="claim") if metric == "energy" else frame, title
     raise ValueError(f"plot has nothing to draw on {last}: measure another target")
 
 
