@@ -1,8 +1,9 @@
 """The catalogue of samplers and the executors that run them.
 
-A method is a pure function (path, grid) -> Tableau; an executor runs any tableau: `sample` (compiled, in
-parallel), `run` (any model on numpy, torch or CuPy arrays), `law` (exact law on a Gaussian), `strong` (exact
-strong error), `density` (law on a one-dimensional mixture).
+A continuous method is a pure function (path, grid) -> Tableau; an executor runs any tableau: `sample` (compiled,
+in parallel), `run` (any model on numpy, torch or CuPy arrays), `law` (exact law on a Gaussian), `strong` (exact
+strong error), `density` (law on a one-dimensional mixture). A discrete method is (noise, grid) -> Kernel, which
+`sample` and `law` run on token sequences.
 """
 
 from . import grids
@@ -10,8 +11,9 @@ from .arrays import run
 from .catalogue import Claim, Method, catalogue
 from .denoiser import denoiser
 from .density import DensityLaw, density
-from .fused import sample
-from .law import GaussianLaw, law
+from .discrete import Kernel
+from .executors import law, sample
+from .law import GaussianLaw
 from .strong import strong
 from .tableau import Block, Tableau
 from .trace import Trace
@@ -23,6 +25,7 @@ __all__ = [
     "Claim",
     "DensityLaw",
     "GaussianLaw",
+    "Kernel",
     "Method",
     "Tableau",
     "Trace",

@@ -8,15 +8,19 @@ import inspect
 import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from analytic import chains
+
+from .discrete import Kernel
 from .protocols import Path
 from .tableau import Tableau
 
-Sense = Literal["ode", "weak", "strong", "tv"]
+Build = TypeVar("Build", bound=Callable[..., Any])
+Sense = Literal["ode", "weak", "strong", "tv", "kl", "path-kl"]
 STARTS = ("practical", "exact")
 
 
@@ -27,9 +31,11 @@ class Claim:
     Attributes
     ----------
     order : float
+        Infinite for a sampler that is exact on any grid.
     sense : str
         "ode" (global error along the probability-flow ODE), "weak" (law of the sample, moments), "strong"
-        (pathwise, root mean square), "tv" (total variation).
+        (pathwise, root mean square), "tv" (total variation), "kl" (Kullback-Leibler divergence of the law at the
+        grid's end), "path-kl" (of the law of the whole path from the exact reverse process).
     source : str
         Paper and equation or theorem, or the argument.
     basis : str
@@ -43,8 +49,8 @@ class Claim:
     basis: Literal["paper", "code", "deduced"] = "paper"
 
     def __post_init__(self) -> None:
-        if self.sense not in ("ode", "weak", "strong", "tv"):
-            raise ValueError(f"sense is {self.sense!r}: use 'ode', 'weak', 'strong' or 'tv'")
+        if self.sense not in get_args(Sense):
+            raise ValueError(f"sense is {self.sense!r}: use one of {', '.join(get_args(Sense))}")
         if not self.order > 0:
             raise ValueError(f"order is {self.order}: give a positive number")
 
@@ -75,7 +81,7 @@ class Method:
     ----------
     name : str
     build : callable
-        The pure function (path, grid, **options) -> Tableau.
+        The pure function (path, grid, **options) -> Tableau, or (noise, grid, **options) -> Kernel.
     claims : tuple of Claim
         Empty where no source claims an order.
     source : str
@@ -87,11 +93,11 @@ class Method:
     """
 
     name: str
-    build: Callable[..., Tableau]
+    build: Callable[..., Any]
     claims: tuple[Claim, ...]
     source: str
     aliases: tuple[str, ...] = ()
-    half: str = "continuous"
+    half: Literal["continuous", "discrete"] = "continuous"
 
     @property
     def options(self) -> dict[str, Any]:
@@ -128,23 +134,59 @@ class Method:
         ValueError
             Unknown start or option, or a grid or option value the method cannot take.
         """
+        if self.half != "continuous":
+            raise ValueError(
+                f"method is {self.name!r}, a discrete one: use .kernel(noise, grid), .tableau is for continuous methods"
+            )
         if start not in STARTS:
             raise ValueError(f"start is {start!r}: use one of {STARTS}")
-        for name in options:
-            if name not in self.options:
-                known = ", ".join(self.options) or "none"
-                raise ValueError(f"option {name!r} is not one of {self.name}'s options: it has {known}")
+        self._check_options(options)
         if self.multistep:
             options["start"] = start
         # where alpha = 0 some coefficients have no limit, which is an error of the block, not a warning
         with np.errstate(divide="ignore", invalid="ignore"):
-            return self.build(path, grid, **options)
+            tableau: Tableau = self.build(path, grid, **options)
+        return tableau
 
-    def kernel(self, *_: Any, **__: Any) -> Any:
-        """Refuse: one-step kernels are of discrete methods."""
-        raise ValueError(
-            f"method is {self.name!r}, a continuous one: use .tableau(path, grid), .kernel is for discrete methods"
-        )
+    def kernel(
+        self, noise: chains.SiteProcess, grid: ArrayLike, finalise: str | None = None, **options: Any
+    ) -> Kernel:
+        """Build the method's one-step kernels on a grid.
+
+        Parameters
+        ----------
+        noise : SiteProcess
+            See `analytic.chains`.
+        grid : (nodes,) array
+            Decreasing times; see `solvers.grids`.
+        finalise : None, "posterior" or "argmax"
+            How tokens still noisy at the grid's end are settled: not at all, by a draw from their posterior, by
+            its largest entry. See `Kernel.finalised`.
+        **options
+            The method's own, see `options`.
+
+        Raises
+        ------
+        ValueError
+            A continuous method, an unknown option, a noise, grid or option value the method cannot take.
+        TypeError
+            A noise that is no process of `analytic.chains`.
+        """
+        if self.half != "discrete":
+            raise ValueError(
+                f"method is {self.name!r}, a continuous one: use .tableau(path, grid), .kernel is for discrete methods"
+            )
+        if not isinstance(noise, chains.SiteProcess):
+            raise TypeError(f"noise is {noise!r}: give a process such as chains.Absorbing(vocabulary=4)")
+        self._check_options(options)
+        built: Kernel = self.build(noise, grid, **options)
+        return built.finalised(finalise)
+
+    def _check_options(self, options: dict[str, Any]) -> None:
+        for name in options:
+            if name not in self.options:
+                known = ", ".join(self.options) or "none"
+                raise ValueError(f"option {name!r} is not one of {self.name}'s options: it has {known}")
 
 
 class Catalogue(Mapping[str, Method]):
@@ -155,18 +197,25 @@ class Catalogue(Mapping[str, Method]):
         self._aliases: dict[str, str] = {}
 
     def method(
-        self, name: str, *, claims: list[Claim], source: str, aliases: tuple[str, ...] = ()
-    ) -> Callable[[Callable[..., Tableau]], Callable[..., Tableau]]:
-        """Register the decorated function (path, grid, **options) -> Tableau under a name.
+        self,
+        name: str,
+        *,
+        claims: list[Claim],
+        source: str,
+        aliases: tuple[str, ...] = (),
+        half: Literal["continuous", "discrete"] = "continuous",
+    ) -> Callable[[Build], Build]:
+        """Register the decorated function under a name.
 
-        Raises ValueError if the name is taken.
+        The function is (path, grid, **options) -> Tableau, or for the discrete half (noise, grid, **options) ->
+        Kernel. Raises ValueError if the name is taken.
         """
 
-        def register(build: Callable[..., Tableau]) -> Callable[..., Tableau]:
+        def register(build: Build) -> Build:
             for key in (name, *aliases):
                 if key in self._methods or key in self._aliases:
                     raise ValueError(f"name is {key!r}, which the catalogue has already: choose another")
-            self._methods[name] = Method(name, build, tuple(claims), source, tuple(aliases))
+            self._methods[name] = Method(name, build, tuple(claims), source, tuple(aliases), half)
             self._aliases |= dict.fromkeys(aliases, name)
             return build
 
@@ -183,6 +232,16 @@ class Catalogue(Mapping[str, Method]):
 
     def __len__(self) -> int:
         return len(self._methods)
+
+    @property
+    def continuous(self) -> dict[str, Method]:
+        """Methods on Gaussian paths, which build tableaux."""
+        return {name: method for name, method in self._methods.items() if method.half == "continuous"}
+
+    @property
+    def discrete(self) -> dict[str, Method]:
+        """Methods on token sequences, which build kernels."""
+        return {name: method for name, method in self._methods.items() if method.half == "discrete"}
 
     def discover(self) -> None:
         """Import every module of `solvers.methods`, each of which registers its methods."""

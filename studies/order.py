@@ -80,11 +80,7 @@ def jobs(methods: Sequence[str] | None = None, starts: Sequence[str] = ("practic
 
     Raises ValueError for an unknown method, with near names.
     """
-    chosen = (
-        [catalogue[name] for name in methods]
-        if methods
-        else [m for m in catalogue.values() if m.half == "continuous"]
-    )
+    chosen = [catalogue[name] for name in methods] if methods else list(catalogue.continuous.values())
     return [Job(m, s) for m in chosen for s in (starts if m.multistep else ("practical",))]
 
 

@@ -183,6 +183,16 @@ class D3PM(SiteProcess):
         return self.steps
 
     @property
+    def start(self) -> int:
+        """Default time at which sampling starts, the number of steps."""
+        return self.steps
+
+    @property
+    def stop(self) -> int:
+        """Default time at which sampling stops, 0: the data."""
+        return 0
+
+    @property
     def prior(self) -> Array:
         """The stationary law of the last matrix, (S,); ValueError where it depends on the start."""
         return frozen(common_row("matrices", settled(self.matrices[-1])))

@@ -27,23 +27,39 @@ class Mixture(Chain):
         """Return b(t) = (1 - alpha(t)) pi(t), the part of q(x_t | x_0) that does not depend on x_0, (S,)."""
         return self._noise_law(self._time("t", t))
 
+    def inflow(self, t: float) -> Array:
+        """Return alpha(t) g(t), (S,): alpha times the rate of jumps into each state, finite where alpha = 0."""
+        return self._inflow(self._time("t", t))
+
+    def odds(self, t: float) -> Array:
+        """Return b(t)/alpha(t), (S,): exactly 0 where pi is, infinite elsewhere where alpha = 0."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return self._odds(self._time("t", t))
+
+    def split(self, s: float, t: float) -> tuple[float, Array]:
+        """Return (stay, moved) of the transition from s to a later t, which is stay I + 1 moved^T.
+
+        Both keep their relative accuracy for short steps. Raises ValueError unless 0 <= s <= t <= end.
+        """
+        s, t = self._time("s", s), self._time("t", t)
+        if s > t:
+            raise ValueError(f"s is {s!r} and t is {t!r}; the forward process runs from s to a later t: swap")
+        return (1.0, np.zeros(self.states)) if s == t else self._split_at(s, t)
+
     @abstractmethod
     def _noise_law(self, t: float) -> Array: ...
 
     @abstractmethod
-    def _inflow(self, t: float) -> Array:
-        """alpha(t) g(t), (S,): finite where alpha vanishes."""
+    def _inflow(self, t: float) -> Array: ...
 
     @abstractmethod
-    def _odds(self, t: float) -> Array:
-        """b(t)/alpha(t), (S,): exactly 0 where pi is."""
+    def _odds(self, t: float) -> Array: ...
 
     @abstractmethod
-    def _step(self, s: float, t: float) -> tuple[float, Array]:
-        """Weight of staying put between s and t, and the law added to it."""
+    def _split_at(self, s: float, t: float) -> tuple[float, Array]: ...
 
     def _transition(self, s: float, t: float) -> Array:
-        stay, moved = self._step(s, t)
+        stay, moved = self._split_at(s, t)
         return stay * np.eye(self.states) + moved
 
     def _rates(self, t: float) -> Array:
@@ -92,7 +108,7 @@ class Fixed(Mixture, Scheduled):
         # A NumPy scalar, so that alpha = 0 gives infinity.
         return np.where(self._pi == 0, 0.0, self._schedule.noise(t) / self._schedule.alpha(t) * self._pi)
 
-    def _step(self, s: float, t: float) -> tuple[float, Array]:
+    def _split_at(self, s: float, t: float) -> tuple[float, Array]:
         stay, moved = self._schedule.step(s, t)
         return stay, moved * self._pi
 
@@ -261,7 +277,7 @@ class Hybrid(Mixture):
     def _c_over_t(self, t: Array) -> Array:
         return self._scale * t ** (self.gamma / 2 - 1) * (1 - t) ** (self.gamma / 2)
 
-    def _split(self, uniform: Array, mask: Array) -> Array:
+    def _spread(self, uniform: Array, mask: Array) -> Array:
         """Spread a uniform mass over the tokens, and put the other on the mask."""
         law = np.full(self.states, uniform / self.vocabulary)
         law[-1] = mask
@@ -270,20 +286,20 @@ class Hybrid(Mixture):
     def _noise_law(self, t: float) -> Array:
         time = np.asarray(t, dtype=np.float64)
         c = self._c(time)
-        return self._split(c / (1 + c), time / (1 + c))
+        return self._spread(c / (1 + c), time / (1 + c))
 
     def _inflow(self, t: float) -> Array:
         time = np.asarray(t, dtype=np.float64)
         norm = (1 + self._c(time)) ** 2
         slope = self._c_over_t(time) * (self.gamma + (2 - 2 * self.gamma) * time) / 2
-        return self._split(slope / norm, 1 / norm)
+        return self._spread(slope / norm, 1 / norm)
 
     def _odds(self, t: float) -> Array:
         time = np.asarray(t, dtype=np.float64)
         c_over_rest = self._scale * time ** (self.gamma / 2) * (1 - time) ** (self.gamma / 2 - 1)
-        return self._split(c_over_rest, time / (1 - time))
+        return self._spread(c_over_rest, time / (1 - time))
 
-    def _step(self, s: float, t: float) -> tuple[float, Array]:
+    def _split_at(self, s: float, t: float) -> tuple[float, Array]:
         first, last = np.asarray(s, dtype=np.float64), np.asarray(t, dtype=np.float64)
         half = self.gamma / 2
         norm = 1 + self._c(last)
@@ -296,4 +312,4 @@ class Hybrid(Mixture):
             shrunk = np.log(kept) if kept < 0.5 else np.log1p(-(last - first) / (1 - first))
             growth = half * np.log1p((last - first) / first) + (half - 1) * shrunk
             uniform = kept * self._c(first) * np.expm1(growth)
-        return float(stay), self._split(uniform / norm, (last - first) / (1 - first) / norm)
+        return float(stay), self._spread(uniform / norm, (last - first) / (1 - first) / norm)

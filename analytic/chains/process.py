@@ -24,6 +24,8 @@ class SiteProcess(ABC):
         Number of states S of the process, V or, with a mask, V + 1. State v < V is token v.
     mask : int or None
         The state that is no token, always the last one, or None.
+    start, stop : float
+        Default times at which sampling starts and stops.
     end : float
         Largest time; 0 is the data.
     """
@@ -34,6 +36,14 @@ class SiteProcess(ABC):
     @property
     @abstractmethod
     def states(self) -> int: ...
+
+    @property
+    @abstractmethod
+    def start(self) -> float: ...
+
+    @property
+    @abstractmethod
+    def stop(self) -> float: ...
 
     @property
     @abstractmethod

@@ -71,7 +71,7 @@ class SequenceLaw(Posterior):
             _, log_probability[rows] = self._pass(scaled, cavity=False)
         return log_probability
 
-    def sample(self, n: int, seed: int = 0) -> NDArray[np.int64]:
+    def sample(self, n: int, seed: int = 0, first: int = 0) -> NDArray[np.int64]:
         """Draw independent sequences; a longer draw begins with a shorter one of the same seed.
 
         Parameters
@@ -79,6 +79,8 @@ class SequenceLaw(Posterior):
         n : int
         seed : int
             From 0 to 2**128 - 1.
+        first : int
+            Number of sequences of the same draw to leave out before: `sample(5, first=3)` is `sample(8)[3:]`.
 
         Returns
         -------
@@ -87,10 +89,14 @@ class SequenceLaw(Posterior):
         Raises
         ------
         TypeError, ValueError
-            If n or seed is not an integer >= 0, or seed is 2**128 or more.
+            If n, first or seed is not an integer >= 0, or seed is 2**128 or more.
         """
-        n = whole_number(n, "n")
-        generator = np.random.Generator(np.random.Philox(key=checks.checked_seed(seed)))
+        n, first = whole_number(n, "n"), whole_number(first, "first")
+        bits = np.random.Philox(key=checks.checked_seed(seed))
+        # One count of Philox's counter is four numbers.
+        bits.advance(first * self._uniforms // 4)
+        generator = np.random.Generator(bits)
+        generator.random(first * self._uniforms % 4)
         tokens = np.empty((n, self.length), dtype=np.int64)
         rows = max(1, min(8192, CHUNK_BYTES // (8 * self._uniforms)))
         for start in range(0, n, rows):

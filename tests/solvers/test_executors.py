@@ -19,7 +19,7 @@ Array = NDArray[np.float64]
 VP, LINEAR = paths.VP(), paths.Linear()
 STARTS = [
     pytest.param(name, start, id=f"{name}-{start}")
-    for name, method in catalogue.items()
+    for name, method in catalogue.continuous.items()
     for start in (("practical", "exact") if method.multistep else ("practical",))
 ]
 PLANE = GaussianMixture([1.0], [[0.8, -0.5]], [[[0.6, 0.35], [0.35, 0.3]]])

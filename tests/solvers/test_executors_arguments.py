@@ -72,7 +72,7 @@ def test_full_gives_registers_trajectory_status_and_the_models_calls() -> None:
         calls.append((alpha, sigma))
         return target.denoise(x, alpha, sigma)
 
-    for name, method in catalogue.items():
+    for name, method in catalogue.continuous.items():
         tableau = method.tableau(VP, grids.log_snr(VP, 5))
         x = target.noised(*tableau.start).sample(4, seed=3)
         x.setflags(write=False)

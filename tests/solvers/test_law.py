@@ -17,7 +17,7 @@ from studies.inference import Slope, fit, judge
 Array = NDArray[np.float64]
 STARTS = [
     pytest.param(name, start, id=f"{name}-{start}")
-    for name, method in catalogue.items()
+    for name, method in catalogue.continuous.items()
     for start in (("practical", "exact") if method.multistep else ("practical",))
 ]
 
@@ -183,7 +183,7 @@ def test_practical_start_from_sigma_20_hides_its_order_and_is_never_confirmed() 
 # ---------------------------------------------------------------- exact starts
 
 
-@pytest.mark.parametrize("name", [name for name, method in catalogue.items() if method.multistep])
+@pytest.mark.parametrize("name", [name for name, method in catalogue.continuous.items() if method.multistep])
 def test_an_exact_start_is_far_nearer_the_truth_than_one_step_of_a_good_method(name: str) -> None:
     # x where the start ends, against the flow's law there: 8 parts of order 4 gain 4096, 64 noisy ones of
     # order 2 gain 4096 on one step of RK4 and of sde-dpm-solver++-1.

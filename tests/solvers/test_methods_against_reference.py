@@ -90,8 +90,8 @@ def _differences(name: str, options: dict[str, Any], path: Any, grid: Array, tar
 
 
 def test_every_method_has_a_second_derivation_and_every_option_a_case() -> None:
-    assert set(SAMPLERS) == set(catalogue)
-    for name, method in catalogue.items():
+    assert set(SAMPLERS) == set(catalogue.continuous)
+    for name, method in catalogue.continuous.items():
         tried = {option for options in OPTIONS.get(name, []) for option in options}
         assert tried == set(method.options) - {"start"}, name
 
@@ -104,7 +104,7 @@ def test_tableau_equals_the_papers_loop(name: str, options: dict[str, Any]) -> N
             assert difference < 1e-12, (label, place, difference)
 
 
-@pytest.mark.parametrize("name", [name for name, method in catalogue.items() if method.multistep])
+@pytest.mark.parametrize("name", [name for name, method in catalogue.continuous.items() if method.multistep])
 def test_a_multistep_method_takes_grids_shorter_than_its_history(name: str) -> None:
     path = PATHS["vp"]
     for steps in (1, 2, 3, 4):
@@ -126,7 +126,7 @@ FROM_ALPHA_ZERO = (
 def test_from_alpha_zero_a_method_equals_its_loop_or_says_where_to_start() -> None:
     path = PATHS["linear"]
     grid = grids.uniform(path, N, start=1.0)
-    for name, method in catalogue.items():
+    for name, method in catalogue.continuous.items():
         if (method.multistep and not name.startswith("deis")) or name in FROM_ALPHA_ZERO:
             # the parabola's integral over an infinite first step is beyond the loop's quadrature
             if name != "dpm-solver++-3m":

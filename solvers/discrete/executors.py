@@ -1,0 +1,189 @@
+"""`law` and `sample` of kernels: the same moves carry a probability vector or draw tokens."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from analytic import sequences
+
+from ..noise import check_seed
+from .flow import Array, clock
+from .kernel import Kernel
+from .model import Model
+from .moves import Stream
+from .site import draw_rows
+from .tables import Tables
+
+CHUNK_BYTES = 1 << 26
+START = 0xFFFFFFFF  # the move's number under which start states are drawn
+
+
+def law(
+    kernel: Kernel,
+    data: sequences.SequenceLaw,
+    initial: str | ArrayLike = "marginal",
+    at: str = "end",
+    tables: Tables | None = None,
+) -> Array:
+    """Exact law of a sampler of tokens.
+
+    Parameters
+    ----------
+    kernel : Kernel
+    data : SequenceLaw
+    initial : str or (S,) * L array
+        "marginal": the data noised to the grid's start; "prior": independent sites of the noise's prior; or any pmf.
+    at : str
+        "end", or "all" for the laws at every node of the grid (and after the finaliser).
+    tables : Tables, optional
+        Tables of the same process and data, to share them between calls.
+
+    Returns
+    -------
+    (S,) * L array, or (nodes, S, ..., S) for "all"
+
+    Raises
+    ------
+    ValueError
+        Too many states, another vocabulary, a pmf that is none.
+    FloatingPointError
+        The sampler reaches states of probability zero, or a step has probabilities outside [0, 1].
+    """
+    if at not in ("end", "all"):
+        raise ValueError(f"at is {at!r}: use 'end' or 'all'")
+    tables = tables or Tables(kernel.process, data)
+    shape = (tables.states,) * tables.length
+    weights = _start_law(kernel, tables, initial)
+    kept = [weights]
+    for step in (*kernel.steps, *([kernel.final] if kernel.final else [])):
+        for move in step:
+            weights = move.push(weights, tables)
+        if at == "all":
+            kept.append(weights)
+    return np.stack(kept).reshape(-1, *shape) if at == "all" else weights.reshape(shape)
+
+
+def _start_law(kernel: Kernel, tables: Tables, initial: str | ArrayLike) -> Array:
+    if isinstance(initial, str):
+        if initial == "marginal":
+            return tables.evidence(float(kernel.grid[0]))
+        if initial == "prior":
+            return tables.product(np.asarray(kernel.process.prior))
+        raise ValueError(f"initial is {initial!r}: use 'marginal', 'prior' or a pmf of shape (S,) * L")
+    weights = np.asarray(initial, dtype=np.float64)
+    if weights.shape != (tables.states,) * tables.length:
+        raise ValueError(f"initial has shape {weights.shape}: give {(tables.states,) * tables.length}")
+    if not (weights >= 0).all() or abs(weights.sum() - 1) > 1e-12:
+        raise ValueError(
+            f"initial sums to {weights.sum()!r}: give probabilities that sum to one within 1e-12"
+        )
+    return weights.ravel()
+
+
+def sample(
+    kernel: Kernel,
+    data: sequences.SequenceLaw,
+    n: int,
+    seed: int = 0,
+    initial: str | ArrayLike = "marginal",
+    *,
+    first: int = 0,
+    threads: int | None = None,
+) -> NDArray[Any]:
+    """Draw token sequences with a kernel, compiled and in parallel.
+
+    Draws are addressed by (seed, sample, move, site), so that the same tokens come out for any number of threads
+    and any cut of the samples into calls: `sample(..., n=5, first=3)` is `sample(..., n=8)[3:]`.
+
+    Parameters
+    ----------
+    kernel : Kernel
+    data : SequenceLaw
+    n : int
+    seed : int
+        0 .. 2^64 - 1.
+    initial : str or (n, L) array of integers
+        "marginal", "prior", or the tokens to start from: with some of them revealed under a mask, this is
+        infilling.
+    first : int
+        Address of the first sample.
+    threads : int, optional
+        All that numba has by default.
+
+    Returns
+    -------
+    (n, L) array of int16, or int32 for more than 32767 states
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument that cannot be; the message names it.
+    FloatingPointError
+        A sample reached a state of probability zero, or a step has probabilities outside [0, 1].
+    """
+    key, model = check_seed(seed), Model(kernel.process, data)
+    for name, value, least in (("n", n, 1), ("first", first, 0)):
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+            raise ValueError(f"{name} is {value!r}: give a whole number, at least {least}")
+    most = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]  # set at import, unknown to the checker
+    if threads is not None and (isinstance(threads, bool) or not 1 <= threads <= most):
+        raise ValueError(f"threads is {threads!r}: give a whole number from 1 to {most}")
+    kind = np.int16 if kernel.process.states < 1 << 15 else np.int32
+    out = np.empty((n, data.length), dtype=kind)
+    start = _start_tokens(kernel, data, n, initial)
+    rows = max(64, CHUNK_BYTES // (8 * data.length * (data.vocabulary + kernel.process.states)))
+    before = numba.get_num_threads()
+    numba.set_num_threads(threads or before)
+    try:
+        for begin in range(0, n, rows):
+            part = slice(begin, min(n, begin + rows))
+            if start is None:
+                tokens = _drawn_start(kernel, data, initial, part.stop - begin, key, first + begin)
+            else:
+                tokens = start[part]
+            for number, move in enumerate(kernel.moves):
+                move.draw(tokens, model, Stream(key, first + begin, number))
+            out[part] = tokens
+    finally:
+        numba.set_num_threads(before)
+    return out
+
+
+def _start_tokens(
+    kernel: Kernel, data: sequences.SequenceLaw, n: int, initial: str | ArrayLike
+) -> NDArray[Any] | None:
+    """Return the tokens given as a start, checked, or None for a law to draw them from."""
+    if isinstance(initial, str):
+        if initial not in ("marginal", "prior"):
+            raise ValueError(
+                f"initial is {initial!r}: use 'marginal', 'prior' or an (n, {data.length}) array of tokens"
+            )
+        return None
+    tokens = np.asarray(initial)
+    if tokens.shape != (n, data.length) or not np.issubdtype(tokens.dtype, np.integer):
+        raise ValueError(
+            f"initial is an array of {tokens.dtype} with shape {tokens.shape}: give integers, ({n}, {data.length})"
+        )
+    wrong = (tokens < 0) | (tokens >= kernel.process.states)
+    if wrong.any():
+        raise ValueError(f"initial holds {tokens[wrong][0]}: tokens go from 0 to {kernel.process.states - 1}")
+    return tokens.astype(np.int64)
+
+
+def _drawn_start(
+    kernel: Kernel, data: sequences.SequenceLaw, initial: Any, n: int, seed: Any, first: int
+) -> NDArray[np.int64]:
+    process, L = kernel.process, data.length
+    t = clock(process, float(kernel.grid[0]))
+    noising = np.asarray(process.transition(0, t)[: process.vocabulary])
+    if initial == "prior":
+        noising = np.tile(np.asarray(process.prior), (process.vocabulary, 1))
+    tokens = np.zeros((n, L), dtype=np.int64)
+    if (noising != noising[0]).any():
+        tokens = data.sample(n, int(seed), first)
+    draw_rows(np.ascontiguousarray(noising), tokens, seed, first, START)
+    return tokens

@@ -1,0 +1,254 @@
+"""Where a site's mass goes in one step: flows out of the present state, linear in what the model says.
+
+With c the cavity of a site, x its present state and Z = sum_v c_v q_t(x | v), every flow here has the form
+
+    flow_y = [gain_x (own c_y + base_y) + here_y c_x] / Z + direct c_y + free_y          (mixture noise)
+    flow_y = back_xy (sum_v c_v to_vy) / Z + sum_v c_v direct_vy + free_xy               (any other noise)
+
+for y != x. A flow is a probability, as of the bridge, or a rate. Both the exact law and the samplers read it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analytic import chains
+
+Array = NDArray[np.float64]
+Process = chains.SiteProcess
+
+
+class Coefficients(NamedTuple):
+    """What compiled code reads of a flow; arrays of the form that is not used are empty.
+
+    Attributes
+    ----------
+    keep, add : float, (S,)
+        q_t(x | v) = keep [x = v] + add_x.
+    gain, base, here, free : (S,)
+    own, direct : float
+    mean : bool
+        The posterior is put where the cavity belongs.
+    seen : (S, V)
+        q_t(x | v) by [x, v].
+    back, to, direct_to, free_from : (S, S), (V, S), (V, S), (S, S)
+    """
+
+    keep: float
+    add: Array
+    gain: Array
+    own: float
+    base: Array
+    here: Array
+    direct: float
+    free: Array
+    mean: bool
+    seen: Array
+    back: Array
+    to: Array
+    direct_to: Array
+    free_from: Array
+
+
+@dataclass(frozen=True)
+class Flow:
+    """A flow at one time, with the level of noise it is evaluated at.
+
+    Attributes
+    ----------
+    process : SiteProcess
+    t : float
+        Time of the model evaluation.
+    coefficients : Coefficients
+    """
+
+    process: Process
+    t: float
+    coefficients: Coefficients
+
+    @property
+    def dense(self) -> bool:
+        """True where the noise is no mixture and matrices are needed."""
+        return self.coefficients.seen.size > 0
+
+    def __mul__(self, factor: float) -> Flow:
+        """Return the flow times a number."""
+        c = self.coefficients
+        scaled = {
+            name: getattr(c, name) * factor
+            for name in ("gain", "here", "direct", "free", "back", "direct_to", "free_from")
+        }
+        return replace(self, coefficients=c._replace(**scaled))
+
+    __rmul__ = __mul__
+
+    def __add__(self, other: Flow) -> Flow:
+        """Add a flow at the same time; at most one of the two may have a gain.
+
+        Raises ValueError where the sum leaves the form above.
+        """
+        a, b = self.coefficients, other.coefficients
+        if (self.process, self.t, a.mean) != (other.process, other.t, b.mean):
+            raise ValueError(
+                "flows at different times or of different processes: add flows of one evaluation"
+            )
+        if (a.gain.any() and b.gain.any()) or (a.back.any() and b.back.any()):
+            raise ValueError(
+                "both flows have a gain: their sum is not of the form that sites are stepped with"
+            )
+        lead = a if a.gain.any() or a.back.any() else b
+        added = {
+            name: getattr(a, name) + getattr(b, name)
+            for name in ("here", "direct", "free", "direct_to", "free_from")
+        }
+        return replace(self, coefficients=lead._replace(**added))
+
+
+def bridge(process: Process, t: float, s: float, *, mean: bool = False) -> Flow:
+    """Probabilities of x_s given x_t, averaged over x_0 with the exact posterior.
+
+    With `mean` the posterior mean of x_0 is put into q(x_s | x_t, x_0) as if it were the law of x_0 without the
+    site: what D3PM-like code does, biased unless the noise is a mask.
+
+    References
+    ----------
+    Austin et al. 2021 (D3PM), eq. 3 and 4; Shi et al. 2024 (MD4), eq. 5.
+    """
+    if isinstance(process, chains.Mixture):
+        _, moved = process.split(s, t)
+        return _mixture(process, t, moved, float(process.alpha(s)), process.noise_law(s), mean=mean)
+    s, t = clock(process, s), clock(process, t)
+    start = process.transition(0, s)[: process.vocabulary]
+    return _dense(process, t, process.transition(s, t).T, start, mean=mean)
+
+
+def reverse_rates(process: chains.Chain, t: float) -> Flow:
+    """Rates of the time-reversed process, R_t(y, x) p_t(x with y)/p_t(x).
+
+    References
+    ----------
+    Campbell et al. 2022, proposition 1 and eq. 4.
+    """
+    _needs_rates(process)
+    if isinstance(process, chains.Mixture):
+        flow = _mixture(process, t, process.inflow(t), 1.0, process.odds(t))
+        if not np.isfinite(flow.coefficients.base).all():
+            raise ValueError(
+                f"grid has the time {t!r}, where the reverse rates of {process!r} are infinite: "
+                f"start at {process.start:g}"
+            )
+        return flow
+    return _dense(process, t, process.rates(t).T, process.transition(0, t)[: process.vocabulary])
+
+
+def forward_rates(process: chains.Chain, t: float) -> Flow:
+    """Rates of the forward process, R_t(x, y): added to the reverse ones they leave p_t unchanged.
+
+    References
+    ----------
+    Campbell et al. 2022, section 4.4.
+    """
+    _needs_rates(process)
+    rates = process.rates(t)
+    if isinstance(process, chains.Mixture):
+        flow = _mixture(process, t, np.zeros(process.states), 0.0, np.zeros(process.states))
+        # all rows are alike off the diagonal: rates into y, whatever the state left
+        into = np.where(np.eye(process.states, dtype=bool), 0.0, rates).max(axis=0)
+        return replace(flow, coefficients=flow.coefficients._replace(free=into))
+    flow = _dense(process, t, np.zeros_like(rates), np.zeros((process.vocabulary, process.states)))
+    return replace(flow, coefficients=flow.coefficients._replace(free_from=rates))
+
+
+def resample(process: Process, t: float) -> Flow:
+    """Probabilities of the site's own conditional law p_t(x_i | all other sites): one Gibbs update."""
+    if isinstance(process, chains.Mixture):
+        empty = np.zeros(process.states)
+        flow = _mixture(process, t, empty, 0.0, empty)
+        here = flow.coefficients._replace(direct=float(process.alpha(t)), free=process.noise_law(t))
+        return replace(flow, coefficients=here)
+    t = clock(process, t)
+    flow = _dense(process, t, np.zeros((process.states,) * 2), np.zeros((process.vocabulary, process.states)))
+    law = process.transition(0, t)[: process.vocabulary]
+    return replace(flow, coefficients=flow.coefficients._replace(direct_to=np.array(law)))
+
+
+def _needs_rates(process: Process) -> None:
+    if not isinstance(process, chains.Chain):
+        raise ValueError(
+            f"noise is {process!r}, which has no rates in continuous time: use tweedie-tau-leaping or plug-in-posterior"
+        )
+
+
+def clock(process: Process, t: float) -> Any:
+    """Times of a chain in discrete time are whole numbers."""
+    if isinstance(process, chains.D3PM):
+        if t != int(t):
+            raise ValueError(
+                f"grid has the time {t!r}, but {process!r} has whole times only: use grids.explicit"
+            )
+        return int(t)
+    return float(t)
+
+
+def _mixture(
+    process: chains.Mixture, t: float, gain: Array, own: float, base: Array, *, mean: bool = False
+) -> Flow:
+    states = process.states
+    gain, base = np.array(gain, dtype=np.float64), np.array(base, dtype=np.float64)
+    sources = np.flatnonzero(gain)
+    # Where alpha = 0 the odds of a state are infinite, but nothing flows to it if it alone can be left.
+    if len(sources) == 0:
+        base[:] = 0.0
+    elif len(sources) == 1:
+        base[sources] = 0.0
+    none = np.zeros((0, 0))
+    return Flow(
+        process,
+        float(t),
+        Coefficients(
+            keep=float(process.alpha(t)),
+            add=np.array(process.noise_law(t)),
+            gain=gain,
+            own=float(own),
+            base=base,
+            here=np.zeros(states),
+            direct=0.0,
+            free=np.zeros(states),
+            mean=mean,
+            seen=none,
+            back=none,
+            to=none,
+            direct_to=none,
+            free_from=none,
+        ),
+    )
+
+
+def _dense(process: Process, t: float, back: Array, to: Array, *, mean: bool = False) -> Flow:
+    none, seen = np.zeros(0), process.transition(0, clock(process, t))[: process.vocabulary].T
+    matrices = (np.array(m, dtype=np.float64, order="C") for m in (seen, back, to))
+    seen, back, to = matrices
+    return Flow(
+        process,
+        float(t),
+        Coefficients(
+            keep=0.0,
+            add=none,
+            gain=none,
+            own=0.0,
+            base=none,
+            here=none,
+            direct=0.0,
+            free=none,
+            mean=mean,
+            seen=seen,
+            back=back,
+            to=to,
+            direct_to=np.zeros_like(to),
+            free_from=np.zeros_like(back),
+        ),
+    )

@@ -1,0 +1,76 @@
+"""A sampler of tokens on a grid: its moves, interval by interval."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from numpy.typing import ArrayLike
+
+from .. import grids
+from .flow import Array, Process, bridge
+from .moves import Move, Sites
+
+FINALISERS = (None, "posterior", "argmax")
+
+
+@dataclass(frozen=True, eq=False)
+class Kernel:
+    """What `law` and `sample` run: a noise process, a grid and the moves of every interval.
+
+    Attributes
+    ----------
+    name : str
+    process : SiteProcess
+    grid : (steps + 1,) array
+        Decreasing times.
+    steps : tuple of tuple of Move
+    final : tuple of Move
+        What settles the tokens that are still noisy at the grid's end.
+    """
+
+    name: str
+    process: Process
+    grid: Array
+    steps: tuple[tuple[Move, ...], ...]
+    final: tuple[Move, ...] = ()
+
+    @property
+    def nfe(self) -> float:
+        """Evaluations of the model."""
+        return sum(move.nfe for step in self.steps for move in step) + sum(move.nfe for move in self.final)
+
+    @property
+    def moves(self) -> tuple[Move, ...]:
+        """All moves in order."""
+        return (*(move for step in self.steps for move in step), *self.final)
+
+    def finalised(self, finalise: str | None) -> Kernel:
+        """Return the kernel with the tokens settled at its end.
+
+        Parameters
+        ----------
+        finalise : None, "posterior" or "argmax"
+            Leave the tokens at the grid's end as they are; draw each from its posterior law; take its most
+            probable value. Sites are settled independently, by one more evaluation.
+
+        Raises
+        ------
+        ValueError
+            Another word.
+        """
+        if finalise not in FINALISERS:
+            raise ValueError(f"finalise is {finalise!r}: use None, 'posterior' or 'argmax'")
+        if finalise is None or self.grid[-1] == 0:
+            return self
+        exit_kind = "probability" if finalise == "posterior" else "argmax"
+        return replace(self, final=(Sites(bridge(self.process, float(self.grid[-1]), 0.0), exit_kind),))
+
+
+def walk(
+    name: str, process: Process, grid: ArrayLike, step: Callable[[float, float], Sequence[Move]]
+) -> Kernel:
+    """Build a kernel from the moves of one interval, given its two times."""
+    times = grids.check(process, grid)
+    pairs = zip(times[:-1].tolist(), times[1:].tolist(), strict=True)
+    return Kernel(name, process, times, tuple(tuple(step(t, s)) for t, s in pairs))

@@ -1,0 +1,260 @@
+"""One site, one step: from the cavity and the present state to probabilities over the states.
+
+These few functions are all that the exact law and the samplers know of a factorised step, so that the two
+cannot disagree. Flows become probabilities in one of five ways, named by `EXITS`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import njit, prange
+
+from ..jit import COMPILED, PARALLEL
+from ..noise import philox
+
+PROBABILITY, CLIPPED, LEAP, REJECT, POISSON, ARGMAX = range(6)
+EXITS = {
+    "probability": PROBABILITY,  # flows are probabilities
+    "clipped": CLIPPED,  # I + h R, clipped at zero and normalised
+    "leap": LEAP,  # first jump at the frozen rate, at most one
+    "reject": REJECT,  # Poisson numbers of jumps, moves with more than one thrown away
+    "poisson": POISSON,  # Poisson numbers of jumps, all added up as displacements, clamped
+    "argmax": ARGMAX,  # the most probable state
+}
+_LOW, _HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
+
+
+@njit(**COMPILED)
+def fill_flow(k: Any, x: int, c: Any, out: Any) -> float:
+    """Fill out (S,) with the flows from x, zero at x; return Z, the evidence of x at its site.
+
+    `k` are the flow's Coefficients, `c` (V,) the cavity.
+    """
+    S, V = out.shape[0], c.shape[0]
+    if k.seen.shape[0] == 0:
+        at_x = c[x] if x < V else 0.0
+        Z = k.keep * at_x + k.add[x]
+        own, weight = k.own, Z
+        if k.mean:
+            # the posterior of every token but x is add_x c/Z: feed it in place of c
+            own = own * k.add[x] / Z
+            at_x = (k.keep + k.add[x]) * at_x / Z
+            weight = k.keep * at_x + k.add[x]
+        gain = k.gain[x] / weight if k.gain[x] != 0.0 else 0.0
+        here = at_x / weight
+        for y in range(S):
+            at_y = c[y] if y < V else 0.0
+            flow = k.here[y] * here + k.direct * at_y + k.free[y]
+            if gain != 0.0:
+                flow += gain * (own * at_y + k.base[y])
+            out[y] = flow
+    else:
+        Z = 0.0
+        for v in range(V):
+            Z += c[v] * k.seen[x, v]
+        weight, scale = Z, 1.0
+        if k.mean:
+            weight = 0.0
+            for v in range(V):
+                weight += c[v] * k.seen[x, v] * k.seen[x, v]
+        for y in range(S):
+            out[y] = 0.0
+        for v in range(V):
+            scale = (c[v] * k.seen[x, v] if k.mean else c[v]) / weight
+            for y in range(S):
+                out[y] += scale * k.to[v, y]
+        for y in range(S):
+            out[y] = out[y] * k.back[x, y] + k.free_from[x, y] if k.back[x, y] != 0.0 else k.free_from[x, y]
+        for v in range(V):
+            for y in range(S):
+                out[y] += c[v] * k.direct_to[v, y]
+    out[x] = 0.0
+    return Z
+
+
+@njit(**COMPILED)
+def settle(exit_kind: int, h: float, x: int, out: Any) -> None:
+    """Turn flows from x, in place, into probabilities over all states after a time h.
+
+    Negative flows, as of theta methods that are not clipped, give signed weights that sum to one.
+    """
+    S = out.shape[0]
+    if exit_kind == ARGMAX:
+        stay = 1.0
+        for y in range(S):
+            stay -= out[y]
+        out[x] = stay
+        best = 0
+        for y in range(S):
+            if out[y] > out[best] * (1.0 + 1e-12):
+                best = y
+        for y in range(S):
+            out[y] = 1.0 if y == best else 0.0
+        return
+    if exit_kind == POISSON:
+        _compound(h, x, out)
+        return
+    total = 0.0
+    for y in range(S):
+        total += out[y]
+    leave = h * total
+    scale = 1.0
+    if exit_kind == PROBABILITY:
+        leave = total
+    elif exit_kind == CLIPPED:
+        scale = h if leave <= 1.0 else 1.0 / total
+        leave = min(leave, 1.0)
+    elif exit_kind == LEAP:
+        leave = -math.expm1(-leave)
+        scale = leave / total if total != 0.0 else h
+    elif exit_kind == REJECT:
+        scale = h * math.exp(-leave)
+        leave *= math.exp(-leave)
+    for y in range(S):
+        out[y] *= scale
+    out[x] = 1.0 - leave
+
+
+@njit(**COMPILED)
+def _one_sided(rates: Any, h: float, direction: int, x: int) -> Any:
+    """Return the law of the sum of Poisson(h rate) jumps by 1, 2, ... states in one direction.
+
+    The recursion of compound Poisson laws, k p_k = sum_j j h r_j p_{k-j} (Panjer 1981), up to 12 deviations and
+    12 largest jumps above the mean, where less than 1e-16 is left.
+    """
+    reach, total, mean, square = 0, 0.0, 0.0, 0.0
+    y = x + direction
+    while 0 <= y < rates.shape[0]:
+        reach += 1
+        total += h * rates[y]
+        mean += h * rates[y] * reach
+        square += h * rates[y] * reach * reach
+        y += direction
+    law = np.zeros(1 + int(mean + 12.0 * math.sqrt(square)) + 12 * reach)
+    law[0] = math.exp(-total)
+    for k in range(1, law.shape[0]):
+        value = 0.0
+        for j in range(1, min(reach, k) + 1):
+            value += j * h * rates[x + direction * j] * law[k - j]
+        law[k] = value / k
+    return law
+
+
+@njit(**COMPILED)
+def _compound(h: float, x: int, out: Any) -> None:
+    """Replace flows by the law of x plus all displacements, clamped to the states."""
+    top = out.shape[0] - 1
+    total = out.sum()
+    if not 0.0 <= h * total < 700.0:  # undefined, or exp(-h total) underflows
+        out[:] = np.nan
+        return
+    rising, falling = _one_sided(out, h, 1, x), _one_sided(out, h, -1, x)
+    most = rising.shape[0]
+    above = np.zeros(most + 1)  # probability that the rise is at least so much
+    for a in range(most - 1, -1, -1):
+        above[a] = above[a + 1] + rising[a]
+    out[:] = 0.0
+    for b in range(falling.shape[0]):
+        for y in range(1, top):
+            a = y - x + b
+            if 0 <= a < most:
+                out[y] += falling[b] * rising[a]
+        out[0] += falling[b] * (above[0] - above[min(max(b - x + 1, 0), most)])
+        out[top] += falling[b] * above[min(max(top - x + b, 0), most)]
+
+
+@njit(**COMPILED)
+def pick(row: Any, x: int, u: float) -> int:
+    """Draw a state from probabilities by inverting their sum, the present state x first."""
+    left = u - row[x]
+    if left < 0.0:
+        return x
+    last = x
+    for y in range(row.shape[0]):
+        if y != x and row[y] > 0.0:
+            last = y
+            left -= row[y]
+            if left < 0.0:
+                return y
+    return last
+
+
+@njit(inline="always", **COMPILED)
+def uniforms(seed: Any, sample: int, step: int, channel: int, pair: int) -> Any:
+    """Return two uniform numbers in [0, 1) on the grid of 2^-53, at one address."""
+    number, key = np.uint64(sample), np.uint64(seed)
+    place = np.uint32(np.uint32(channel) << np.uint32(24)) | np.uint32(pair)
+    a, b, c, d = philox(
+        np.uint32(number & _LOW),
+        np.uint32(number >> _HALF),
+        np.uint32(step),
+        np.uint32(place),
+        np.uint32(key & _LOW),
+        np.uint32(key >> _HALF),
+    )
+    first = (np.uint64(a) << _HALF) | np.uint64(b)
+    second = (np.uint64(c) << _HALF) | np.uint64(d)
+    unit = 1.0 / 9007199254740992.0
+    return (
+        np.float64(np.int64(first >> np.uint64(11))) * unit,
+        np.float64(np.int64(second >> np.uint64(11))) * unit,
+    )
+
+
+@njit(**PARALLEL)
+def fill_rows(k: Any, exit_kind: int, h: float, tokens: Any, cavities: Any, rows: Any, evidence: Any) -> None:
+    """Fill rows (n, L, S) with the probabilities of every site of tokens (n, L), given cavities (n, L, V)."""
+    n, L = tokens.shape
+    for r in prange(n):
+        for i in range(L):
+            evidence[r, i] = fill_flow(k, tokens[r, i], cavities[r, i], rows[r, i])
+            settle(exit_kind, h, tokens[r, i], rows[r, i])
+
+
+@njit(**PARALLEL)
+def draw_sites(
+    k: Any,
+    exit_kind: int,
+    h: float,
+    tokens: Any,
+    cavities: Any,
+    seed: Any,
+    first: int,
+    step: int,
+    channel: int,
+) -> int:
+    """Step tokens (n, L) in place, all sites independently; return the number of sites whose law is not one."""
+    n, L = tokens.shape
+    S = max(k.add.shape[0], k.back.shape[0])
+    bad = 0
+    for r in prange(n):
+        row = np.empty(S)
+        u = (0.0, 0.0)
+        for i in range(L):
+            if i % 2 == 0:
+                u = uniforms(seed, first + r, step, channel, i // 2)
+            x = tokens[r, i]
+            fill_flow(k, x, cavities[r, i], row)
+            settle(exit_kind, h, x, row)
+            for y in range(S):
+                if not row[y] >= -1e-12:
+                    bad += 1
+                    break
+            tokens[r, i] = pick(row, x, u[i % 2])
+    return bad
+
+
+@njit(**PARALLEL)
+def draw_rows(table: Any, tokens: Any, seed: Any, first: int, step: int) -> None:
+    """Replace each token v of (n, L) by a draw from table[v], (V, S)."""
+    n, L = tokens.shape
+    for r in prange(n):
+        u = (0.0, 0.0)
+        for i in range(L):
+            if i % 2 == 0:
+                u = uniforms(seed, first + r, step, 0, i // 2)
+            v = tokens[r, i]
+            tokens[r, i] = pick(table[v], v, u[i % 2])

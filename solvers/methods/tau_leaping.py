@@ -1,0 +1,98 @@
+"""Methods that freeze the reverse rates over a step."""
+
+from __future__ import annotations
+
+from numpy.typing import ArrayLike
+
+from analytic import chains
+
+from ..catalogue import Claim, catalogue
+from ..discrete import Kernel, Sites, reverse_rates, walk
+
+_SMOOTH = "a one-step law with local error O(h^2)"
+
+
+@catalogue.method(
+    "discrete-euler",
+    half="discrete",
+    claims=[
+        Claim(1, "tv", _SMOOTH, "deduced"),
+        Claim(2, "kl", "twice the order in TV of a smooth law", "deduced"),
+        Claim(1, "path-kl", "sum over steps of O(h^2)", "deduced"),
+    ],
+    source="Campbell et al. 2022; Lou, Meng and Ermon 2024, eq. 18",
+    aliases=("ctmc-euler",),
+)
+def discrete_euler(noise: chains.Chain, grid: ArrayLike) -> Kernel:
+    """Euler's method on the reverse master equation, all sites at once: I + h R, clipped at zero and normalised.
+
+    TV order 1. One evaluation a step.
+    """
+    return walk(
+        "discrete-euler", noise, grid, lambda t, s: [Sites(reverse_rates(noise, t), "clipped", t - s)]
+    )
+
+
+@catalogue.method(
+    "tau-leaping",
+    half="discrete",
+    claims=[
+        Claim(1, "tv", _SMOOTH, "deduced"),
+        Claim(2, "kl", "twice the order in TV of a smooth law", "deduced"),
+        Claim(1, "path-kl", "sum over steps of O(h^2)", "deduced"),
+    ],
+    source="Gillespie 2001; Campbell et al. 2022, section 4.3",
+    aliases=("frozen-rate",),
+)
+def tau_leaping(noise: chains.Chain, grid: ArrayLike) -> Kernel:
+    """Let each site make its first jump at the rate frozen at the step's start, and at most one.
+
+    TV order 1. One evaluation a step.
+    """
+    return walk("tau-leaping", noise, grid, lambda t, s: [Sites(reverse_rates(noise, t), "leap", t - s)])
+
+
+@catalogue.method(
+    "poisson-tau-leaping",
+    half="discrete",
+    claims=[
+        Claim(1, "tv", "Campbell et al. 2022, theorem 1", "paper"),
+        Claim(2, "kl", "twice the order in TV of a smooth law", "deduced"),
+    ],
+    source="Campbell et al. 2022, eq. 6",
+)
+def poisson_tau_leaping(noise: chains.Chain, grid: ArrayLike) -> Kernel:
+    """Let Poisson numbers of all jumps happen at frozen rates, add up their displacements and clamp.
+
+    For tokens with an order: a jump from x to y moves by y - x, as often as it happens. ValueError where the
+    noise has a mask, which has no place in the order. TV order 1. One evaluation a step.
+    """
+    if noise.mask is not None:
+        raise ValueError(
+            f"noise is {noise!r}, whose mask has no place in an order: use poisson-tau-leaping-reject"
+        )
+    return walk(
+        "poisson-tau-leaping", noise, grid, lambda t, s: [Sites(reverse_rates(noise, t), "poisson", t - s)]
+    )
+
+
+@catalogue.method(
+    "poisson-tau-leaping-reject",
+    half="discrete",
+    claims=[
+        Claim(1, "tv", "Campbell et al. 2022, theorem 1", "paper"),
+        Claim(2, "kl", "twice the order in TV of a smooth law", "deduced"),
+    ],
+    source="Campbell et al. 2022, section 4.3",
+)
+def poisson_tau_leaping_reject(noise: chains.Chain, grid: ArrayLike) -> Kernel:
+    """Let Poisson numbers of jumps happen at frozen rates, and leave a site alone that would jump more than once.
+
+    For tokens without an order. TV order 1. One evaluation a step.
+    """
+    return walk(
+        "poisson-tau-leaping-reject",
+        noise,
+        grid,
+        lambda t, s: [Sites(reverse_rates(noise, t), "reject", t - s)],
+    )
