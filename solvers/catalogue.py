@@ -110,6 +110,11 @@ class Method:
         """True if the method has a choice of start."""
         return "start" in self.options
 
+    def labelled(self, options: Mapping[str, Any]) -> str:
+        """Return the name with the options given, as a user would type it."""
+        given = ", ".join(f"{k}={v!r}" for k, v in options.items())
+        return f"{self.name}({given})" if given else self.name
+
     @property
     def summary(self) -> str:
         """First sentence of the docstring."""

@@ -5,7 +5,7 @@ default start and stop or the times given, both met exactly; `append_zero` adds 
 where sigma is 0. Returned are float64 arrays of shape (steps + 1,), or (steps + 2,) with the zero. All
 raise TypeError for steps that are no integer and ValueError for steps < 1, times not in 0 <= stop < start
 <= path.end, a zero that cannot be appended, a parameter out of its range, and a grid too fine for float64.
-`uniform`, `power` and `cosine` space the times themselves, so they serve every process that has a clock;
+`uniform`, `power`, `geometric` and `cosine` space the times themselves, so they serve every process that has a clock;
 the others space noise levels and need a Gaussian path.
 """
 
@@ -50,6 +50,20 @@ def power(
 
 
 quadratic = power
+
+
+def geometric(
+    path: Clock, steps: int, start: float | None = None, stop: float | None = None, append_zero: bool = False
+) -> Array:
+    """Times in a constant ratio, t_i = start (stop/start)^(i/steps), very dense near the data.
+
+    The grid for noises on tokens, whose reverse rates grow as 1/t. Stop must be above 0; ValueError if not.
+    Chen and Ying 2024, section 4; Ren et al. 2025, section 4.
+    """
+    steps, start, stop = _request(path, steps, start, stop)
+    if stop <= 0:
+        raise ValueError(f"stop is {stop}, which no ratio reaches from {start}: stop at a time above 0")
+    return _finish(path, start * (stop / start) ** _fractions(steps), start, stop, append_zero)
 
 
 def cosine(
@@ -287,6 +301,7 @@ catalogue: Mapping[str, Callable[..., Array]] = MappingProxyType(
     {
         "uniform": uniform,
         "power": power,
+        "geometric": geometric,
         "log-snr": log_snr,
         "karras": karras,
         "exponential": exponential,

@@ -26,7 +26,10 @@ def long(measurements: Sequence[Measurement]) -> pd.DataFrame:
     """One row per method, start, target, metric and rung, with every number."""
     rows = []
     for m in measurements:
-        claims = [c.order for c in catalogue[m.method].claims if c.sense != "strong"]
+        said = catalogue[m.method.partition("(")[0]].claims
+        claims = [c.order for c in said if c.sense == m.metric] or [
+            c.order for c in said if c.sense in ("ode", "weak")
+        ]
         for i, (steps, nfe, error, uncertainty) in enumerate(
             zip(m.steps, m.nfe, m.errors, m.uncertainty, strict=True)
         ):
@@ -89,6 +92,51 @@ def summary(measurements: Sequence[Measurement], judgements: Sequence[Judgement]
             row["verdict"] = judgement.verdict if judgement else "no claim"
             rows.append(row)
     return pd.DataFrame(rows)
+
+
+TOKEN_METRICS = {"tv": "TV", "kl": "KL", "path-kl": "path KL"}
+TOKEN_LEGEND = (
+    "A target's columns have the order of the law's total variation error, of its KL and of the KL of the whole path, "
+    "from the exact law. KL falls twice as fast as TV for any smooth law: its order 2 is no second order."
+)
+
+
+def token_summary(measurements: Sequence[Measurement], judgements: Sequence[Judgement]) -> pd.DataFrame:
+    """One row per method of tokens and noise: what is claimed, what each target measured, and the verdicts."""
+    targets = list(dict.fromkeys(m.target for m in measurements))
+    rows = []
+    for method, noise in dict.fromkeys((m.method, m.start) for m in measurements):
+        own = {(m.target, m.metric): m for m in measurements if (m.method, m.start) == (method, noise)}
+        judged = [j for j in judgements if (j.method, j.start) == (method, noise)]
+        first = next(iter(own.values()))
+        row = {
+            "method": method,
+            "noise": noise,
+            "NFE/step": f"{first.nfe[-1] / first.steps[-1]:.3g}",
+            "claim": _claims(judged),
+        }
+        for target in targets:
+            for metric, title in TOKEN_METRICS.items():
+                row[f"{target} {title}"] = _slope(own.get((target, metric)))
+        row["verdict"] = _verdicts(judged)
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _claims(judged: Sequence[Judgement]) -> str:
+    if any(np.isinf(j.claim.order) for j in judged):
+        return "exact"
+    return ", ".join(f"{TOKEN_METRICS[j.claim.sense]} {j.claim.order:g}" for j in judged) or NOTHING
+
+
+def _verdicts(judged: Sequence[Judgement]) -> str:
+    """One word if all claims fare alike, else each by name."""
+    if not judged:
+        return "no claim"
+    found = {j.verdict for j in judged}
+    if len(found) == 1:
+        return found.pop()
+    return ", ".join(f"{TOKEN_METRICS[j.claim.sense]} {j.verdict}" for j in judged)
 
 
 def named(method: str, start: str) -> str:

@@ -168,8 +168,11 @@ def _limit(local: Array, blur: Array, k: int) -> tuple[float, float, bool]:
     before, now = local[k - 1] - local[k - 2], local[k] - local[k - 1]
     noise = float(blur[k] + blur[k - 1])
     settled = bool(abs(now) <= max(SHRINK * abs(before), TINY + noise))
+    # Where the slopes turn, the last change is small by chance: a ladder on its way past a plateau looks so.
+    turned = before * now < 0 and abs(before) > 10 * TINY + noise
+    settled = settled and not turned
     value = aitken(k)
-    # where the slopes turn, the last change is small by chance and half of the one before stands in for it
+    # half of the change before the last stands in for it where that is small by chance
     half = max(abs(value - local[k]), abs(now), abs(before) / 2) + noise
     if abs(now) > SHRINK * abs(before):  # settled by size, not by rate: how far it still goes is unknown
         half = max(half, 2 * TINY)

@@ -78,7 +78,9 @@ class Measurement:
     method, start, target, metric, means : str
         Metrics: "w2", "tv", "kl", "mean", "deviation", "strong", "weak", and "start-up": W2 between the laws from
         the practical and the exact start. Means: "law", "density", "samples".
-    steps, nfe : tuple of int
+    steps : tuple of int
+    nfe : tuple of float
+        Evaluations of the model, expected where they are random.
     errors, uncertainty : tuple of float
     slope : Slope
     """
@@ -89,7 +91,7 @@ class Measurement:
     metric: str
     means: str
     steps: tuple[int, ...]
-    nfe: tuple[int, ...]
+    nfe: tuple[float, ...]
     errors: tuple[float, ...]
     uncertainty: tuple[float, ...]
     slope: Slope
@@ -135,11 +137,11 @@ class Ladder:
         )
 
 
-def _wanted(method: Method, *senses: str) -> list[float]:
+def wanted(method: Method, *senses: str) -> list[float]:
     return [claim.order for claim in method.claims if claim.sense in senses]
 
 
-def _climb(
+def climb(
     rungs: Sequence[int],
     limit: int,
     measure: Callable[[int], dict[str, Any]],
@@ -165,7 +167,7 @@ def on_gaussian(ladder: Ladder, name: str, target: GaussianMixture) -> Iterator[
         if method.multistep and ladder.start == "practical"
         else None
     )
-    follows_sde = bool(_wanted(method, "strong"))
+    follows_sde = bool(wanted(method, "strong"))
     spectrum = target.spectrum()
     scale = float(np.sqrt(np.sum(spectrum.variances) + np.sum(spectrum.mean**2)))
 
@@ -208,12 +210,12 @@ def on_gaussian(ladder: Ladder, name: str, target: GaussianMixture) -> Iterator[
 
     def undecided(found: dict[str, tuple[Any, Any, Slope]]) -> bool:
         law_slopes = [found[m][2] for m in ("w2", START_UP) if m in found]
-        open_law = any(judge(p, *law_slopes) == "unresolved" for p in _wanted(method, "ode", "weak"))
+        open_law = any(judge(p, *law_slopes) == "unresolved" for p in wanted(method, "ode", "weak"))
         return open_law or any(
-            judge(p, found["strong"][2]) == "unresolved" for p in _wanted(method, "strong")
+            judge(p, found["strong"][2]) == "unresolved" for p in wanted(method, "strong")
         )
 
-    steps, found = _climb(GAUSSIAN_RUNGS, setting.limit, measure, read, undecided)
+    steps, found = climb(GAUSSIAN_RUNGS, setting.limit, measure, read, undecided)
     for metric, (errors, uncertainty, slope) in found.items():
         yield ladder.measurement(name, metric, "law", steps, errors, uncertainty, slope)
 
@@ -256,18 +258,18 @@ def on_line(ladder: Ladder, name: str, target: GaussianMixture) -> Iterator[Meas
     def undecided(found: dict[str, tuple[Any, Any, Slope]]) -> bool:
         return any(
             judge(p, found["tv"][2], found["w2"][2]) == "unresolved"
-            for p in _wanted(method, "ode", "weak", "tv")
+            for p in wanted(method, "ode", "weak", "tv")
         )
 
     limit = min(setting.limit, MIXTURE_LIMIT)
     try:
-        steps, found = _climb(MIXTURE_RUNGS, limit, measure, read, undecided)
+        steps, found = climb(MIXTURE_RUNGS, limit, measure, read, undecided)
     except ValueError:  # no density for this class of step
         yield from on_samples(ladder, name, target)
         return
     for metric, (errors, uncertainty, slope) in found.items():
         yield ladder.measurement(name, metric, "density", steps, errors, uncertainty, slope)
-    if _wanted(method, "strong"):
+    if wanted(method, "strong"):
         pathwise = on_samples(ladder, name, target, STRONG_RUNGS, STRONG_SAMPLES)
         yield from (m for m in pathwise if m.metric == "strong")
 

@@ -35,6 +35,8 @@ DECIDING = {
     "weak": ("w2", "tv", "weak", START_UP),
     "strong": ("strong",),
     "tv": ("tv",),
+    "kl": ("kl",),
+    "path-kl": ("path-kl",),
 }
 
 
@@ -113,7 +115,7 @@ def study(
             if store:
                 store.save(key, [asdict(m) for m in measured])
         else:
-            measured = [_restored(m) for m in saved]
+            measured = [restored(m) for m in saved]
         found += measured
     gaussian = {name for name, target in targets.items() if target.is_gaussian}
     return found, [
@@ -122,7 +124,7 @@ def study(
     ]
 
 
-def _restored(record: dict[str, Any]) -> Measurement:
+def restored(record: dict[str, Any]) -> Measurement:
     """Rebuild a measurement from JSON, which has lists for tuples."""
 
     def tuples(fields: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from .gaussians import gaussian_kl, gaussian_tv, gaussian_w2
 from .moments import MomentErrors, moment_errors
 from .pairs import energy_distance, mmd
 from .results import Estimate, Integral
+from .tables import table_kl, table_tv
 from .wasserstein import MAX_TRANSPORT_PAIRS, sliced_w2, w2_1d, w2_samples
 from .witness import WitnessEstimate, tv_witness
 
@@ -28,6 +29,8 @@ __all__ = [
     "mmd",
     "moment_errors",
     "sliced_w2",
+    "table_kl",
+    "table_tv",
     "tv_1d",
     "tv_witness",
     "w2_1d",

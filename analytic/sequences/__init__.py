@@ -3,8 +3,10 @@
 from .enumerated import Enumerated
 from .hidden_markov import HiddenMarkov
 from .information import InformationProfile
+from .labelled import Labelled
 from .law import SequenceLaw
 from .markov import MarkovSequence
+from .named import catalogue, load
 from .posterior import reveal
 from .potts import PottsStrip
 from .product import Product
@@ -18,6 +20,7 @@ __all__ = [
     "Enumerated",
     "HiddenMarkov",
     "InformationProfile",
+    "Labelled",
     "MarkovSequence",
     "PottsStrip",
     "Product",
@@ -25,9 +28,11 @@ __all__ = [
     "SequenceLaw",
     "Tree",
     "alphabet_of",
+    "catalogue",
     "decode",
     "encode",
     "fold",
     "from_text",
+    "load",
     "reveal",
 ]

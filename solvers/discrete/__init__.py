@@ -1,5 +1,6 @@
 """Samplers of tokens: one-step kernels made of moves, their exact laws and their draws."""
 
+from .divergence import path_kl, total_correlation
 from .executors import law, sample
 from .flow import Flow, bridge, forward_rates, resample, reverse_rates
 from .kernel import Kernel, walk
@@ -16,8 +17,10 @@ __all__ = [
     "bridge",
     "forward_rates",
     "law",
+    "path_kl",
     "resample",
     "reverse_rates",
     "sample",
+    "total_correlation",
     "walk",
 ]

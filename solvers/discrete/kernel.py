@@ -35,10 +35,9 @@ class Kernel:
     steps: tuple[tuple[Move, ...], ...]
     final: tuple[Move, ...] = ()
 
-    @property
-    def nfe(self) -> float:
-        """Evaluations of the model."""
-        return sum(move.nfe for step in self.steps for move in step) + sum(move.nfe for move in self.final)
+    def evaluations(self, length: int) -> float:
+        """Evaluations of the model (NFE) on sequences of that length, expected where they are random."""
+        return sum(move.evaluations(length) for move in self.moves)
 
     @property
     def moves(self) -> tuple[Move, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numba import njit, prange
@@ -37,9 +37,16 @@ class Move(ABC):
     ----------
     nfe : float
         Evaluations of the model.
+    exact : bool
+        True where the move follows the exact reverse process itself.
     """
 
     nfe: float = 1.0
+    exact: ClassVar[bool] = False
+
+    def evaluations(self, length: int) -> float:
+        """Evaluations of the model on sequences of that length, expected where they are random."""
+        return self.nfe
 
     @abstractmethod
     def push(self, weights: Array, tables: Tables) -> Array:
@@ -48,6 +55,13 @@ class Move(ABC):
     @abstractmethod
     def draw(self, tokens: Tokens, model: Model, stream: Stream) -> None:
         """Move tokens (n, L) in place. Raises FloatingPointError for laws that are none."""
+
+    def matrix(self, tables: Tables, possible: NDArray[np.bool_]) -> Array:
+        """Return the laws from the possible states, (S^L, S^L), zero in the rows of others."""
+        out = np.zeros((tables.size, tables.size))
+        for x in np.flatnonzero(possible):
+            out[x] = self.push(np.eye(1, tables.size, int(x))[0], tables)
+        return out
 
     def rows(self, tables: Tables) -> Array | None:
         """Return the law of every site from every state, (S^L, L, S), or None if sites do not move independently."""
@@ -82,7 +96,7 @@ class Sites(Move):
         return rows
 
     def push(self, weights: Array, tables: Tables) -> Array:
-        return spread(weights, defined(self.rows(tables), weights, self.flow.t))
+        return spread(weights, defined(self.rows(tables), weights, tables, self.flow.t))
 
     def draw(self, tokens: Tokens, model: Model, stream: Stream) -> None:
         cavities = model.cavities(self.flow.t, tokens)
@@ -91,22 +105,25 @@ class Sites(Move):
             raise FloatingPointError(f"{bad} sites had a probability that is none: take more steps")
 
 
-def defined(rows: Array, weights: Array, t: float) -> Array:
+def defined(rows: Array, weights: Array, tables: Tables, t: float) -> Array:
     """Return rows that can be spread, zero where no weight is.
 
     Raises FloatingPointError if weight lies on states that the target forbids, or a probability is none.
     """
-    lost: NDArray[np.bool_] = np.any(np.isnan(rows), axis=(1, 2))
-    mass = float(np.abs(weights[lost]).sum())
+    forbidden = tables.evidence(t) == 0.0
+    mass = float(np.abs(weights[forbidden]).sum())
     if mass > LOST:
         raise FloatingPointError(
             f"mass {mass:.3g} is on states of probability 0 at t = {t:g}, where the model is undefined: give a target "
             "without zeros, or take more steps"
         )
-    low = float(np.min(rows[np.logical_and(~lost, weights != 0)], initial=0.0))
+    used = np.logical_and(~forbidden, weights != 0)
+    if not np.isfinite(rows[used]).all():
+        raise FloatingPointError(f"rates times the step overflow at t = {t:g}: take more steps, or start later")
+    low = float(np.min(rows[used], initial=0.0))
     if low < -1e-12:
         raise FloatingPointError(f"a probability is {low:.3g} at t = {t:g}: take more steps")
-    return np.where(lost[:, None, None], 0.0, rows)
+    return np.where(used[:, None, None], rows, 0.0)
 
 
 @njit(**COMPILED)
@@ -298,24 +315,30 @@ class Pair(Move):
         return self.from_start, self.by_jump, self.clip, self.w_first, self.w_second
 
     def push(self, weights: Array, tables: Tables) -> Array:
+        return self._carry(weights, tables, np.zeros((PARTS, tables.size))).sum(axis=0)
+
+    def matrix(self, tables: Tables, possible: NDArray[np.bool_]) -> Array:
+        # with as many parts as states, part x is what came from state x
+        return self._carry(possible.astype(np.float64), tables, np.zeros((tables.size, tables.size)))
+
+    def _carry(self, weights: Array, tables: Tables, parts: Array) -> Array:
+        """Fill (parts, S^L): state x is carried into part x modulo their number."""
         if tables.size > MOST_PAIR_STATES:
             raise ValueError(
                 f"data has {tables.size} states; two-stage methods go through all pairs of them and take at most "
                 f"{MOST_PAIR_STATES}: shorten the sequences, or draw samples"
             )
-        leap = defined(Sites(self.first, "leap", self.h_first).rows(tables), weights, self.first.t)
+        leap = defined(Sites(self.first, "leap", self.h_first).rows(tables), weights, tables, self.first.t)
         shape = (tables.size, tables.length, tables.states)
         held, now = np.empty(shape), np.empty(shape)
         _fill_flows(self.first.coefficients, tables.tokens, tables.cavities(self.first.t), held)
         _fill_flows(self.second.coefficients, tables.tokens, tables.cavities(self.second.t), now)
-        parts = np.zeros((PARTS, tables.size))
         _spread_pair(weights, tables.tokens, leap, held, now, self._how, self.h, parts)
-        out = parts.sum(axis=0)
-        if not np.isfinite(out).all():
+        if not np.isfinite(parts).all():
             raise FloatingPointError(
                 f"the leap from t = {self.first.t:g} reaches states of probability 0: give a target without zeros"
             )
-        return out
+        return parts
 
     def draw(self, tokens: Tokens, model: Model, stream: Stream) -> None:
         if not self.clip:

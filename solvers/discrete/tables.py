@@ -47,11 +47,11 @@ class Tables:
 
     def _evidence(self, t: float) -> Array:
         """p_t of every state, (S^L,)."""
-        return _noised(self._pmf, self._noising(t), range(self.length)).ravel()
+        return _noised(self._pmf, self.noising(t), range(self.length)).ravel()
 
     def _cavities(self, t: float) -> Array:
         """Law of x_0 at each site given x_t at the others, (S^L, L, V); zero where the others are impossible."""
-        noising, length = self._noising(t), self.length
+        noising, length = self.noising(t), self.length
         out = np.empty((*(self.states,) * length, length, self.process.vocabulary))
         for site in range(length):
             table = np.moveaxis(
@@ -62,7 +62,12 @@ class Tables:
             out[..., site, :] = np.expand_dims(cavity, site)
         return out.reshape(self.size, length, -1)
 
-    def _noising(self, t: float) -> Array:
+    def transition(self, s: float, t: float) -> Array:
+        """Transition matrix of one site from s to a later t, (S, S)."""
+        return self.process.transition(clock(self.process, s), clock(self.process, t))
+
+    def noising(self, t: float) -> Array:
+        """Law of a site's state at t for every token, (V, S)."""
         return self.process.transition(0, clock(self.process, t))[: self.process.vocabulary]
 
     def reverse(self, t: float, s: float, weights: Array) -> Array:
@@ -72,7 +77,7 @@ class Tables:
         """
         here = self.evidence(t)
         ratio = np.divide(weights, here, out=np.zeros_like(here), where=here > 0)
-        back = self.process.transition(clock(self.process, s), clock(self.process, t)).T
+        back = self.transition(s, t).T
         table = ratio.reshape((self.states,) * self.length)
         return self.evidence(s) * _noised(table, back, range(self.length)).ravel()
 

@@ -51,11 +51,12 @@ def kappa(path: paths.Gaussian, t: np.ndarray) -> np.ndarray:
 @every_path
 @every_grid
 def test_grids_meet_their_ends_exactly_and_strictly_decrease(path: paths.Gaussian, name: str) -> None:
+    stop = path.stop or (0.01 if name == "geometric" else 0.0)  # no ratio reaches zero
     for steps in (1, 2, 7, np.int64(40)):
-        grid = grids.catalogue[name](path, steps)
+        grid = grids.catalogue[name](path, steps, stop=stop)
         assert grid.shape == (steps + 1,)
         assert grid.dtype == np.float64
-        assert (grid[0], grid[-1]) == (path.start, path.stop)
+        assert (grid[0], grid[-1]) == (path.start, stop)
         assert np.all(np.diff(grid) < 0)
 
 
@@ -157,7 +158,14 @@ def test_grids_over_times_may_start_at_pure_noise_and_stop_at_the_data(name: str
     assert (grid[0], grid[-1]) == (1, 0)
 
 
-@pytest.mark.parametrize("name", ["uniform", "power", "cosine"])
+def test_geometric_times_are_in_a_constant_ratio_and_never_reach_zero() -> None:
+    grid = grids.geometric(Chain(), 8, start=0.9, stop=1e-3)
+    np.testing.assert_allclose(grid[1:] / grid[:-1], (1e-3 / 0.9) ** (1 / 8), rtol=1e-14)
+    with pytest.raises(ValueError, match=r"stop is 0.0, which no ratio reaches .*: stop at a time above 0"):
+        grids.geometric(Chain(), 8, stop=0.0)
+
+
+@pytest.mark.parametrize("name", ["uniform", "power", "geometric", "cosine"])
 def test_grids_over_times_need_a_clock_only(name: str) -> None:
     assert isinstance(Chain(), Clock)
     assert not isinstance(Chain(), Path)
