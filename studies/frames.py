@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from solvers import catalogue
+from solvers import Claim, catalogue
 
 from .ladders import START_UP, Measurement
 from .order import Judgement
@@ -78,7 +78,7 @@ def summary(measurements: Sequence[Measurement], judgements: Sequence[Judgement]
             row = {
                 "method": named(method, start),
                 "NFE/step": f"{first.nfe[-1] / first.steps[-1]:.3g}" if start == "practical" else NOTHING,
-                "claim": f"{claim.order:g} {claim.sense}" if claim else NOTHING,
+                "claim": order_of(claim) if claim else NOTHING,
                 "by": claim.basis if claim else NOTHING,
             }
             for target in targets:
@@ -123,6 +123,18 @@ def token_summary(measurements: Sequence[Measurement], judgements: Sequence[Judg
     return pd.DataFrame(rows)
 
 
+def equal_cost(measurements: Sequence[Measurement], metric: str, target: str) -> pd.DataFrame:
+    """One row per method and noise, one column per number of evaluations: errors at equal cost, least first."""
+    chosen = [m for m in measurements if (m.metric, m.target) == (metric, target)]
+    budgets = [8, 16, 32, 64, 128]
+    rows = []
+    for m in sorted(chosen, key=lambda m: (m.start, np.interp(budgets[-1], m.nfe, m.errors))):
+        at = dict(zip(m.nfe, m.errors, strict=True))
+        cells = {f"NFE {n}": f"{at[n]:.3g}" if n in at and np.isfinite(at[n]) else NOTHING for n in budgets}
+        rows.append({"method": m.method, "noise": m.start} | cells)
+    return pd.DataFrame(rows)
+
+
 def _claims(judged: Sequence[Judgement]) -> str:
     if any(np.isinf(j.claim.order) for j in judged):
         return "exact"
@@ -137,6 +149,11 @@ def _verdicts(judged: Sequence[Judgement]) -> str:
     if len(found) == 1:
         return found.pop()
     return ", ".join(f"{TOKEN_METRICS[j.claim.sense]} {j.verdict}" for j in judged)
+
+
+def order_of(claim: Claim) -> str:
+    """Return a claim in two words: its order, or that it is exact, and the sense."""
+    return f"exact {claim.sense}" if np.isinf(claim.order) else f"{claim.order:g} {claim.sense}"
 
 
 def named(method: str, start: str) -> str:

@@ -211,9 +211,7 @@ def on_gaussian(ladder: Ladder, name: str, target: GaussianMixture) -> Iterator[
     def undecided(found: dict[str, tuple[Any, Any, Slope]]) -> bool:
         law_slopes = [found[m][2] for m in ("w2", START_UP) if m in found]
         open_law = any(judge(p, *law_slopes) == "unresolved" for p in wanted(method, "ode", "weak"))
-        return open_law or any(
-            judge(p, found["strong"][2]) == "unresolved" for p in wanted(method, "strong")
-        )
+        return open_law or any(judge(p, found["strong"][2]) == "unresolved" for p in wanted(method, "strong"))
 
     steps, found = climb(GAUSSIAN_RUNGS, setting.limit, measure, read, undecided)
     for metric, (errors, uncertainty, slope) in found.items():

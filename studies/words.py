@@ -1,4 +1,4 @@
-"""What a user types, read: method and path specifications such as edm-churn(gamma=0.1) or VE(0.02, 20)."""
+"""What a user types, read: specifications such as edm-churn(gamma=0.1), VE(0.02, 20) or Absorbing('cosine')."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from analytic import paths
+from analytic import chains, paths
 from solvers import catalogue
 from solvers.catalogue import unknown
 
@@ -36,6 +36,9 @@ def split(what: str, text: str) -> tuple[str, list[Any], dict[str, Any]]:
     return match["name"], arguments, keywords
 
 
+NOISES = ("Absorbing", "Uniform", "Hybrid", "BirthDeath", "GaussianOrdinal", "PureDeath")
+
+
 def path_of(text: str) -> paths.Gaussian:
     """Return the path a user named, such as "VP" or "VE(0.02, 20)"."""
     name, arguments, keywords = split("path", text)
@@ -47,6 +50,22 @@ def path_of(text: str) -> paths.Gaussian:
     except TypeError as error:
         raise ValueError(f"path is {text!r}: {error}") from None
     return path
+
+
+def noise_of(text: str, vocabulary: int) -> chains.Chain:
+    """Return the noise on tokens a user named, such as "Uniform" or "Absorbing('cosine')".
+
+    Arguments are those of the class in `analytic.chains` without the vocabulary, which the target gives.
+    """
+    name, arguments, keywords = split("noise", text)
+    known = {n.lower(): n for n in NOISES}
+    if name.lower() not in known:
+        raise unknown("noise", name, list(NOISES))
+    try:
+        noise: chains.Chain = getattr(chains, known[name.lower()])(vocabulary, *arguments, **keywords)
+    except TypeError as error:
+        raise ValueError(f"noise is {text!r}: {error}") from None
+    return noise
 
 
 def job_of(text: str, start: str = "practical") -> Job:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import entr
+from scipy.linalg import solve_banded
+from scipy.special import comb, entr, poch
 
-from analytic.mixture_parameters import Floats, frozen, real_array
+from analytic.mixture_parameters import Floats, frozen, real_array, whole_number
 from analytic.sequences.markov import MarkovSequence
 
 
@@ -68,23 +69,71 @@ class InformationProfile:
         TypeError, ValueError
             If revealed is not one-dimensional or leaves [0, 1].
         """
-        shares = _shares(revealed)[:, None]
-        sites = np.arange(self.length)
-        singles = shares * (1.0 - shares) ** sites
-        gaps = shares**2 * (1.0 - shares) ** sites[:-1]
-        return singles @ self._singles + gaps @ self._gaps
+        return self._derivative(_shares(revealed), 0)
 
     def slope(self, revealed: ArrayLike) -> Floats:
         """Derivative F', the sum over sites of the expected entropy of a token given the revealed others.
 
         Parameters, result and errors as in `entropy`.
         """
-        shares = _shares(revealed)[:, None]
-        sites = np.arange(self.length)
-        hidden, before = (1.0 - shares) ** sites, (1.0 - shares) ** np.maximum(sites - 1, 0)
-        singles = hidden - shares * sites * before
-        gaps = (2.0 * shares * hidden - shares**2 * sites * before)[:, :-1]
-        return singles @ self._singles + gaps @ self._gaps
+        return self._derivative(_shares(revealed), 1)
+
+    def curvature(self, revealed: ArrayLike) -> Floats:
+        """Second derivative F'', nowhere positive: how fast knowing more sites makes a token less uncertain.
+
+        Parameters, result and errors as in `entropy`.
+        """
+        return self._derivative(_shares(revealed), 2)
+
+    def _derivative(self, shares: Floats, order: int) -> Floats:
+        """F or a derivative of it, (m,)."""
+        singles = _powers(shares, 1, self.length, order) @ self._singles
+        return singles + _powers(shares, 2, self.length - 1, order) @ self._gaps
+
+    def best_shares(self, steps: int) -> Floats:
+        """Shares revealed after each step of the schedule with the least path KL, from 0 to 1.
+
+        The sum of `step_costs` is stationary where (r_{k+1} - r_k) F''(r_k) = F'(r_k) - F'(r_{k-1}) at every
+        inner share, which Newton's method solves from shares that equidistribute sqrt(-F'').
+
+        Parameters
+        ----------
+        steps : int
+
+        Returns
+        -------
+        (steps + 1,) float64 array
+            Increasing. For many steps the path KL tends to (integral of sqrt(-F''))^2 / (2 steps).
+
+        Raises
+        ------
+        TypeError, ValueError
+            If steps is not an integer from 1.
+        """
+        steps = whole_number(steps, "steps", least=1)
+        fine = np.linspace(0.0, 1.0, 8 * max(steps, 128) + 1)
+        density = np.sqrt(np.maximum(-self.curvature(fine), 0.0))
+        mass = np.concatenate([[0.0], np.cumsum(density[1:] + density[:-1])])
+        if steps == 1 or mass[-1] < 1e-12:
+            return np.linspace(0.0, 1.0, steps + 1)  # independent tokens: every schedule costs nothing
+        shares = np.interp(np.linspace(0.0, mass[-1], steps + 1), mass, fine)
+        for _ in range(100):
+            inner, widths = shares[1:-1], np.diff(shares)
+            slope, curvature = self.slope(shares), self.curvature(shares)
+            residual = widths[1:] * curvature[1:-1] - (slope[1:-1] - slope[:-2])
+            bands = np.zeros((3, steps - 1))
+            bands[0, 1:] = curvature[1:-2]
+            bands[1] = -2.0 * curvature[1:-1] + widths[1:] * self._derivative(inner, 3)
+            bands[2, :-1] = curvature[1:-2]
+            change = -solve_banded((1, 1), bands, residual)
+            # a step that keeps the shares in order
+            gap = np.diff(np.concatenate([[0.0], change, [0.0]]))
+            shrinking = gap < 0
+            largest = min(1.0, 0.5 * float(np.min(widths[shrinking] / -gap[shrinking], initial=2.0)))
+            shares[1:-1] += largest * change
+            if np.abs(change).max() < 1e-13:
+                break
+        return shares
 
     def step_costs(self, revealed: ArrayLike) -> Floats:
         """Expected conditional total correlation in nats of the sites revealed together, step by step.
@@ -124,3 +173,16 @@ def _shares(revealed: ArrayLike) -> Floats:
         index = int(np.argmax(outside))
         raise ValueError(f"revealed[{index}] is {float(shares[index])!r}; give shares from 0 to 1")
     return shares
+
+
+def _powers(shares: Floats, power: int, count: int, order: int) -> Floats:
+    """Derivative of r^power (1 - r)^m for m = 0, ..., count - 1, at every share, (shares, count)."""
+    r, m = shares[:, None], np.arange(count)
+    total = np.zeros((len(shares), count))
+    for j in range(min(order, power) + 1):
+        rest = order - j  # times the other factor is differentiated
+        falling = np.where(m >= rest, poch(np.maximum(m - rest + 1, 1), rest), 0.0)
+        hidden = (1.0 - r) ** np.maximum(m - rest, 0)
+        factor = comb(order, j) * poch(power - j + 1, j) * (-1.0) ** rest
+        total += factor * r ** (power - j) * falling * hidden
+    return total
