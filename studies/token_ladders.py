@@ -61,10 +61,13 @@ def measure(
 ) -> Iterator[Measurement]:
     """Measure TV and KL of the law at the grid's end, and KL of the path, on one law of short sequences.
 
+    A guided method is held against the law it is guided to, from that law's own start; it has no path KL.
     Yields one Measurement a metric, with the noise in the place of the start. Raises ValueError where the method
     cannot take the noise, or the data has too many states.
     """
     tables = Tables(setting.process, data)
+    aim = method.kernel(setting.process, setting.nodes(1), **options).aim(data)
+    truths = tables if aim is data else Tables(setting.process, aim)
     evaluations: dict[int, float] = {}
 
     def kernel_of(steps: int) -> Kernel:
@@ -73,15 +76,18 @@ def measure(
     def rung(steps: int) -> dict[str, float]:
         kernel = kernel_of(steps)
         evaluations[steps] = kernel.evaluations(data.length)
-        truth = tables.evidence(float(kernel.grid[-1]))
+        truth = truths.evidence(float(kernel.grid[-1]))
+        shape = (tables.states,) * tables.length
+        started = setting.initial != "marginal" or aim is data
+        initial: Any = setting.initial if started else truths.evidence(float(kernel.grid[0])).reshape(shape)
         try:
-            p = law(kernel, data, setting.initial, tables=tables).ravel()
+            p = law(kernel, data, initial, tables=tables).ravel()
         except FloatingPointError:
             return dict.fromkeys(METRICS, float("inf"))
         return {
             "tv": distances.table_tv(truth, p),
             "kl": distances.table_kl(truth, p),
-            "path-kl": float(path_kl(kernel, data, tables).sum()),
+            "path-kl": float(path_kl(kernel, data, tables).sum()) if aim is data else float("nan"),
         }
 
     def read(steps: list[int], results: list[dict[str, float]]) -> dict[str, tuple[Any, Any, Slope]]:

@@ -24,12 +24,16 @@ VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
 
 
 def token_jobs(methods: Sequence[str] | None = None) -> list[Job]:
-    """List what to study: the named methods, by default all discrete ones with the variants worth a row."""
+    """List what to study: the named methods, by default all discrete ones with the variants worth a row.
+
+    Guided ones are left out by default: they need a target with labels.
+    """
     if methods:
         return [Job(catalogue[name], "practical") for name in methods]
     return [
         Job(method, "practical", options)
         for method in catalogue.discrete.values()
+        if "label" not in method.options
         for options in VARIANTS.get(method.name, ({},))
     ]
 

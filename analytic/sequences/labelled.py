@@ -13,6 +13,7 @@ from analytic.mixture_parameters import Floats, whole_number
 from analytic.sequences import checks
 from analytic.sequences.enumerated import Enumerated
 from analytic.sequences.law import SequenceLaw
+from analytic.sequences.posterior import possible
 from analytic.sequences.weights import draw
 
 
@@ -104,7 +105,7 @@ class Labelled(SequenceLaw):
     def label_posterior(self, likelihood: ArrayLike) -> Floats:
         """P(label | all sites observed), (n, labels): the exact classifier; raises as `posterior`."""
         joint = self.log_joint(likelihood)
-        return np.exp(joint - self.log_evidence(likelihood)[:, None])
+        return np.exp(joint - possible(logsumexp(joint, axis=1), 0)[:, None])
 
     def tilted(self, label: int, gamma: float) -> Enumerated:
         """Law proportional to p(x) p(label | x)^gamma: 0 leaves the label unseen, 1 is the law given the label.

@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from analytic.sequences.labelled import Labelled
 from analytic.sequences.law import SequenceLaw
 from analytic.sequences.markov import MarkovSequence
 from analytic.sequences.product import Product
@@ -61,17 +62,21 @@ def _built(name: str) -> SequenceLaw:
     return catalogue[name].build()
 
 
-def _cyclic(keep: float, vocabulary: int = 3, length: int = 4) -> MarkovSequence:
-    """Chain that goes to the next token in the cycle with probability `keep`, to all others alike."""
+def _cyclic(keep: float, vocabulary: int = 3, length: int = 4, back: bool = False) -> MarkovSequence:
+    """Chain that goes to the next (or last) token in the cycle with probability `keep`, to all others alike."""
     rest = (1.0 - keep) / (vocabulary - 1)
-    transition = np.full((vocabulary, vocabulary), rest) + (keep - rest) * np.roll(np.eye(vocabulary), 1, axis=1)
+    transition = np.full((vocabulary, vocabulary), rest) + (keep - rest) * np.roll(
+        np.eye(vocabulary), -1 if back else 1, axis=1
+    )
     weights = np.arange(vocabulary, 0, -1.0)
     return MarkovSequence(weights / weights.sum(), transition / transition.sum(axis=1, keepdims=True), length)
 
 
 catalogue: Mapping[str, Named] = MappingProxyType(
     {
-        "smooth": Named("chain of 4 tokens out of 3, next in the cycle with probability 0.7", lambda: _cyclic(0.7)),
+        "smooth": Named(
+            "chain of 4 tokens out of 3, next in the cycle with probability 0.7", lambda: _cyclic(0.7)
+        ),
         "sharp": Named(
             "chain of 4 tokens out of 3, next in the cycle with probability 0.98", lambda: _cyclic(0.98)
         ),
@@ -79,8 +84,13 @@ catalogue: Mapping[str, Named] = MappingProxyType(
             "4 independent tokens out of 3, on which all that couples sites is exact",
             lambda: Product(np.array([[0.5, 0.3, 0.2], [0.1, 0.6, 0.3], [0.25, 0.25, 0.5], [0.7, 0.2, 0.1]])),
         ),
+        "two-classes": Named(
+            "chains of 4 tokens out of 3 with two labels: next in the cycle, or the token before",
+            lambda: Labelled([_cyclic(0.7), _cyclic(0.7, back=True)], [0.4, 0.6]),
+        ),
         "text": Named(
-            "1000 characters of English, each by the one before", lambda: from_text(fold(TEXT), alphabet=LETTERS)
+            "1000 characters of English, each by the one before",
+            lambda: from_text(fold(TEXT), alphabet=LETTERS),
         ),
         "text-2": Named(
             "1000 characters of English, each by the two before",

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 
 from numpy.typing import ArrayLike
 
+from analytic import sequences
+
 from .. import grids
 from .flow import Array, Process, bridge
 from .moves import Move, Sites
@@ -43,6 +45,10 @@ class Kernel:
     def moves(self) -> tuple[Move, ...]:
         """All moves in order."""
         return (*(move for step in self.steps for move in step), *self.final)
+
+    def aim(self, data: sequences.SequenceLaw) -> sequences.SequenceLaw:
+        """Return the law that the sampler is meant to sample: the data, unless it is guided away from it."""
+        return data
 
     def finalised(self, finalise: str | None) -> Kernel:
         """Return the kernel with the tokens settled at its end.
