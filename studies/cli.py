@@ -183,6 +183,44 @@ def scaling(
         tables.write(everything, table)
 
 
+@app.command()
+def precision(
+    bits: Annotated[
+        int | None,
+        typer.Option(help="Bits of the uniform numbers of float32 draws; each draw's own by default."),
+    ] = None,
+    table: Annotated[
+        Path | None, typer.Option(help="Also write every number of steps: .csv, .md, .tex or .json.")
+    ] = None,
+    form: Annotated[str | None, typer.Option("--format", help="Print csv, markdown or latex.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything measured as JSON.")] = False,
+) -> None:
+    """Measure how far drawing tokens in float32 takes a sampler of many steps from its target.
+
+    By the exact law of the arithmetic, for inverse CDF, Gumbel and exponential race as libraries have them.
+
+    Example: assay precision --table precision.csv
+    """
+    if form is not None and form not in tables.FORMATS:
+        raise ValueError(f"format is {form!r}: use one of {', '.join(tables.FORMATS)}")
+    if table is not None:
+        suffix_of(table, tables.SUFFIXES)
+    from . import precision as study
+
+    found = study.precision(bits=bits)
+    report = Report(
+        "precision",
+        "Error of one token drawn by ancestral sampling in many steps, and its growth with them",
+        found if as_json else study.summary(found),
+        [
+            "growth: exponent of TV in the number of steps. predicted: by the derivation in studies/precision.py."
+        ],
+    )
+    show([report], form, as_json)
+    if table is not None:
+        tables.write(found, table)
+
+
 @app.command(name="list")
 def list_(
     what: Annotated[

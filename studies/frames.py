@@ -157,7 +157,8 @@ def order_of(claim: Claim) -> str:
 
 
 def named(method: str, start: str) -> str:
-    return method + (" (exact start)" if start == "exact" else "")
+    """Return the method with its start, or its noise, where that is not the plain one."""
+    return method + {"practical": "", "exact": " (exact start)"}.get(start, f" ({start})")
 
 
 def _slope(measurement: Measurement | None) -> str:

@@ -11,7 +11,8 @@ import pytest
 from solvers import catalogue
 from studies import frames
 from studies.order import order
-from studies.readme import BEGIN, END, README
+from studies.readme import README, between
+from studies.token_order import token_order
 
 
 def test_snippets_run_and_print_what_they_say(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -26,11 +27,20 @@ def test_the_users_method_is_under_15_lines() -> None:
     assert len(snippet.splitlines()) < 15
 
 
+def rows_of(name: str) -> list[list[str]]:
+    lines = between(README.read_text(), name).strip().splitlines()[2:]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
 @pytest.mark.slow
 def test_the_table_is_what_the_command_prints() -> None:
-    rows = README.read_text().split(BEGIN)[1].split(END)[0].strip().splitlines()[2:]
-    printed = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
     summary = frames.summary(*order())
-    assert [r[:4] + r[-1:] for r in printed] == [
+    assert [r[:4] + r[-1:] for r in rows_of("table")] == [
         [str(v) for v in row[:4]] + [str(row[-1])] for row in summary.itertuples(index=False)
     ]
+
+
+@pytest.mark.slow
+def test_the_table_of_tokens_is_what_the_command_prints() -> None:
+    summary = frames.token_summary(*token_order())
+    assert rows_of("tokens") == [[str(v) for v in row] for row in summary.itertuples(index=False)]

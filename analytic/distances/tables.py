@@ -52,7 +52,9 @@ def _pair(p: ArrayLike, q: ArrayLike) -> tuple[FloatArray, FloatArray]:
         raise ValueError(f"q has shape {b.shape} and p {a.shape}: give laws on the same set")
     for name, law in (("p", a), ("q", b)):
         if not np.isfinite(law).all() or abs(law.sum() - 1) > 1e-9:
-            raise ValueError(f"{name} sums to {law.sum()!r}: give finite probabilities that sum to one within 1e-9")
+            raise ValueError(
+                f"{name} sums to {law.sum()!r}: give finite probabilities that sum to one within 1e-9"
+            )
     if (a < 0).any():
         raise ValueError(f"p holds {a.min()!r}: give probabilities that are not negative")
     return a.ravel(), b.ravel()

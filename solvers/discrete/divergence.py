@@ -83,7 +83,11 @@ def total_correlation(tables: Tables, t: float, s: float) -> float:
     """
     back = tables.transition(s, t)
     singles = _marginals(tables.evidence(s), tables)
-    joint = entr(tables.evidence(s)).sum() - entr(tables.evidence(t)).sum() + (singles @ entr(back).sum(axis=1)).sum()
+    joint = (
+        entr(tables.evidence(s)).sum()
+        - entr(tables.evidence(t)).sum()
+        + (singles @ entr(back).sum(axis=1)).sum()
+    )
     apart = (tables.evidence(t)[:, None] * entr(_exact_rows(t, s, tables)).sum(axis=2)).sum()
     return float(apart - joint)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numba
@@ -12,6 +13,7 @@ from analytic import sequences
 
 from ..noise import check_seed
 from .flow import Array, clock
+from .fused import trajectories
 from .kernel import Kernel
 from .model import Model
 from .moves import Stream
@@ -125,32 +127,93 @@ def sample(
     FloatingPointError
         A sample reached a state of probability zero, or a step has probabilities outside [0, 1].
     """
+    parts = stream(kernel, data, n, seed, initial, first=first, threads=threads)
+    out = np.empty((n, data.length), dtype=_kind(kernel))
+    for begin, tokens in parts:
+        out[begin - first : begin - first + len(tokens)] = tokens
+    return out
+
+
+def stream(
+    kernel: Kernel,
+    data: sequences.SequenceLaw,
+    n: int,
+    seed: int = 0,
+    initial: str | ArrayLike = "marginal",
+    *,
+    first: int = 0,
+    threads: int | None = None,
+    rows: int | None = None,
+) -> Iterator[tuple[int, NDArray[Any]]]:
+    """Draw the token sequences of `sample` part by part, in memory that does not grow with n.
+
+    Parameters
+    ----------
+    kernel, data, n, seed, initial, first, threads
+        As in `sample`.
+    rows : int, optional
+        Sequences in a part; by default as many as keep it near 64 MB. Of no effect on the tokens.
+
+    Yields
+    ------
+    first : int
+        Address of the part's first sample.
+    tokens : (rows or less, L) array
+
+    Raises
+    ------
+    ValueError, TypeError
+        At once, as `sample`.
+    FloatingPointError
+        As `sample`, in the part concerned.
+    """
     key, model = check_seed(seed), Model(kernel.process, data)
-    for name, value, least in (("n", n, 1), ("first", first, 0)):
+    for name, value, least in (("n", n, 1), ("first", first, 0), ("rows", 1 if rows is None else rows, 1)):
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
             raise ValueError(f"{name} is {value!r}: give a whole number, at least {least}")
     most = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]  # set at import, unknown to the checker
     if threads is not None and (isinstance(threads, bool) or not 1 <= threads <= most):
         raise ValueError(f"threads is {threads!r}: give a whole number from 1 to {most}")
-    kind = np.int16 if kernel.process.states < 1 << 15 else np.int32
-    out = np.empty((n, data.length), dtype=kind)
     start = _start_tokens(kernel, data, n, initial)
-    rows = max(64, CHUNK_BYTES // (8 * data.length * (data.vocabulary + kernel.process.states)))
-    before = numba.get_num_threads()
-    numba.set_num_threads(threads or before)
-    try:
-        for begin in range(0, n, rows):
-            part = slice(begin, min(n, begin + rows))
-            if start is None:
-                tokens = _drawn_start(kernel, data, initial, part.stop - begin, key, first + begin)
-            else:
-                tokens = start[part]
+    fused = trajectories(kernel.moves, model)
+    if rows is None:
+        states = (
+            1 if fused else data.vocabulary + kernel.process.states
+        )  # cavities and flows of every site, if any
+        rows = max(64, CHUNK_BYTES // (8 * data.length * states))
+
+    def part(begin: int) -> NDArray[Any]:
+        stop = min(n, begin + rows)
+        if start is None:
+            tokens = _drawn_start(kernel, data, initial, stop - begin, key, first + begin)
+        else:
+            tokens = start[begin:stop]
+        if fused:
+            fused.draw(tokens, key, first + begin)
+        else:
             for number, move in enumerate(kernel.moves):
                 move.draw(tokens, model, Stream(key, first + begin, number))
-            out[part] = tokens
-    finally:
-        numba.set_num_threads(before)
-    return out
+        return tokens.astype(_kind(kernel))
+
+    return _parts(part, range(0, n, rows), first, threads)
+
+
+def _parts(
+    part: Callable[[int], NDArray[Any]], begins: range, first: int, threads: int | None
+) -> Iterator[tuple[int, NDArray[Any]]]:
+    for begin in begins:
+        before = numba.get_num_threads()
+        numba.set_num_threads(threads or before)
+        try:
+            tokens = part(begin)
+        finally:
+            numba.set_num_threads(before)
+        yield first + begin, tokens
+
+
+def _kind(kernel: Kernel) -> Any:
+    """Smallest signed integers that hold the states."""
+    return np.int16 if kernel.process.states < 1 << 15 else np.int32
 
 
 def _start_tokens(

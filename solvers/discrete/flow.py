@@ -163,6 +163,46 @@ def forward_rates(process: chains.Chain, t: float) -> Flow:
     return replace(flow, coefficients=flow.coefficients._replace(free_from=rates))
 
 
+def endpoint(process: Process, t: float) -> Flow:
+    """Probabilities p(x_0 = y | x_t) of the tokens other than the present state.
+
+    Times -alpha'/(1 - alpha) they are the velocity of discrete flow matching. Raises ValueError unless the noise
+    is Absorbing or Uniform: elsewhere pi changes in time, or the noise is no mixture.
+
+    References
+    ----------
+    Gat et al. 2024 (discrete flow matching), mixture paths.
+    """
+    process = _fixed(process)
+    return _mixture(process, t, process.noise_law(t), 1.0, np.zeros(process.states))
+
+
+def velocity(process: Process, t: float, stochasticity: float = 0.0) -> Flow:
+    """Rates of discrete flow matching, -alpha'/(1 - alpha) p(x_0 = y | x_t): p_t as by time reversal, other paths.
+
+    They move a site to its token and never between noisy states; under a mask they are the time-reversed rates.
+    With eta = `stochasticity`, rates in detailed balance with q_t(. | x_0) are added: eta from x_0 to each state
+    that noise leads to, and eta q_t(x_0 | x_0)/q_t(x | x_0) back.
+
+    References
+    ----------
+    Gat et al. 2024; Campbell et al. 2024 (discrete flow models), R* + eta R_DB.
+    """
+    process = _fixed(process)
+    flow = endpoint(process, t)
+    at = flow.coefficients
+    rate = float(process.inflow(t).sum() / process.noise_law(t).sum())
+    if not np.isfinite(rate):
+        raise ValueError(f"grid has the time {t!r}, where the rates of {process!r} are infinite: start later")
+    flow = flow * rate
+    if stochasticity == 0.0:
+        return flow
+    # q_t(v | v) is alike for all tokens v, as is q_t(y | v) for y != v
+    back = stochasticity * (at.keep + at.add[0]) * (process.prior > 0)
+    gain = flow.coefficients.gain + back
+    return replace(flow, coefficients=flow.coefficients._replace(gain=gain, here=back))
+
+
 def resample(process: Process, t: float) -> Flow:
     """Probabilities of the site's own conditional law p_t(x_i | all other sites): one Gibbs update."""
     if isinstance(process, chains.Mixture):
@@ -174,6 +214,15 @@ def resample(process: Process, t: float) -> Flow:
     flow = _dense(process, t, np.zeros((process.states,) * 2), np.zeros((process.vocabulary, process.states)))
     law = process.transition(0, t)[: process.vocabulary]
     return replace(flow, coefficients=flow.coefficients._replace(direct_to=np.array(law)))
+
+
+def _fixed(process: Process) -> chains.Absorbing | chains.Uniform:
+    if not isinstance(process, chains.Absorbing | chains.Uniform):
+        raise ValueError(
+            f"noise is {process!r}, which is no mixture with a fixed law: flow matching takes chains.Absorbing "
+            "or chains.Uniform"
+        )
+    return process
 
 
 def _needs_rates(process: Process) -> None:

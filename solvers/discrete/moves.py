@@ -119,7 +119,9 @@ def defined(rows: Array, weights: Array, tables: Tables, t: float) -> Array:
         )
     used = np.logical_and(~forbidden, weights != 0)
     if not np.isfinite(rows[used]).all():
-        raise FloatingPointError(f"rates times the step overflow at t = {t:g}: take more steps, or start later")
+        raise FloatingPointError(
+            f"rates times the step overflow at t = {t:g}: take more steps, or start at a smaller t"
+        )
     low = float(np.min(rows[used], initial=0.0))
     if low < -1e-12:
         raise FloatingPointError(f"a probability is {low:.3g} at t = {t:g}: take more steps")
@@ -272,7 +274,8 @@ def _draw_pair(
 
 
 @njit(**PARALLEL)
-def _fill_flows(k: Any, tokens: Any, cavities: Any, flows: Any) -> None:
+def fill_flows(k: Any, tokens: Any, cavities: Any, flows: Any) -> None:
+    """Fill flows (n, L, S) at every site of tokens (n, L), given cavities (n, L, V)."""
     for r in prange(tokens.shape[0]):
         for i in range(tokens.shape[1]):
             fill_flow(k, tokens[r, i], cavities[r, i], flows[r, i])
@@ -331,8 +334,8 @@ class Pair(Move):
         leap = defined(Sites(self.first, "leap", self.h_first).rows(tables), weights, tables, self.first.t)
         shape = (tables.size, tables.length, tables.states)
         held, now = np.empty(shape), np.empty(shape)
-        _fill_flows(self.first.coefficients, tables.tokens, tables.cavities(self.first.t), held)
-        _fill_flows(self.second.coefficients, tables.tokens, tables.cavities(self.second.t), now)
+        fill_flows(self.first.coefficients, tables.tokens, tables.cavities(self.first.t), held)
+        fill_flows(self.second.coefficients, tables.tokens, tables.cavities(self.second.t), now)
         _spread_pair(weights, tables.tokens, leap, held, now, self._how, self.h, parts)
         if not np.isfinite(parts).all():
             raise FloatingPointError(
@@ -348,9 +351,9 @@ class Pair(Move):
         start = tokens.copy()
         cavities = model.cavities(self.first.t, tokens)
         held = np.empty((*tokens.shape, model.process.states))
-        _fill_flows(self.first.coefficients, tokens, cavities, held)
-        draw_sites(self.first.coefficients, LEAP, self.h_first, tokens, cavities, *stream, 0)
+        fill_flows(self.first.coefficients, tokens, cavities, held)
+        bad = draw_sites(self.first.coefficients, LEAP, self.h_first, tokens, cavities, *stream, 0)
         cavities = model.cavities(self.second.t, tokens)
-        bad = _draw_pair(self.second.coefficients, self.h, tokens, start, cavities, held, self._how, *stream)
+        bad += _draw_pair(self.second.coefficients, self.h, tokens, start, cavities, held, self._how, *stream)
         if bad:
             raise FloatingPointError(f"{bad} sites had a probability that is none: take more steps")

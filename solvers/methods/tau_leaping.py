@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from numpy.typing import ArrayLike
 
 from analytic import chains
 
 from ..catalogue import Claim, catalogue
 from ..discrete import Kernel, Sites, reverse_rates, walk
+from ..discrete.flow import Flow, velocity
 
+RATES: dict[str, Callable[[chains.Chain, float], Flow]] = {
+    "time-reversal": reverse_rates,
+    "flow-matching": velocity,
+}
 _SMOOTH = "a one-step law with local error O(h^2)"
 
 
@@ -23,14 +30,13 @@ _SMOOTH = "a one-step law with local error O(h^2)"
     source="Campbell et al. 2022; Lou, Meng and Ermon 2024, eq. 18",
     aliases=("ctmc-euler",),
 )
-def discrete_euler(noise: chains.Chain, grid: ArrayLike) -> Kernel:
+def discrete_euler(noise: chains.Chain, grid: ArrayLike, rates: str = "time-reversal") -> Kernel:
     """Euler's method on the reverse master equation, all sites at once: I + h R, clipped at zero and normalised.
 
-    TV order 1. One evaluation a step.
+    TV order 1. One evaluation a step. `rates` are those of the time-reversed process, "time-reversal", or
+    of discrete flow matching, "flow-matching": the same marginals by other paths. ValueError for others.
     """
-    return walk(
-        "discrete-euler", noise, grid, lambda t, s: [Sites(reverse_rates(noise, t), "clipped", t - s)]
-    )
+    return _frozen("discrete-euler", noise, grid, "clipped", rates)
 
 
 @catalogue.method(
@@ -44,12 +50,20 @@ def discrete_euler(noise: chains.Chain, grid: ArrayLike) -> Kernel:
     source="Gillespie 2001; Campbell et al. 2022, section 4.3",
     aliases=("frozen-rate",),
 )
-def tau_leaping(noise: chains.Chain, grid: ArrayLike) -> Kernel:
+def tau_leaping(noise: chains.Chain, grid: ArrayLike, rates: str = "time-reversal") -> Kernel:
     """Let each site make its first jump at the rate frozen at the step's start, and at most one.
 
-    TV order 1. One evaluation a step.
+    TV order 1. One evaluation a step. `rates` are those of the time-reversed process, "time-reversal", or
+    of discrete flow matching, "flow-matching": the same marginals by other paths. ValueError for others.
     """
-    return walk("tau-leaping", noise, grid, lambda t, s: [Sites(reverse_rates(noise, t), "leap", t - s)])
+    return _frozen("tau-leaping", noise, grid, "leap", rates)
+
+
+def _frozen(name: str, noise: chains.Chain, grid: ArrayLike, exit_kind: str, rates: str) -> Kernel:
+    if rates not in RATES:
+        raise ValueError(f"rates is {rates!r}: use 'time-reversal' or 'flow-matching'")
+    flow = RATES[rates]
+    return walk(name, noise, grid, lambda t, s: [Sites(flow(noise, t), exit_kind, t - s)])
 
 
 @catalogue.method(

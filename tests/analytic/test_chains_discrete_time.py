@@ -11,6 +11,7 @@ from mpmath import mp, mpf
 
 from analytic import chains
 from analytic.chains import D3PM
+from solvers import grids
 
 
 def processes() -> dict[str, D3PM]:
@@ -129,3 +130,13 @@ def test_processes_are_values(name: str) -> None:
     assert process != D3PM(process.matrices[:1], process.vocabulary)
     with pytest.raises(AttributeError, match="immutable"):
         process.vocabulary = 2
+
+
+@every_process
+def test_sampling_starts_at_the_last_step_and_stops_at_the_data(name: str) -> None:
+    process = PROCESSES[name]
+    assert (process.start, process.stop, process.end) == (process.steps, 0, process.steps)
+    grid = grids.uniform(process, process.steps)
+    assert grid.tolist() == list(range(process.steps, -1, -1))
+    with pytest.raises(ValueError, match=f"start is {process.steps + 1}"):
+        grids.uniform(process, 2, start=process.steps + 1)

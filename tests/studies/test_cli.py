@@ -119,10 +119,55 @@ def test_users_own_data_is_a_target(assay: Run, tmp_path: Path) -> None:
     assert "Energy distance" in out
 
 
+def test_order_of_tokens_prints_slopes_and_equal_cost(assay: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "results"
+    code, out, _ = assay(
+        "order", "tweedie-tau-leaping", "plug-in-posterior", "--limit", "64", "--out", str(folder)
+    )
+    assert code == 0
+    assert "refuted: plug-in-posterior (uniform), 1 tv" in out
+    assert "Total variation on smooth at equal NFE" in out
+    names = {f.name for f in folder.iterdir()}
+    assert names == {"finished", "measurements.csv", "tokens.md", "tokens-cost.md", "convergence.png"}
+    assert set(pd.read_csv(folder / "measurements.csv")["metric"]) == {"tv", "kl", "path-kl"}
+
+
+def test_one_noise_alone_means_tokens(assay: Run) -> None:
+    code, out, _ = assay("order", "--noise", "Uniform", "--target", "independent", "--limit", "16", "--json")
+    assert code == 0
+    found = json.loads(out)
+    assert {m["start"] for m in found["measurements"]} == {"Uniform"}
+    assert {m["target"] for m in found["measurements"]} == {"independent"}
+
+
+def test_text_gives_log_likelihood_and_bigrams_and_a_plot(assay: Run, tmp_path: Path) -> None:
+    text, plot = tmp_path / "mine.txt", tmp_path / "text.png"
+    text.write_text(
+        "It is a truth universally acknowledged, that a single man in possession of a good fortune"
+    )
+    code, out, _ = assay(
+        "order", "tweedie-tau-leaping", "--target", str(text), "--samples", "8", "--plot", str(plot)
+    )
+    assert code == 0
+    assert "nats per token" in out
+    assert "bigrams" in out
+    assert "exact draws" in out
+    assert plot.read_bytes().startswith(b"\x89PNG")
+
+
 def test_list_shows_both_names_and_claims(assay: Run) -> None:
     code, out, _ = assay("list")
     assert code == 0
-    for word in ("dpm-solver-1", "2 weak", "nine-2d", "karras", "Trigonometric"):
+    for word in (
+        "dpm-solver-1",
+        "2 weak",
+        "nine-2d",
+        "karras",
+        "Trigonometric",
+        "tau-leaping",
+        "smooth",
+        "Hybrid",
+    ):
         assert word in out
     found: dict[str, Any] = json.loads(assay("list", "methods", "--json")[1])
     assert {"euler", "ddpm"} <= {m["method"] for m in found["methods"]}
@@ -146,7 +191,34 @@ BAD = {
     "seed": (["order", "euler", "--target", "pair-2d", "--seed", "-1"], "-1", "0 to"),
     "begin below end": (["order", "euler", "--begin", "0.1", "--end", "0.5"], "0.1", "start"),
     "missing file": (["order", "--target", "nothing.npy"], "nothing.npy", "file"),
-    "file kind": (["order", "--target", "data.txt"], "data.txt", ".npy"),
+    "file kind": (["order", "--target", "data.xls"], "data.xls", ".npy"),
+    "missing text": (["order", "--target", "data.txt"], "data.txt", "existing"),
+    "unknown noise": (["order", "tau-leaping", "--noise", "Unifrom"], "Unifrom", "Uniform"),
+    "noise argument": (["order", "tau-leaping", "--noise", "Absorbing('cosin')"], "cosin", "cosine"),
+    "noise keyword": (["order", "tau-leaping", "--noise", "Uniform(beta=1)"], "beta", "unexpected"),
+    "noise the method refuses": (["order", "poisson-tau-leaping", "--noise", "Absorbing"], "mask", "reject"),
+    "methods of the other half": (["order", "heun", "--target", "smooth"], "smooth", "one half"),
+    "two long targets": (
+        ["order", "tau-leaping", "--target", "text", "--target", "text-2"],
+        "text",
+        "on its own",
+    ),
+    "two vocabularies": (
+        ["order", "tau-leaping", "--target", "smooth", "--target", "text"],
+        "27",
+        "together",
+    ),
+    "grid of noise levels": (["order", "tau-leaping", "--grid", "karras"], "Absorbing", "Gaussian path"),
+    "token begin": (["order", "tau-leaping", "--begin", "1.5"], "1.5", "start"),
+    "token option": (["order", "plug-in-posterior(fed=1)"], "1", "'mean' or 'cavity'"),
+    "guided without labels": (["order", "guided-ancestral"], "guided", "Labelled"),
+    "pictures of text": (
+        ["order", "tau-leaping", "--target", "text", "--pictures", "p.png"],
+        "p.png",
+        "digits",
+    ),
+    "precision bits": (["precision", "--bits", "60"], "60", "bits"),
+    "scaling format": (["scaling", "--format", "xml"], "xml", "csv"),
     "format": (["order", "--format", "xml"], "xml", "csv"),
     "table suffix": (["order", "euler", "--target", "gaussian-1d", "--table", "t.xml"], "t.xml", ".csv"),
     "plot suffix": (["order", "euler", "--target", "gaussian-1d", "--plot", "p.bmp"], "p.bmp", ".png"),
@@ -169,7 +241,7 @@ def test_bad_input_is_one_line_that_names_value_and_remedy(assay: Run, case: str
 
 
 def test_help_has_an_example_for_every_verb() -> None:
-    for verb in ("order", "list"):
+    for verb in ("order", "scaling", "precision", "list"):
         result = CliRunner().invoke(cli.app, [verb, "--help"])
         assert result.exit_code == 0
         assert f"Example: assay {verb}" in " ".join(result.output.split())

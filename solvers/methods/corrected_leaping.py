@@ -1,0 +1,256 @@
+"""Tau-leaping for flow matching with the rates' time factor integrated, and with the first jump at its time."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+from numba import njit, prange
+from numpy.typing import ArrayLike
+
+from analytic import chains
+
+from ..catalogue import Claim, catalogue
+from ..discrete import Kernel, Move, Sites, Tables, walk
+from ..discrete.flow import Array, Coefficients, Flow, endpoint
+from ..discrete.model import Model
+from ..discrete.moves import Stream, Tokens, defined, fill_flows
+from ..discrete.site import LEAP, fill_flow, pick, settle, uniforms
+from ..jit import PARALLEL
+from .token_correctors import put_site
+
+_SOURCE = "Wan et al. 2026 (Corrected samplers for discrete flow models)"
+NODES, NODES_SHORT = 12, 8  # of Gauss-Legendre, to panels of length 1 and 1/4 at most
+REACH = 40.0  # integrated rates after which a masked site is masked with probability 4e-18
+LONGEST = 745.0  # exp(-745) is the smallest float64
+
+
+@catalogue.method(
+    "time-corrected-tau-leaping",
+    half="discrete",
+    claims=[
+        Claim(1, "tv", "the posterior is frozen over a step, as in tau-leaping", "deduced"),
+        Claim(2, "kl", "twice the order in TV of a smooth law", "deduced"),
+    ],
+    source=f"{_SOURCE}, as in the authors' code",
+    aliases=("time-corrected",),
+)
+def time_corrected_tau_leaping(noise: chains.Chain, grid: ArrayLike) -> Kernel:
+    """Leap with the posterior frozen and kappa'/(1 - kappa), kappa = alpha, integrated over the step.
+
+    A site leaves x with probability 1 - exp(-(1 - p(x)) log((1 - alpha_t)/(1 - alpha_s))), p its posterior. Under
+    a mask this is ancestral sampling. TV order 1. One evaluation a step. Absorbing and Uniform noise; ValueError
+    for others.
+    """
+
+    def step(t: float, s: float) -> list[Sites]:
+        return [Sites(endpoint(noise, t), "leap", hazard(noise, t, s))]
+
+    return walk("time-corrected-tau-leaping", noise, grid, step)
+
+
+@catalogue.method(
+    "location-corrected-tau-leaping",
+    half="discrete",
+    claims=[
+        Claim(1, "tv", "the posterior is frozen until the first jump, and after it", "deduced"),
+        Claim(2, "kl", "twice the order in TV of a smooth law", "deduced"),
+    ],
+    source=f"{_SOURCE}, as in the authors' code",
+    aliases=("location-corrected",),
+)
+def location_corrected_tau_leaping(noise: chains.Chain, grid: ArrayLike) -> Kernel:
+    """Make the first jump of the whole sequence at its own time, then leap from there with a new posterior.
+
+    Until the first jump the posterior is frozen, and from it on `time-corrected-tau-leaping` goes to the step's
+    end. TV order 1 in general; under a mask, where a posterior does not age, three jumps must meet in one step for
+    an error and the order is 2. At most two evaluations a step. Absorbing and Uniform noise; ValueError for others.
+    """
+
+    def step(t: float, s: float) -> list[FirstJump]:
+        return [FirstJump(endpoint(noise, t), hazard(noise, t, s))]
+
+    return walk("location-corrected-tau-leaping", noise, grid, step)
+
+
+def hazard(noise: chains.Chain, t: float, s: float) -> float:
+    """Return log((1 - alpha_t)/(1 - alpha_s)), the integral of -alpha'/(1 - alpha) from s to t.
+
+    At s = 0 it is infinite: 745 is returned under a mask, where no float64 tells the two apart. ValueError for
+    Uniform noise, beyond 40: each token would leave, whatever its posterior.
+    """
+    from_noise, to_noise = _noise(noise, t), _noise(noise, s)
+    integral = math.inf if to_noise == 0 else math.log(from_noise / to_noise)
+    if integral > REACH and noise.mask is None:
+        raise ValueError(
+            f"grid goes from {t!r} to {s!r}, over which the integrated rates of {noise!r} are {integral:g}: "
+            "stop above 0, and use finalise"
+        )
+    return min(integral, LONGEST)
+
+
+def _noise(process: Any, t: float) -> float:
+    """1 - alpha(t), without cancellation."""
+    return float(process.noise_law(t).sum())
+
+
+@dataclass(frozen=True)
+class FirstJump(Move):
+    """The first jump at its time, one new evaluation there, and a leap to the step's end.
+
+    In the clock u = log((1 - alpha_t)/(1 - alpha)) all rates of the frozen posterior are constant, so the law is
+    an integral over the u of the first jump, done by Gauss-Legendre panels to rounding.
+
+    Attributes
+    ----------
+    flow : Flow
+        The posterior at the step's start.
+    reach : float
+        The step's length in that clock.
+    """
+
+    flow: Flow
+    reach: float
+    nfe: float = 2.0
+
+    def push(self, weights: Array, tables: Tables) -> Array:
+        flows = np.empty((tables.size, tables.length, tables.states))
+        fill_flows(self.flow.coefficients, tables.tokens, tables.cavities(self.flow.t), flows)
+        flows = defined(flows, weights, tables, self.flow.t)
+        total = flows.sum(axis=(1, 2))
+        out = weights * np.exp(-total * self.reach)
+        for u, width in self._nodes():
+            waiting = weights * np.exp(-total * u) * width
+            jumped = sum(
+                put_site(waiting[:, None] * flows[:, site], site, tables) for site in range(tables.length)
+            )
+            out += Sites(self._at(u), "leap", self.reach - u).push(np.asarray(jumped), tables)
+        return out
+
+    def draw(self, tokens: Tokens, model: Model, stream: Stream) -> None:
+        waits = np.empty(len(tokens))
+        cavities = model.cavities(self.flow.t, tokens)
+        _first_jump(self.flow.coefficients, tokens, cavities, waits, self.reach, *stream)
+        active = np.flatnonzero(waits < self.reach)
+        if len(active) == 0:
+            return
+        # 1 - alpha shrinks by exp(-u); alpha itself is formed without cancellation, since it may start at 0
+        alpha = self.flow.coefficients.keep - np.expm1(-waits[active]) * self._noise
+        noise = np.exp(-waits[active]) * self._noise
+        prior = np.asarray(model.process.prior)
+        moved = tokens[active]
+        likelihood = noise[:, None, None] * np.broadcast_to(
+            prior[moved][:, :, None], (*moved.shape, model.process.vocabulary)
+        )
+        likelihood += alpha[:, None, None] * (moved[:, :, None] == np.arange(model.process.vocabulary))
+        try:
+            cavities = model.data.cavity(likelihood)
+        except ValueError as error:
+            raise FloatingPointError(
+                f"a jump after t = {self.flow.t:g} led to a state of probability 0, where the model is undefined: give "
+                f"a target without zeros ({error})"
+            ) from error
+        _leap_on(
+            self.flow.coefficients,
+            tokens,
+            active,
+            cavities,
+            alpha,
+            noise[:, None] * prior,
+            self.reach - waits[active],
+            *stream,
+        )
+
+    @property
+    def _noise(self) -> float:
+        return _noise(self.flow.process, self.flow.t)
+
+    def _at(self, u: float) -> Flow:
+        schedule = cast(chains.schedules.Schedule, getattr(self.flow.process, "schedule"))  # noqa: B009
+        return endpoint(self.flow.process, float(schedule.time_of_noise(self._noise * math.exp(-u))))
+
+    def _nodes(self) -> list[tuple[float, float]]:
+        length = min(self.reach, REACH)
+        panels = max(1, math.ceil(length))
+        # rates add up to the sequence's length at most and posteriors have their poles pi away: below 1e-15 in all cases
+        points, widths = np.polynomial.legendre.leggauss(NODES if length > 0.25 else NODES_SHORT)
+        half = length / panels / 2
+        return [
+            (half * (2 * panel + 1 + x), half * w)
+            for panel in range(panels)
+            for x, w in zip(points.tolist(), widths.tolist(), strict=True)
+        ]
+
+
+@njit(**PARALLEL)
+def _first_jump(
+    k: Any, tokens: Any, cavities: Any, waits: Any, reach: float, seed: Any, first: int, step: int
+) -> None:
+    """Fill waits (n,) with the times of the first jumps, and make those that come before the end."""
+    n, L = tokens.shape
+    S = k.add.shape[0]
+    for r in prange(n):
+        flows = np.empty((L, S))
+        total = 0.0
+        for i in range(L):
+            fill_flow(k, tokens[r, i], cavities[r, i], flows[i])
+            total += flows[i].sum()
+        u = uniforms(seed, first + r, step, 0, 0)
+        # never 0, where alpha could still be 0
+        waits[r] = -math.log(u[0]) / total if u[0] > 0.0 and total > 0.0 else math.inf
+        if waits[r] >= reach:
+            continue
+        left = u[1] * total
+        at, to = -1, -1
+        for i in range(L):
+            for y in range(S):
+                if left >= 0.0 and flows[i, y] > 0.0:
+                    at, to = i, y
+                    left -= flows[i, y]
+        tokens[r, at] = to
+
+
+@njit(**PARALLEL)
+def _leap_on(
+    k: Any,
+    tokens: Any,
+    rows: Any,
+    cavities: Any,
+    alpha: Any,
+    noise: Any,
+    reach: Any,
+    seed: Any,
+    first: int,
+    step: int,
+) -> None:
+    """Leap with rows of tokens, each from its own level: alpha (m,) and the law (1 - alpha) pi, (m, S)."""
+    L, S = tokens.shape[1], noise.shape[1]
+    for m in prange(rows.shape[0]):
+        r = rows[m]
+        law = np.empty(S)
+        u = (0.0, 0.0)
+        level = Coefficients(
+            alpha[m],
+            noise[m],
+            noise[m],
+            k.own,
+            k.base,
+            k.here,
+            k.direct,
+            k.free,
+            k.mean,
+            k.seen,
+            k.back,
+            k.to,
+            k.direct_to,
+            k.free_from,
+        )
+        for i in range(L):
+            if i % 2 == 0:
+                u = uniforms(seed, first + r, step, 1, i // 2)
+            x = tokens[r, i]
+            fill_flow(level, x, cavities[m, i], law)
+            settle(LEAP, reach[m], x, law)
+            tokens[r, i] = pick(law, x, u[i % 2])
