@@ -16,8 +16,7 @@ import typer
 
 from analytic import chains, sequences
 from solvers import catalogue, grids
-from solvers.discrete import Kernel, Sites, sample
-from solvers.discrete.executors import stream
+from solvers.discrete import Kernel, Sites, sample, stream
 
 MODERATE, FULL = 1024, 100_000
 METHOD = "tweedie-tau-leaping"

@@ -76,7 +76,8 @@ def measure(
     def rung(steps: int) -> dict[str, float]:
         kernel = kernel_of(steps)
         evaluations[steps] = kernel.evaluations(data.length)
-        truth = truths.evidence(float(kernel.grid[-1]))
+        truth = truths.evidence(kernel.end(data.length))
+        comparable = aim is data and kernel.end(data.length) == kernel.grid[-1]
         shape = (tables.states,) * tables.length
         started = setting.initial != "marginal" or aim is data
         initial: Any = setting.initial if started else truths.evidence(float(kernel.grid[0])).reshape(shape)
@@ -87,7 +88,7 @@ def measure(
         return {
             "tv": distances.table_tv(truth, p),
             "kl": distances.table_kl(truth, p),
-            "path-kl": float(path_kl(kernel, data, tables).sum()) if aim is data else float("nan"),
+            "path-kl": float(path_kl(kernel, data, tables).sum()) if comparable else float("nan"),
         }
 
     def read(steps: list[int], results: list[dict[str, float]]) -> dict[str, tuple[Any, Any, Slope]]:

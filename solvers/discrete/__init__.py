@@ -1,8 +1,8 @@
 """Samplers of tokens: one-step kernels made of moves, their exact laws and their draws."""
 
 from .divergence import path_kl, total_correlation
-from .executors import law, sample
-from .flow import Flow, bridge, forward_rates, resample, reverse_rates
+from .executors import law, sample, stream
+from .flow import Flow, bridge, endpoint, forward_rates, resample, reverse_rates, velocity
 from .kernel import Kernel, walk
 from .moves import Move, Pair, Sites
 from .tables import Tables
@@ -15,12 +15,15 @@ __all__ = [
     "Sites",
     "Tables",
     "bridge",
+    "endpoint",
     "forward_rates",
     "law",
     "path_kl",
     "resample",
     "reverse_rates",
     "sample",
+    "stream",
     "total_correlation",
+    "velocity",
     "walk",
 ]

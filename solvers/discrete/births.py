@@ -131,7 +131,7 @@ class Births(Move):
     def rows(self, tables: Tables) -> Array:
         rows = np.empty((tables.size, tables.length, tables.states))
         _fill_rows(*self._how, tables.tokens, tables.cavities(self.flow.t), rows)
-        rows[tables.evidence(self.flow.t) == 0.0] = np.nan
+        rows[~tables.possible(self.flow.t)] = np.nan
         return rows
 
     def push(self, weights: Array, tables: Tables) -> Array:

@@ -21,7 +21,8 @@ Array = NDArray[np.float64]
 LANES = 32
 # Fused multiply-adds double the speed; lanes of full blocks contract alike, so that no bit depends on the layout.
 CONTRACTED: dict[str, Any] = {**COMPILED, "fastmath": {"contract"}}
-WEAK, LIFT = 1e-290, 1e150  # a product of two messages below WEAK has lost digits: both are lifted first
+# Messages that overlap by less may have lost what counts to underflow: the row is left to the law itself.
+WEAK = 1e-150
 
 
 class Chain(NamedTuple):
@@ -216,22 +217,15 @@ def overlap(predicted: Any, expected: Any, total: Any) -> None:
 @njit(**COMPILED)
 def take_cavity(predicted: Any, expected: Any, lane: int, total: float, out: Any) -> None:
     """Fill out (V,) with one lane's normalised product of two messages, whose sum is total."""
-    V = out.shape[0]
-    if total > WEAK:
-        for v in range(V):
-            out[v] = predicted[v * LANES + lane] * expected[v * LANES + lane] / total
-        return
-    total = 0.0
-    for v in range(V):
-        out[v] = (predicted[v * LANES + lane] * LIFT) * (expected[v * LANES + lane] * LIFT)
-        total += out[v]
-    for v in range(V):
-        out[v] /= total
+    for v in range(out.shape[0]):
+        out[v] = predicted[v * LANES + lane] * expected[v * LANES + lane] / total
 
 
 @njit(**PARALLEL)
 def chain_cavities(model: Chain, seen: Likelihood, tokens: Any, parts: int, out: Any) -> int:
-    """Fill out (n, L, V) with cavities given tokens (n, L); return the number of impossible rows.
+    """Fill out (n, L, V) with cavities given tokens (n, L); return the number of weak ones.
+
+    A cavity is weak where the row is impossible or close to it, see `WEAK`.
 
     Parameters
     ----------
@@ -240,7 +234,7 @@ def chain_cavities(model: Chain, seen: Likelihood, tokens: Any, parts: int, out:
     """
     n, L = tokens.shape
     V = model.start.shape[0]
-    impossible = 0
+    weak = 0
     for part in prange(parts):
         predicted, work, expected = np.empty((L, V * LANES)), np.empty(V * LANES), np.empty(V * LANES)
         side, states = np.empty((3, LANES)), np.empty((L, LANES), np.int64)
@@ -254,14 +248,16 @@ def chain_cavities(model: Chain, seen: Likelihood, tokens: Any, parts: int, out:
             predict(model, seen, states, predicted, work, side)
             for lane in range(live):
                 if not total[lane] > 0.0:
-                    impossible += 1
+                    weak += 1
             expected[:] = 1.0
             side[0] = 1.0
             for i in range(L - 1, -1, -1):
                 overlap(predicted[i], expected, total)
                 for lane in range(live):
+                    if not total[lane] > WEAK:
+                        weak += 1
                     take_cavity(predicted[i], expected, lane, total[lane], out[begin + lane, i])
                 if i > 0:
                     absorb(seen, states[i], expected, side, work)
                     transmit(model.retreat[i - 1 if model.retreat.shape[0] > 1 else 0], work, expected)
-    return impossible
+    return weak

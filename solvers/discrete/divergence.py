@@ -71,7 +71,7 @@ def _step_kl(step: tuple[Move, ...], t: float, s: float, tables: Tables) -> floa
     joint: Array = np.ones((1, 1))
     back = tables.transition(s, t)
     for _ in range(tables.length):
-        joint = np.kron(joint, back.T)
+        joint = np.asarray(np.kron(joint, back.T), dtype=np.float64)
     joint *= tables.evidence(s)
     return float(rel_entr(joint, here[:, None] * sampled).sum())
 

@@ -185,7 +185,17 @@ class Events(Move):
                 out += np.moveaxis(moved.sum(axis=1), -1, 1).ravel()
             return out
 
-        end = solve_ivp(slope, (0.0, start - stop), weights, method="DOP853", rtol=1e-13, atol=1e-17)
+        span = start - stop
+        # rates are at most 1 a site, so a first step of 0.05 is seldom too long, and fine grids take one step each
+        end = solve_ivp(
+            slope,
+            (0.0, span),
+            weights,
+            method="DOP853",
+            rtol=1e-13,
+            atol=1e-17,
+            first_step=min(span, 0.05),
+        )
         if not end.success:
             raise FloatingPointError(
                 f"the reverse equation from t = {self.t:g} was not integrated: {end.message}"

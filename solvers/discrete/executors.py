@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from analytic import sequences
 
 from ..noise import check_seed
-from .flow import Array, clock
+from .flow import Array, noising
 from .fused import trajectories
 from .kernel import Kernel
 from .model import Model
@@ -241,12 +241,11 @@ def _drawn_start(
     kernel: Kernel, data: sequences.SequenceLaw, initial: Any, n: int, seed: Any, first: int
 ) -> NDArray[np.int64]:
     process, L = kernel.process, data.length
-    t = clock(process, float(kernel.grid[0]))
-    noising = np.asarray(process.transition(0, t)[: process.vocabulary])
+    told = noising(process, float(kernel.grid[0]))
     if initial == "prior":
-        noising = np.tile(np.asarray(process.prior), (process.vocabulary, 1))
+        told = np.tile(np.asarray(process.prior), (process.vocabulary, 1))
     tokens = np.zeros((n, L), dtype=np.int64)
-    if (noising != noising[0]).any():
+    if (told != told[0]).any():
         tokens = data.sample(n, int(seed), first)
-    draw_rows(np.ascontiguousarray(noising), tokens, seed, first, START)
+    draw_rows(np.ascontiguousarray(told), tokens, seed, first, START)
     return tokens

@@ -122,8 +122,7 @@ def bridge(process: Process, t: float, s: float, *, mean: bool = False) -> Flow:
         _, moved = process.split(s, t)
         return _mixture(process, t, moved, float(process.alpha(s)), process.noise_law(s), mean=mean)
     s, t = clock(process, s), clock(process, t)
-    start = process.transition(0, s)[: process.vocabulary]
-    return _dense(process, t, process.transition(s, t).T, start, mean=mean)
+    return _dense(process, t, process.transition(s, t).T, noising(process, s), mean=mean)
 
 
 def reverse_rates(process: chains.Chain, t: float) -> Flow:
@@ -142,7 +141,7 @@ def reverse_rates(process: chains.Chain, t: float) -> Flow:
                 f"start at {process.start:g}"
             )
         return flow
-    return _dense(process, t, process.rates(t).T, process.transition(0, t)[: process.vocabulary])
+    return _dense(process, t, process.rates(t).T, noising(process, t))
 
 
 def forward_rates(process: chains.Chain, t: float) -> Flow:
@@ -212,8 +211,7 @@ def resample(process: Process, t: float) -> Flow:
         return replace(flow, coefficients=here)
     t = clock(process, t)
     flow = _dense(process, t, np.zeros((process.states,) * 2), np.zeros((process.vocabulary, process.states)))
-    law = process.transition(0, t)[: process.vocabulary]
-    return replace(flow, coefficients=flow.coefficients._replace(direct_to=np.array(law)))
+    return replace(flow, coefficients=flow.coefficients._replace(direct_to=np.array(noising(process, t))))
 
 
 def _fixed(process: Process) -> chains.Absorbing | chains.Uniform:
@@ -223,6 +221,25 @@ def _fixed(process: Process) -> chains.Absorbing | chains.Uniform:
             "or chains.Uniform"
         )
     return process
+
+
+def noising(process: Process, t: float) -> Array:
+    """Law of a site's state at t for every token, q_t(y | v) by [v, y], (V, S)."""
+    return np.asarray(process.transition(0, clock(process, t))[: process.vocabulary])
+
+
+def shown(process: Process, t: float) -> Array:
+    """What a state tells of the token: `noising` up to a factor for each state, which no posterior sees.
+
+    Where alpha = 0 a state that only its own token leads to, as under a mask, never occurs by noise; it still tells
+    its token, by the limit alpha -> 0. So partly revealed sequences may start where all would be masked.
+    """
+    law = noising(process, t)
+    if isinstance(process, chains.Mixture) and float(process.alpha(t)) == 0.0:
+        law = law.copy()
+        own = np.flatnonzero(process.noise_law(t)[: process.vocabulary] == 0.0)
+        law[own, own] = 1.0
+    return law
 
 
 def _needs_rates(process: Process) -> None:
@@ -278,7 +295,7 @@ def _mixture(
 
 
 def _dense(process: Process, t: float, back: Array, to: Array, *, mean: bool = False) -> Flow:
-    none, seen = np.zeros(0), process.transition(0, clock(process, t))[: process.vocabulary].T
+    none, seen = np.zeros(0), noising(process, t).T
     matrices = (np.array(m, dtype=np.float64, order="C") for m in (seen, back, to))
     seen, back, to = matrices
     return Flow(

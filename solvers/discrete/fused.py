@@ -19,7 +19,7 @@ from analytic import chains, sequences
 
 from ..jit import COMPILED, PARALLEL
 from ..noise import fill_words
-from .chain_model import LANES, Chain, Likelihood, absorb, overlap, predict, take_cavity, transmit
+from .chain_model import LANES, WEAK, Chain, Likelihood, absorb, overlap, predict, take_cavity, transmit
 from .model import Model, undefined
 from .moves import Move, Sites
 from .neighbours import neighbours, through_neighbours
@@ -66,6 +66,8 @@ def _by_messages(
             fill_words(seed, first, m, 0, i // 2, words)
         overlap(predicted[i], expected, total)
         for lane in range(LANES):
+            if not total[lane] > WEAK and lane < live:
+                impossible += 1
             x, u = states[i, lane], unit(words[i % 2, lane])
             before[lane] = x
             at_x = predicted[i, x * LANES + lane] * expected[x * LANES + lane] / total[lane] if x < V else 0.0
@@ -162,7 +164,7 @@ class Trajectories:
         if failed[:, 1:].any():
             move, impossible, bad = failed[failed[:, 1:].any(axis=1)][0]
             if impossible:
-                raise undefined(self.moves[move].flow.t, f"{impossible} such rows or sites in a block")
+                raise undefined(self.moves[move].flow.t, f"{impossible} such sites in a block")
             raise FloatingPointError(f"{bad} sites had a probability that is none: take more steps")
 
 

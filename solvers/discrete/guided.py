@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from analytic import chains, sequences
 
-from .flow import Array, Flow, clock
+from .flow import Array, Flow, shown
 from .guided_site import GUIDES, draw_sites, fill_rows
 from .kernel import Kernel
 from .model import Model
@@ -40,21 +40,15 @@ def _under(owner: Owner, label: int) -> Owner:
 
 
 def _seen(process: chains.SiteProcess, t: float) -> Array:
-    """q_t(y | x_0 = v) by [y, v], up to a factor for each y, which no posterior sees.
-
-    Where alpha = 0 a state that only its own token leads to, as under a mask, is told by the limit alpha -> 0.
-    """
-    noising = process.transition(0, clock(process, t))[: process.vocabulary].T.copy()
-    if isinstance(process, chains.Mixture) and float(process.alpha(t)) == 0.0:
-        own = np.flatnonzero(process.noise_law(t)[: process.vocabulary] == 0.0)
-        noising[own, own] = 1.0
-    unseen = np.flatnonzero(~noising.any(axis=1))
+    """What states tell of the token, by [y, v]; ValueError where a state never occurs, which no answer exists for."""
+    told = shown(process, t).T
+    unseen = np.flatnonzero(~told.any(axis=1))
     if len(unseen):
         raise ValueError(
             f"grid has the time {t!r}, where {process!r} never shows the state {unseen[0]} that the classifier is "
             "asked about: start at a smaller t, or use guide = 'posterior'"
         )
-    return noising
+    return told
 
 
 @dataclass(frozen=True)
@@ -111,7 +105,7 @@ class Guided(Move):
                 log_ratio = here[neighbours] - here[:, None, None]
         rows = np.empty((tables.size, tables.length, tables.states))
         fill_rows(*self._how, tables.tokens, given, free, log_ratio, rows)
-        rows[tables.evidence(t) == 0.0] = np.nan
+        rows[~tables.possible(t)] = np.nan
         return rows
 
     def push(self, weights: Array, tables: Tables) -> Array:

@@ -46,6 +46,10 @@ class Kernel:
         """All moves in order."""
         return (*(move for step in self.steps for move in step), *self.final)
 
+    def end(self, length: int) -> float:
+        """Time whose marginal the sampler ends at, on sequences of that length: that of the last node."""
+        return float(self.grid[-1])
+
     def aim(self, data: sequences.SequenceLaw) -> sequences.SequenceLaw:
         """Return the law that the sampler is meant to sample: the data, unless it is guided away from it."""
         return data

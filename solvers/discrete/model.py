@@ -14,7 +14,7 @@ from analytic import sequences
 
 from ..jit import COMPILED, PARALLEL
 from .chain_model import Chain, Likelihood, chain, chain_cavities, likelihood
-from .flow import Array, Process, clock
+from .flow import Array, Process, shown
 from .tables import check_pair
 
 MOST_SUMMED = 4096  # entries of a table that are summed directly; a larger one is left to the law itself
@@ -44,10 +44,7 @@ class Model:
 
     def likelihood(self, t: float) -> Likelihood:
         """Likelihood of every state for the tokens, as compiled code takes it."""
-        return likelihood(self._noising(t))
-
-    def _noising(self, t: float) -> Array:
-        return np.asarray(self.process.transition(0, clock(self.process, t))[: self.process.vocabulary])
+        return likelihood(shown(self.process, t))
 
     def cavities(self, t: float, tokens: NDArray[Any]) -> Array:
         """Law of x_0 at each site given x_t at the others, (n, L, V).
@@ -60,18 +57,20 @@ class Model:
         out = self._room((*states.shape, self.data.vocabulary))
         if self.chain is not None:
             parts = numba.get_num_threads()
-            impossible = chain_cavities(self.chain, self.likelihood(t), states, parts, out)
+            if chain_cavities(self.chain, self.likelihood(t), states, parts, out):
+                return self._by_law(t, states)
+            impossible = 0
         elif isinstance(self.data, sequences.Product):
-            impossible = _product_cavities(self._table, _scaled(self._noising(t)), states, out)
+            impossible = _product_cavities(self._table, _scaled(shown(self.process, t)), states, out)
         else:
-            impossible = _table_cavities(self._table, _scaled(self._noising(t)), states, out)
+            impossible = _table_cavities(self._table, _scaled(shown(self.process, t)), states, out)
         if impossible:
             raise undefined(t, f"{impossible} such rows")
         return out
 
     def _by_law(self, t: float, tokens: NDArray[Any]) -> Array:
         try:
-            return self.data.cavity(np.ascontiguousarray(self._noising(t).T)[tokens])
+            return self.data.cavity(np.ascontiguousarray(shown(self.process, t).T)[tokens])
         except ValueError as error:
             raise undefined(t, str(error)) from error
 

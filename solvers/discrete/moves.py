@@ -92,7 +92,7 @@ class Sites(Move):
         )
         cavities = tables.cavities(self.flow.t)
         fill_rows(self.flow.coefficients, EXITS[self.exit], self.h, tables.tokens, cavities, rows, evidence)
-        rows[tables.evidence(self.flow.t) == 0.0] = np.nan
+        rows[~tables.possible(self.flow.t)] = np.nan
         return rows
 
     def push(self, weights: Array, tables: Tables) -> Array:
@@ -110,7 +110,7 @@ def defined(rows: Array, weights: Array, tables: Tables, t: float) -> Array:
 
     Raises FloatingPointError if weight lies on states that the target forbids, or a probability is none.
     """
-    forbidden = tables.evidence(t) == 0.0
+    forbidden = ~tables.possible(t)
     mass = float(np.abs(weights[forbidden]).sum())
     if mass > LOST:
         raise FloatingPointError(

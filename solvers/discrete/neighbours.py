@@ -11,7 +11,7 @@ from analytic import sequences
 
 from ..jit import COMPILED, PARALLEL
 from ..noise import fill_words
-from .chain_model import LANES
+from .chain_model import LANES, WEAK
 from .flow import Array
 from .packed_moves import Packed, coefficients, step_site, unit
 
@@ -51,8 +51,8 @@ def neighbours(data: sequences.MarkovSequence) -> Neighbours | None:
 
 
 @njit(**COMPILED)
-def _between(near: Neighbours, states: Any, lane: int, i: int, cavity: Any) -> None:
-    """Fill the cavity (V,) of site i given the revealed tokens nearest to it on both sides."""
+def _between(near: Neighbours, states: Any, lane: int, i: int, cavity: Any) -> float:
+    """Fill the cavity (V,) of site i given the known tokens nearest to it on both sides; return its sum before."""
     L, V = states.shape[0], cavity.shape[0]
     left, right = i - 1, i + 1
     while left >= 0 and states[left, lane] >= V:
@@ -69,6 +69,7 @@ def _between(near: Neighbours, states: Any, lane: int, i: int, cavity: Any) -> N
         total += cavity[v]
     for v in range(V):
         cavity[v] /= total
+    return total
 
 
 @njit(**COMPILED)
@@ -115,11 +116,12 @@ def _by_neighbours(
         for i in range(2 * pair, min(2 * pair + 2, L)):
             for lane in range(live):
                 x, u = states[i, lane], unit(words[i % 2, lane])
-                if (k.keep if x < V else k.add[x]) == 0.0:
+                if x == V and k.add[x] == 0.0:
                     impossible += 1
                 if u < packed.stay[m, x]:
                     continue
-                _between(near, states, lane, i, cavity)
+                if not _between(near, states, lane, i, cavity) > WEAK:
+                    impossible += 1
                 y, wrong = step_site(k, packed.exit_kind[m], packed.h[m], x, u, cavity, row)
                 bad += wrong
                 moved[count, 0], moved[count, 1], moved[count, 2] = i, lane, y

@@ -274,6 +274,14 @@ class Reveal(Move):
 class RevealKernel(Kernel):
     """A kernel of `Reveal` moves, which cost nothing where they reveal nothing."""
 
+    def end(self, length: int) -> float:
+        """Time whose marginal the sampler ends at: that of the data if it reveals all sites, whatever the grid."""
+        masked = length
+        for (move,) in self.steps:
+            assert isinstance(move, Reveal)
+            masked = int(move.after(length)[masked])
+        return 0.0 if masked == 0 else float(self.grid[-1])
+
     def evaluations(self, length: int) -> float:
         """Evaluations of the model (NFE) from sequences of that length with all sites masked."""
         masked, count = length, sum(move.evaluations(length) for move in self.final)

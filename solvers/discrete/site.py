@@ -44,7 +44,7 @@ def fill_flow(k: Any, x: int, c: Any, out: Any) -> float:
             at_x = (k.keep + k.add[x]) * at_x / Z
             weight = k.keep * at_x + k.add[x]
         gain = k.gain[x] / weight if k.gain[x] != 0.0 else 0.0
-        here = at_x / weight
+        here = at_x / weight if weight != 0.0 else 0.0
         for y in range(S):
             at_y = c[y] if y < V else 0.0
             flow = k.here[y] * here + k.direct * at_y + k.free[y]

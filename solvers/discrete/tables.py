@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from analytic import sequences
 
-from .flow import Array, Process, clock
+from .flow import Array, Process, clock, noising, shown
 
 MOST_STATES = 1 << 17
 
@@ -44,19 +44,22 @@ class Tables:
         self._pmf = np.asarray(data.pmf())
         self.evidence = lru_cache(maxsize=4)(self._evidence)
         self.cavities = lru_cache(maxsize=2)(self._cavities)
+        self.possible = lru_cache(maxsize=2)(self._possible)
 
     def _evidence(self, t: float) -> Array:
         """p_t of every state, (S^L,)."""
         return _noised(self._pmf, self.noising(t), range(self.length)).ravel()
 
+    def _possible(self, t: float) -> NDArray[np.bool_]:
+        """States at which the model is defined, (S^L,): those that some data could look like at t."""
+        return np.asarray(_noised(self._pmf, shown(self.process, t), range(self.length)).ravel() > 0)
+
     def _cavities(self, t: float) -> Array:
         """Law of x_0 at each site given x_t at the others, (S^L, L, V); zero where the others are impossible."""
-        noising, length = self.noising(t), self.length
+        told, length = shown(self.process, t), self.length
         out = np.empty((*(self.states,) * length, length, self.process.vocabulary))
         for site in range(length):
-            table = np.moveaxis(
-                _noised(self._pmf, noising, [i for i in range(length) if i != site]), site, -1
-            )
+            table = np.moveaxis(_noised(self._pmf, told, [i for i in range(length) if i != site]), site, -1)
             total = table.sum(axis=-1, keepdims=True)
             cavity = np.divide(table, total, out=np.zeros_like(table), where=total > 0)
             out[..., site, :] = np.expand_dims(cavity, site)
@@ -68,7 +71,7 @@ class Tables:
 
     def noising(self, t: float) -> Array:
         """Law of a site's state at t for every token, (V, S)."""
-        return self.process.transition(0, clock(self.process, t))[: self.process.vocabulary]
+        return noising(self.process, t)
 
     def reverse(self, t: float, s: float, weights: Array) -> Array:
         """Carry weights (S^L,) over states at t to those at s by the exact, joint reverse kernel.

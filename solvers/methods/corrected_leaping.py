@@ -174,7 +174,7 @@ class FirstJump(Move):
     def _nodes(self) -> list[tuple[float, float]]:
         length = min(self.reach, REACH)
         panels = max(1, math.ceil(length))
-        # rates add up to the sequence's length at most and posteriors have their poles pi away: below 1e-15 in all cases
+        # rates add up to the sequence's length at most, posteriors have their poles pi away: good to 1e-15
         points, widths = np.polynomial.legendre.leggauss(NODES if length > 0.25 else NODES_SHORT)
         half = length / panels / 2
         return [

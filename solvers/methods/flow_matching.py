@@ -7,8 +7,7 @@ from numpy.typing import ArrayLike
 from analytic import chains
 
 from ..catalogue import Claim, catalogue
-from ..discrete import Kernel, Sites, forward_rates, walk
-from ..discrete.flow import Flow, velocity
+from ..discrete import Flow, Kernel, Sites, forward_rates, velocity, walk
 
 
 @catalogue.method(

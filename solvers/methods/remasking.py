@@ -211,7 +211,7 @@ class ConfidentRemask(Move):
         t = self.flow.t
         rows = np.empty((tables.size, tables.length, tables.states))
         _fill_all(tables.tokens, tables.cavities(t), self._reveal, self.sigma, rows)
-        rows[tables.evidence(t) == 0.0] = np.nan
+        rows[~tables.possible(t)] = np.nan
         return rows
 
     def push(self, weights: Array, tables: Tables) -> Array:

@@ -9,8 +9,7 @@ from numpy.typing import ArrayLike
 from analytic import chains
 
 from ..catalogue import Claim, catalogue
-from ..discrete import Kernel, Sites, reverse_rates, walk
-from ..discrete.flow import Flow, velocity
+from ..discrete import Flow, Kernel, Sites, reverse_rates, velocity, walk
 
 RATES: dict[str, Callable[[chains.Chain, float], Flow]] = {
     "time-reversal": reverse_rates,

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from analytic import chains
 
 from .. import grids
-from ..catalogue import catalogue
+from ..catalogue import Claim, catalogue
 from ..discrete.kernel import Kernel
 from ..discrete.reveal import Reveal, RevealKernel
 
@@ -19,7 +19,7 @@ _SITES_ORDERS = ("random", "left-to-right")
 @catalogue.method(
     "any-order-autoregressive",
     half="discrete",
-    claims=[],  # claims are held against the law at the grid's end, which has masks; this one ends at the data
+    claims=[Claim(math.inf, "tv", "the chain rule of probability, in any order of the sites")],
     source="Uria, Murray and Larochelle 2014; Hoogeboom et al. 2022 (ARDM)",
     aliases=("ardm",),
 )

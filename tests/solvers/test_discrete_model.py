@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from analytic import chains, sequences
+from solvers import catalogue
+from solvers.discrete import sample
 from solvers.discrete.chain_model import LANES, chain, chain_cavities, likelihood
 from solvers.discrete.model import Model
 
@@ -107,6 +109,15 @@ def test_messages_that_contradict_each_other_by_300_orders_keep_their_digits() -
     tokens = np.array([[0, 2, 1], [1, 2, 0]])
     found = Model(chains.Absorbing(2), data).cavities(0.5, tokens)
     np.testing.assert_allclose(found[:, 1], [[0.5, 0.5], [0.5, 0.5]], rtol=1e-13)
+    a = 1e-160  # the way from 0 to 1 is through 2 or 3 and has 10^-320
+    P = np.array([[1, 0, a, 3 * a], [0, 1, 0, 0], [0, a, 1, 0], [0, a, 0, 1]])
+    data, noise = sequences.MarkovSequence([1, 0, 0, 0], P, 60), chains.Uniform(4)
+    tokens = np.array([[0] * 20 + [1] * 40])
+    expected = data.cavity(np.asarray(noise.transition(0, 1e-12)).T[tokens])
+    np.testing.assert_allclose(Model(noise, data).cavities(1e-12, tokens), expected, rtol=1e-13)
+    kernel = catalogue["tau-leaping"].kernel(noise, [1e-12, 1e-13])
+    with pytest.raises(FloatingPointError, match="a sample has probability 0 at t = 1e-12"):
+        sample(kernel, data, 1, initial=tokens)
 
 
 @pytest.mark.parametrize("kind", ["chain", "product", "enumerated", "other"])

@@ -143,11 +143,12 @@ def test_divergence_of_two_moves_a_step_is_that_of_whole_paths(noise: chains.Cha
 
 
 @named
-def test_one_move_has_one_divergence_by_sites_and_by_matrices(noise: chains.Chain) -> None:
+@pytest.mark.parametrize("begin", [0.8, 1.0])
+def test_one_move_has_one_divergence_by_sites_and_by_matrices(noise: chains.Chain, begin: float) -> None:
     data = markov(SMOOTH, 3)
     stay = Sites(0.0 * forward_rates(noise, 0.5), "leap", 1.0)
-    once = Sites(bridge(noise, 0.8, 0.5), "probability")
-    kernels = [Kernel("k", noise, np.array([0.8, 0.5]), (moves,)) for moves in ((once,), (once, stay))]
+    once = Sites(bridge(noise, begin, 0.5), "probability")
+    kernels = [Kernel("k", noise, np.array([begin, 0.5]), (moves,)) for moves in ((once,), (once, stay))]
     by_sites, by_matrices = (path_kl(kernel, data)[0] for kernel in kernels)
     assert by_sites == pytest.approx(by_matrices, rel=1e-12)
 
