@@ -10,7 +10,7 @@ from numba import njit, prange
 from numpy.typing import ArrayLike, NDArray
 
 from .initial import as_mixture, check_samples
-from .jit import COMPILED, PARALLEL
+from .jit import COMPILED, PARALLEL, using_threads
 from .mixture_block import INITIAL_STEP, Mixture, draw, evaluate, mixture
 from .noise import LANES, MAX_CHANNELS, MAX_DIM, check_seed, fill_normals
 from .packed import Packed, pack
@@ -186,12 +186,8 @@ def sample(
         else check_samples("noise", noise, (len(tableau.channels), n, dim))
     )
     cast: Any = Packed._make(array.astype(kind) if array.dtype == np.float64 else array for array in packed)
-    before = numba.get_num_threads()
-    numba.set_num_threads(threads or before)
-    try:
+    with using_threads(threads):
         _trajectories(cast, mixture(target, kind), start, x, given, noise, key, first)
-    finally:
-        numba.set_num_threads(before)
     bad = ~np.isfinite(x).all(axis=1)
     if np.any(bad):
         raise FloatingPointError(

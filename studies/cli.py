@@ -79,7 +79,7 @@ def order(
         str, typer.Option(help="Start of multistep methods: practical, exact or both.")
     ] = "both",
     limit: Annotated[
-        int | None, typer.Option(help="Steps no ladder goes beyond; 4096 by default, 1024 for tokens.")
+        int | None, typer.Option(help="Steps no ladder goes beyond; 4096 by default, 512 for tokens.")
     ] = None,
     samples: Annotated[int, typer.Option(help="Samples where a target is measured by sampling.")] = 100_000,
     seed: Annotated[int, typer.Option(help="Seed of all noise.")] = 0,

@@ -19,7 +19,7 @@ from .ladders import Measurement, climb, wanted
 
 Array = NDArray[np.float64]
 RUNGS = (4, 8, 16, 32, 64, 128)
-LIMIT = 1024
+LIMIT = 512
 METRICS = ("tv", "kl", "path-kl")
 ROUNDING = 4e-16  # of one step; grows like the square root of their number
 

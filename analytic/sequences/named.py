@@ -62,7 +62,7 @@ def _built(name: str) -> SequenceLaw:
     return catalogue[name].build()
 
 
-def _cyclic(keep: float, vocabulary: int = 3, length: int = 4, back: bool = False) -> MarkovSequence:
+def _cyclic(keep: float, vocabulary: int = 3, length: int = 3, back: bool = False) -> MarkovSequence:
     """Chain that goes to the next (or last) token in the cycle with probability `keep`, to all others alike."""
     rest = (1.0 - keep) / (vocabulary - 1)
     transition = np.full((vocabulary, vocabulary), rest) + (keep - rest) * np.roll(
@@ -75,17 +75,17 @@ def _cyclic(keep: float, vocabulary: int = 3, length: int = 4, back: bool = Fals
 catalogue: Mapping[str, Named] = MappingProxyType(
     {
         "smooth": Named(
-            "chain of 4 tokens out of 3, next in the cycle with probability 0.7", lambda: _cyclic(0.7)
+            "chain of 3 tokens out of 3, next in the cycle with probability 0.7", lambda: _cyclic(0.7)
         ),
         "sharp": Named(
-            "chain of 4 tokens out of 3, next in the cycle with probability 0.98", lambda: _cyclic(0.98)
+            "chain of 3 tokens out of 3, next in the cycle with probability 0.98", lambda: _cyclic(0.98)
         ),
         "independent": Named(
-            "4 independent tokens out of 3, on which all that couples sites is exact",
+            "4 independent tokens out of 3",
             lambda: Product(np.array([[0.5, 0.3, 0.2], [0.1, 0.6, 0.3], [0.25, 0.25, 0.5], [0.7, 0.2, 0.1]])),
         ),
         "two-classes": Named(
-            "chains of 4 tokens out of 3 with two labels: next in the cycle, or the token before",
+            "chains of 3 tokens out of 3 with two labels: next in the cycle, or the token before",
             lambda: Labelled([_cyclic(0.7), _cyclic(0.7, back=True)], [0.4, 0.6]),
         ),
         "text": Named(

@@ -7,6 +7,7 @@ from scipy.special import entr, rel_entr
 
 from analytic import sequences
 
+from ..jit import using_threads
 from .flow import Array
 from .kernel import Kernel
 from .moves import Move
@@ -35,7 +36,7 @@ def path_kl(kernel: Kernel, data: sequences.SequenceLaw, tables: Tables | None =
     -------
     (steps,) array
         Nats per step; infinite where the sampler cannot go where the exact process does, nan where a step
-        is a signed measure, and for moves that are exact by construction and go through many states inside a step.
+        is a signed measure, and for moves that go from event to event inside a step.
 
     Raises
     ------
@@ -44,13 +45,17 @@ def path_kl(kernel: Kernel, data: sequences.SequenceLaw, tables: Tables | None =
     """
     tables = tables or Tables(kernel.process, data)
     times = kernel.grid.tolist()
-    return np.array(
-        [_step_kl(step, t, s, tables) for step, t, s in zip(kernel.steps, times[:-1], times[1:], strict=True)]
-    )
+    with using_threads(tables.threads):
+        return np.array(
+            [
+                _step_kl(step, t, s, tables)
+                for step, t, s in zip(kernel.steps, times[:-1], times[1:], strict=True)
+            ]
+        )
 
 
 def _step_kl(step: tuple[Move, ...], t: float, s: float, tables: Tables) -> float:
-    if any(move.exact for move in step):
+    if any(move.by_events for move in step):
         return float("nan")
     rows = step[0].rows(tables) if len(step) == 1 else None
     if rows is not None:

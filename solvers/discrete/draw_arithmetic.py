@@ -59,19 +59,21 @@ def key_of(rule: int, single: bool, weight: float, noise: float) -> float:
 
 
 @njit(**COMPILED)
-def inverse(end: int, single: bool, sums: Any, u: float) -> int:
-    """Return the category of a uniform number, S if it reaches none."""
-    S = sums.shape[0]
+def reaches(end: int, single: bool, bound: float, total: float, u: float) -> bool:
+    """Return whether a uniform number stops at a cumulative sum, `bound`, or before it."""
     if end == SCALED:
-        threshold = rounded(sums[S - 1] * rounded(1.0 - u, single), single)
-        for y in range(S):
-            if sums[y] >= threshold:
-                return y
-    else:
-        for y in range(S):
-            if u < sums[y]:
-                return y
-    return S
+        return bound >= rounded(total * rounded(1.0 - u, single), single)
+    return u < bound
+
+
+@njit(**COMPILED)
+def inverse(end: int, single: bool, sums: Any, u: float) -> int:
+    """Return the category of a uniform number by its cumulative sums (S,)."""
+    S = sums.shape[0]
+    for y in range(S):
+        if reaches(end, single, sums[y], sums[S - 1], u):
+            return y
+    return 0 if end == FIRST else S - 1
 
 
 @njit(**PARALLEL)
@@ -117,8 +119,6 @@ def fill_draws(
                     k = np.int64(long >> np.uint64(64 - width))
                 if rule == INVERSE_CDF:
                     best = inverse(end, single, row, uniform(end, k, bits))
-                    if best == S:
-                        best = 0 if end == FIRST else S - 1
                 else:
                     if end == ROUNDED:
                         k = (k + 1) // 2

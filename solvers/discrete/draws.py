@@ -31,7 +31,7 @@ from .draw_arithmetic import (
     SCALED,
     TINY,
     fill_draws,
-    inverse,
+    reaches,
     uniform,
 )
 from .draw_race import BEND, noise_table, race_laws
@@ -135,9 +135,9 @@ def _inverse_laws(end: int, single: bool, bits: int, sums: Any, laws: Any) -> No
             low, high = np.int64(0), M  # the number of such integers is between them
             while low < high:
                 middle = (low + high) // 2
-                # the category falls with u where the threshold is (1 - u)
+                # the category rises with u, and falls where the threshold is 1 - u
                 k = M - 1 - middle if end == SCALED else middle
-                if inverse(end, single, sums[r], uniform(end, k, bits)) <= y:
+                if reaches(end, single, sums[r, y], sums[r, S - 1], uniform(end, k, bits)):
                     low = middle + 1
                 else:
                     high = middle

@@ -97,7 +97,7 @@ class Events(Move):
     t: float
     s: float
     rule: str
-    exact: ClassVar[bool] = True
+    by_events: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         """Check that clocks and bounds are finite. Raises ValueError if not, or for other noise."""

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from analytic import sequences
 
+from ..jit import using_threads
 from ..noise import check_seed
 from .flow import Array, noising
 from .fused import trajectories
@@ -61,11 +62,12 @@ def law(
     shape = (tables.states,) * tables.length
     weights = _start_law(kernel, tables, initial)
     kept = [weights]
-    for step in (*kernel.steps, *([kernel.final] if kernel.final else [])):
-        for move in step:
-            weights = move.push(weights, tables)
-        if at == "all":
-            kept.append(weights)
+    with using_threads(tables.threads):
+        for step in (*kernel.steps, *([kernel.final] if kernel.final else [])):
+            for move in step:
+                weights = move.push(weights, tables)
+            if at == "all":
+                kept.append(weights)
     return np.stack(kept).reshape(-1, *shape) if at == "all" else weights.reshape(shape)
 
 
@@ -79,9 +81,13 @@ def _start_law(kernel: Kernel, tables: Tables, initial: str | ArrayLike) -> Arra
     weights = np.asarray(initial, dtype=np.float64)
     if weights.shape != (tables.states,) * tables.length:
         raise ValueError(f"initial has shape {weights.shape}: give {(tables.states,) * tables.length}")
-    if not (weights >= 0).all() or abs(weights.sum() - 1) > 1e-12:
+    if not (weights >= 0).all():
         raise ValueError(
-            f"initial sums to {weights.sum()!r}: give probabilities that sum to one within 1e-12"
+            f"initial holds {float(weights.min())!r}: give probabilities, which are not negative"
+        )
+    if abs(weights.sum() - 1) > 1e-12:
+        raise ValueError(
+            f"initial sums to {float(weights.sum())!r}: give probabilities that sum to one within 1e-12"
         )
     return weights.ravel()
 
@@ -202,12 +208,8 @@ def _parts(
     part: Callable[[int], NDArray[Any]], begins: range, first: int, threads: int | None
 ) -> Iterator[tuple[int, NDArray[Any]]]:
     for begin in begins:
-        before = numba.get_num_threads()
-        numba.set_num_threads(threads or before)
-        try:
+        with using_threads(threads):
             tokens = part(begin)
-        finally:
-            numba.set_num_threads(before)
         yield first + begin, tokens
 
 

@@ -134,13 +134,13 @@ def reverse_rates(process: chains.Chain, t: float) -> Flow:
     """
     _needs_rates(process)
     if isinstance(process, chains.Mixture):
-        flow = _mixture(process, t, process.inflow(t), 1.0, process.odds(t))
-        if not np.isfinite(flow.coefficients.base).all():
-            raise ValueError(
-                f"grid has the time {t!r}, where the reverse rates of {process!r} are infinite: "
-                f"start at {process.start:g}"
-            )
-        return flow
+        odds = process.odds(t)
+        # one state of infinite odds is a mask, which nothing flows to
+        if np.isinf(odds).sum() > 1:
+            raise _infinite(process, t)
+        return _mixture(process, t, process.inflow(t), 1.0, odds)
+    if float(process.alpha(t)) == 0.0:
+        raise _infinite(process, t)
     return _dense(process, t, process.rates(t).T, noising(process, t))
 
 
@@ -190,7 +190,8 @@ def velocity(process: Process, t: float, stochasticity: float = 0.0) -> Flow:
     process = _fixed(process)
     flow = endpoint(process, t)
     at = flow.coefficients
-    rate = float(process.inflow(t).sum() / process.noise_law(t).sum())
+    with np.errstate(divide="ignore"):
+        rate = float(process.inflow(t).sum() / process.noise_law(t).sum())
     if not np.isfinite(rate):
         raise ValueError(f"grid has the time {t!r}, where the rates of {process!r} are infinite: start later")
     flow = flow * rate
@@ -221,6 +222,13 @@ def _fixed(process: Process) -> chains.Absorbing | chains.Uniform:
             "or chains.Uniform"
         )
     return process
+
+
+def _infinite(process: chains.Chain, t: float) -> ValueError:
+    return ValueError(
+        f"grid has the time {t!r}, where the reverse rates of {process!r} are infinite: start below, say at "
+        f"{min(process.start, 0.999):g}"
+    )
 
 
 def noising(process: Process, t: float) -> Array:

@@ -37,12 +37,13 @@ class Move(ABC):
     ----------
     nfe : float
         Evaluations of the model.
-    exact : bool
-        True where the move follows the exact reverse process itself.
+    by_events : bool
+        True where the move goes from event to event inside its step, so that what it does between two nodes
+        is not compared with the exact process.
     """
 
     nfe: float = 1.0
-    exact: ClassVar[bool] = False
+    by_events: ClassVar[bool] = False
 
     def evaluations(self, length: int) -> float:
         """Evaluations of the model on sequences of that length, expected where they are random."""
@@ -97,6 +98,13 @@ class Sites(Move):
 
     def push(self, weights: Array, tables: Tables) -> Array:
         return spread(weights, defined(self.rows(tables), weights, tables, self.flow.t))
+
+    def matrix(self, tables: Tables, possible: NDArray[np.bool_]) -> Array:
+        weights = possible.astype(np.float64)
+        # with as many parts as states, part x is what came from state x
+        parts = np.zeros((tables.size, tables.size))
+        _spread(weights, defined(self.rows(tables), weights, tables, self.flow.t), parts)
+        return parts
 
     def draw(self, tokens: Tokens, model: Model, stream: Stream) -> None:
         cavities = model.cavities(self.flow.t, tokens)

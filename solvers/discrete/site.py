@@ -103,7 +103,7 @@ def settle(exit_kind: int, h: float, x: int, out: Any) -> None:
     leave = h * total
     scale = 1.0
     if exit_kind == PROBABILITY:
-        leave = total
+        leave = total if total < 1.0 or total > 1.0 + 1e-12 else 1.0  # not a hair above by rounding
     elif exit_kind == CLIPPED:
         scale = h if leave <= 1.0 else 1.0 / total
         leave = min(leave, 1.0)

@@ -13,6 +13,7 @@ from analytic import sequences
 from .flow import Array, Process, clock, noising, shown
 
 MOST_STATES = 1 << 17
+FEW_STATES = 1 << 10
 
 
 class Tables:
@@ -64,6 +65,11 @@ class Tables:
             cavity = np.divide(table, total, out=np.zeros_like(table), where=total > 0)
             out[..., site, :] = np.expand_dims(cavity, site)
         return out.reshape(self.size, length, -1)
+
+    @property
+    def threads(self) -> int | None:
+        """Threads worth their meeting: one for few states, whose loops end before another thread has woken."""
+        return 1 if self.size <= FEW_STATES else None
 
     def transition(self, s: float, t: float) -> Array:
         """Transition matrix of one site from s to a later t, (S, S)."""

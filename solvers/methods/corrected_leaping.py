@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 from numba import njit, prange
@@ -114,6 +114,7 @@ class FirstJump(Move):
     flow: Flow
     reach: float
     nfe: float = 2.0
+    by_events: ClassVar[bool] = True
 
     def push(self, weights: Array, tables: Tables) -> Array:
         flows = np.empty((tables.size, tables.length, tables.states))

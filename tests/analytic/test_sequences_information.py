@@ -149,7 +149,6 @@ def test_best_shares_never_cost_more_than_even_ones(keep: float, length: int, st
     assert profile.step_costs(shares).sum() <= even + 1e-12
 
 
-@pytest.mark.xfail(reason="rounding of F'' is taken for information", strict=True)
 def test_independent_tokens_are_revealed_evenly() -> None:
     law = sequences.MarkovSequence([0.2, 0.8], [[0.2, 0.8], [0.2, 0.8]], 30)
     assert sequences.InformationProfile(law).best_shares(4).tolist() == [0.0, 0.25, 0.5, 0.75, 1.0]

@@ -105,15 +105,7 @@ def test_laws_of_the_same_table_give_the_same_tokens() -> None:
     np.testing.assert_array_equal(fused, tree)
 
 
-FROM_NOTHING = pytest.param(
-    1.0,
-    marks=pytest.mark.xfail(
-        reason="a revealed token counts as impossible at alpha = 0", raises=FloatingPointError
-    ),
-)
-
-
-@pytest.mark.parametrize("begin", [0.99, FROM_NOTHING])
+@pytest.mark.parametrize("begin", [0.99, 1.0])
 def test_revealed_tokens_stay_and_the_rest_is_filled_by_its_conditional_law(begin: float) -> None:
     data, n = markov(SHARP, 3), 50_000
     start = np.tile([3, 1, 3], (n, 1))

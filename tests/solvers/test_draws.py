@@ -190,7 +190,7 @@ def words_at(sample: int, step: int, place: int, seed: int) -> tuple[int, int, i
 @pytest.mark.parametrize("bits", [None, 7])
 @pytest.mark.parametrize("name", SINGLE)
 def test_sampler_makes_its_tokens_of_the_addressed_words(name: str, bits: int | None) -> None:
-    p, seed, step, channel, first, n = np.array([0.4, 0.0, 0.1, 0.2, 0.3]), 11, 6, 2, 1000, 500
+    p, seed, step, channel, first, n = np.array([0.3, 0.0, 0.1, 0.3, 0.3]), 11, 6, 2, 1000, 500
     own = draw_named(name, bits)[1]
     width = own + name.endswith("rounded")
     words = np.array(
@@ -204,6 +204,20 @@ def test_sampler_makes_its_tokens_of_the_addressed_words(name: str, bits: int | 
         p[None], name, np.zeros(n, dtype=int), seed, step=step, channel=channel, first=first, bits=bits
     )
     np.testing.assert_array_equal(drawn, tokens(name, p, u, own))
+
+
+def test_uniform_numbers_beyond_the_last_sum_go_where_the_convention_says() -> None:
+    S, n, seed = 30_000, 40_000, 5
+    p = np.full(S, 1 / S)
+    total = float(np.cumsum(p.astype(np.float32), dtype=np.float32)[-1])
+    assert 1 - total > 3e-4
+    u = np.array([words_at(i, 0, 0, seed)[0] >> 8 for i in range(n)]) / 2.0**24
+    beyond = u >= total
+    assert beyond.sum() > 3
+    for name, last in (("inverse-cdf-float32", S - 1), ("inverse-cdf-float32-unforced", 0)):
+        drawn = draw_tokens(p[None], name, np.zeros(n, dtype=int), seed)
+        assert np.all(drawn[beyond] == last)
+        assert draw_law(p, name)[last] == pytest.approx(1 - total + 1 / S, abs=1e-5)
 
 
 @pytest.mark.parametrize("name", ["inverse-cdf", "gumbel"])
