@@ -17,7 +17,7 @@ from solvers.catalogue import unknown
 
 from . import frames, plots, tables, token_scaling, words
 from .files import suffix_of
-from .report import Report, clean, progress, show, write_plot, write_tables
+from .report import Report, clean, drawable, progress, show, write_plot, write_tables
 from .request import Request
 
 app = typer.Typer(
@@ -79,7 +79,7 @@ def order(
         str, typer.Option(help="Start of multistep methods: practical, exact or both.")
     ] = "both",
     limit: Annotated[
-        int | None, typer.Option(help="Steps no ladder goes beyond; 4096 by default, 512 for tokens.")
+        int | None, typer.Option(help="Steps no ladder goes beyond; 4096 by default, 1024 for tokens.")
     ] = None,
     samples: Annotated[int, typer.Option(help="Samples where a target is measured by sampling.")] = 100_000,
     seed: Annotated[int, typer.Option(help="Seed of all noise.")] = 0,
@@ -137,16 +137,17 @@ def order(
     show(reports, form, as_json)
     if table is not None:
         write_tables(reports, table)
+    pictured = [report for report in reports if drawable(report)]
     if plot is not None:
-        write_plot(reports[0], request.where(reports[0]), plot)
+        write_plot(pictured[0], request.where(pictured[0]), plot)
     if out is not None:
         measurements = [m for report in reports for m in report.measurements]
         tables.write(frames.long(measurements), out / "measurements.csv")
         for report in reports:
             tables.write(report.frame, out / f"{report.name}.md")
-            if report.measurements:
-                name = "convergence" if report is reports[0] else f"convergence-{report.name}"
-                write_plot(report, request.where(report), out / f"{name}.png")
+        for report in pictured:
+            name = "convergence" if report is pictured[0] else f"convergence-{report.name}"
+            write_plot(report, request.where(report), out / f"{name}.png")
     if strict and any(j.verdict == "refuted" for report in reports for j in report.judgements):
         raise typer.Exit(1)
 

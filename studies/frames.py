@@ -112,7 +112,7 @@ def token_summary(measurements: Sequence[Measurement], judgements: Sequence[Judg
         row = {
             "method": method,
             "noise": noise,
-            "NFE/step": f"{first.nfe[-1] / first.steps[-1]:.3g}",
+            "NFE": _cost(first),
             "claim": _claims(judged),
         }
         for target in targets:
@@ -121,6 +121,14 @@ def token_summary(measurements: Sequence[Measurement], judgements: Sequence[Judg
         row["verdict"] = _verdicts(judged)
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _cost(measurement: Measurement) -> str:
+    """Evaluations a step, or in all where they do not grow with the steps."""
+    rates = [nfe / steps for nfe, steps in zip(measurement.nfe, measurement.steps, strict=True)]
+    if rates[-1] > 0.9 * rates[0]:
+        return f"{rates[-1]:.3g} a step"
+    return f"{measurement.nfe[-1]:.3g} in all"
 
 
 def equal_cost(measurements: Sequence[Measurement], metric: str, target: str) -> pd.DataFrame:

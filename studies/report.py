@@ -126,16 +126,27 @@ def write_tables(reports: Sequence[Report], file: Path) -> None:
         tables.write(report.frame, own)
 
 
+_DRAWN = {
+    "w2": "W2 error",
+    "weak": "Weak error",
+    "tv": "Total variation",
+    "bigram": "Bigram total variation",
+    "energy": "Energy distance",
+}
+
+
+def drawable(report: Report) -> bool:
+    """Return True if the report measured something with a picture."""
+    return any(m.metric in _DRAWN for m in report.measurements)
+
+
 def write_plot(report: Report, where: str, file: Path) -> None:
-    """Draw the ladder worth a picture: the last target, W2 or what stands for it there."""
-    last = report.measurements[-1].target
-    for metric, title in (
-        ("w2", "W2 error"),
-        ("weak", "Weak error"),
-        ("tv", "Total variation"),
-        ("bigram", "Bigram total variation"),
-        ("energy", "Energy distance"),
-    ):
+    """Draw the ladder worth a picture: the last target, W2 or what stands for it there.
+
+    Raises ValueError if there is none.
+    """
+    last = report.measurements[-1].target if report.measurements else "it"
+    for metric, title in _DRAWN.items():
         chosen = [m for m in report.measurements if m.target == last and m.metric == metric]
         if chosen:
             frame = frames.long(chosen)

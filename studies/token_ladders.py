@@ -19,7 +19,7 @@ from .ladders import Measurement, climb, wanted
 
 Array = NDArray[np.float64]
 RUNGS = (4, 8, 16, 32, 64, 128)
-LIMIT = 512
+LIMIT = 1024
 METRICS = ("tv", "kl", "path-kl")
 ROUNDING = 4e-16  # of one step; grows like the square root of their number
 
@@ -84,6 +84,8 @@ def measure(
         try:
             p = law(kernel, data, initial, tables=tables).ravel()
         except FloatingPointError:
+            return dict.fromkeys(METRICS, float("inf"))
+        if not abs(p.sum() - 1) < 1e-9:  # signed steps can blow up
             return dict.fromkeys(METRICS, float("inf"))
         return {
             "tv": distances.table_tv(truth, p),

@@ -226,7 +226,7 @@ def _fixed(process: Process) -> chains.Absorbing | chains.Uniform:
 
 def _infinite(process: chains.Chain, t: float) -> ValueError:
     return ValueError(
-        f"grid has the time {t!r}, where the reverse rates of {process!r} are infinite: start below, say at "
+        f"grid has the time {t!r}, where the reverse rates of {process!r} are infinite: start at "
         f"{min(process.start, 0.999):g}"
     )
 

@@ -32,7 +32,11 @@ NOISES: dict[str, Any] = {
     "hybrid": chains.Hybrid(3, 0.2),
     "hybrid-2": chains.Hybrid(3, 0.4, 1.7),
 }
-DATA = {name: sequences.load(name) for name in ("smooth", "sharp")}
+DATA = {
+    name: sequences.MarkovSequence(short.initial, short.transition, 4)
+    for name in ("smooth", "sharp")
+    if isinstance(short := sequences.load(name), sequences.MarkovSequence)
+}
 METHODS = ("gillespie", "next-reaction", "uniformization", "first-hitting")
 PAIRS = [(m, n) for m, n in itertools.product(METHODS, NOISES) if m != "first-hitting" or n == "masks"]
 CHANCE = 1e-8

@@ -227,7 +227,7 @@ def test_signed_steps_have_no_divergence() -> None:
 class Backwards(Move):
     """The exact reverse process from t to s."""
 
-    exact = True
+    by_events = True
 
     def push(self, weights: np.ndarray, tables: Tables) -> np.ndarray:
         return tables.reverse(0.8, 0.5, weights)

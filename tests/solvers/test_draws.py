@@ -116,7 +116,7 @@ def test_law_in_blocks_is_the_sum_over_all_uniform_numbers(name: str, row: list[
         for y in range(3)
     ]
     np.testing.assert_allclose(sum(law), 1.0, rtol=0, atol=1e-12)
-    np.testing.assert_allclose(draw_law(p, name, bits=bits), law, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(draw_law(p, name, bits=bits), law, rtol=0, atol=5e-14)
     np.testing.assert_allclose(draw_law(p, name, bits=bits, exact=False), law, rtol=0, atol=0.02 * 2.0**-bits)
 
 
@@ -248,10 +248,10 @@ def test_samples_follow_the_law(name: str, bits: int | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("bits", "rare", "n"), [(12, 64, 100_000), pytest.param(24, 1000, 3_000_000, marks=pytest.mark.slow)]
+    ("bits", "rare", "n"), [(12, 64, 100_000), pytest.param(24, 3000, 2_000_000, marks=pytest.mark.slow)]
 )
 def test_samples_show_the_missing_rare_tokens(bits: int, rare: int, n: int) -> None:
-    # tokens of probability 2^-bits each are drawn with 2^-bits/(e - 1): at 24 bits 104 of them instead of 179
+    # tokens of probability 2^-bits each are drawn with 2^-bits/(e - 1): at 24 bits 208 of them instead of 358
     cell = 2.0**-bits
     row = np.array([[*([cell] * rare), 1 - rare * cell]])
     law = float(draw_law(row, "gumbel-float32", bits=bits, exact=False)[0, :rare].sum())

@@ -23,6 +23,7 @@ Run = Callable[..., tuple[int, str, str]]
 def assay(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """Call the command in this process; returns exit code, stdout, stderr. What it registers is forgotten."""
     monkeypatch.setattr(catalogue, "_methods", dict(catalogue._methods))
+    monkeypatch.delenv("COLUMNS", raising=False)  # as wide as the table, whatever ran before
 
     def call(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["assay", *arguments])
@@ -208,7 +209,11 @@ BAD = {
         "27",
         "together",
     ),
-    "grid of noise levels": (["order", "tau-leaping", "--grid", "karras"], "Absorbing", "Gaussian path"),
+    "grid of noise levels": (
+        ["order", "tau-leaping", "--grid", "karras"],
+        "Absorbing",
+        "use the grids uniform",
+    ),
     "token begin": (["order", "tau-leaping", "--begin", "1.5"], "1.5", "start"),
     "token option": (["order", "plug-in-posterior(fed=1)"], "1", "'mean' or 'cavity'"),
     "guided without labels": (["order", "guided-ancestral"], "guided", "Labelled"),
