@@ -186,6 +186,12 @@ def scaling(
 
 @app.command()
 def precision(
+    draw: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Draw by name, repeatable; float64 beside three in float32 by default, which takes a minute."
+        ),
+    ] = None,
     bits: Annotated[
         int | None,
         typer.Option(help="Bits of the uniform numbers of float32 draws; each draw's own by default."),
@@ -208,7 +214,8 @@ def precision(
         suffix_of(table, tables.SUFFIXES)
     from . import precision as study
 
-    found = study.precision(bits=bits)
+    noises = {study.SHOWN_NOISE: study.NOISES[study.SHOWN_NOISE]}
+    found = study.precision(noises=noises, draws=draw or study.SHOWN_DRAWS, bits=bits)
     report = Report(
         "precision",
         "Error of one token drawn by ancestral sampling in many steps, and its growth with them",

@@ -139,7 +139,10 @@ def equal_cost(measurements: Sequence[Measurement], metric: str, target: str) ->
     for m in sorted(chosen, key=lambda m: (m.start, np.interp(budgets[-1], m.nfe, m.errors))):
         at = dict(zip(m.nfe, m.errors, strict=True))
         cells = {f"NFE {n}": f"{at[n]:.3g}" if n in at and np.isfinite(at[n]) else NOTHING for n in budgets}
-        rows.append({"method": m.method, "noise": m.start} | cells)
+        if set(cells.values()) != {
+            NOTHING
+        }:  # methods whose cost does not grow with the steps have no place here
+            rows.append({"method": m.method, "noise": m.start} | cells)
     return pd.DataFrame(rows)
 
 

@@ -60,6 +60,9 @@ NOISES: dict[str, chains.Chain] = {
     "uniform linear": chains.Uniform(len(TARGET), "linear"),
 }
 ROUNDING = 1e-13  # of TV, a step: what the sums behind `draw_law` are off by
+# A first look: the rest of the draws and noises take minutes.
+SHOWN_DRAWS = ("inverse-cdf", "inverse-cdf-float32", "gumbel-float32", "exponential-race-float32-epsilon")
+SHOWN_NOISE = "absorbing linear"
 _SMALLEST = {arithmetic.TINY: arithmetic.SMALLEST, arithmetic.EPSILON: arithmetic.ADDED}  # what u = 0 becomes
 
 

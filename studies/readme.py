@@ -78,7 +78,12 @@ def main() -> None:
         guided=guided_table(),
         scaling=summary(list(scaling())),
         text=text_tables(),
-        precision=precision.summary(precision.precision()),
+        precision=precision.summary(
+            precision.precision(
+                noises={precision.SHOWN_NOISE: precision.NOISES[precision.SHOWN_NOISE]},
+                draws=precision.SHOWN_DRAWS,
+            )
+        ),
     )
 
 
