@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from numba import njit, prange
 from numpy.typing import ArrayLike, NDArray
 
 from .initial import as_mixture, check_samples
-from .jit import COMPILED, PARALLEL, using_threads
+from .jit import COMPILED, PARALLEL, check_counts, check_threads, using_threads
 from .mixture_block import INITIAL_STEP, Mixture, draw, evaluate, mixture
 from .noise import LANES, MAX_CHANNELS, MAX_DIM, check_seed, fill_normals
 from .packed import Packed, pack
@@ -150,17 +149,8 @@ def sample(
         raise ValueError(f"dtype is {dtype!r}: use one of {DTYPES}")
     if device != "cpu":
         raise ValueError(f"device is {device!r}: use 'cpu'")
-    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
-        raise ValueError(f"n is {n!r}: give a whole number of samples, at least 1")
-    if isinstance(first, bool) or not isinstance(first, int | np.integer) or first < 0:
-        raise ValueError(f"first is {first!r}: give a whole number >= 0")
-    most = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]  # set at import, unknown to the checker
-    if threads is not None and (
-        isinstance(threads, bool) or threads != int(threads) or not 1 <= threads <= most
-    ):
-        raise ValueError(
-            f"threads is {threads!r}: give a whole number from 1 to {most}, or set NUMBA_NUM_THREADS"
-        )
+    check_counts(n, first)
+    check_threads(threads)
     key = check_seed(seed)
     dim = target.means.shape[1]
     packed = pack(tableau)

@@ -16,6 +16,7 @@ from solvers import catalogue, grids
 from solvers.catalogue import unknown
 
 from . import frames, plots, tables, token_scaling, words
+from . import precision as study
 from .files import suffix_of
 from .report import Report, clean, drawable, progress, show, write_plot, write_tables
 from .request import Request
@@ -37,6 +38,14 @@ def main() -> None:
         line = " ".join(str(error).split())
         print(f"assay: error: {line}", file=sys.stderr)
         sys.exit(2)
+
+
+def _check_output(form: str | None, table: Path | None) -> None:
+    """Complain before anything is measured."""
+    if form is not None and form not in tables.FORMATS:
+        raise ValueError(f"format is {form!r}: use one of {', '.join(tables.FORMATS)}")
+    if table is not None:
+        suffix_of(table, tables.SUFFIXES)
 
 
 @app.command()
@@ -120,15 +129,12 @@ def order(
         raise unknown("grid", grid, list(grids.catalogue))
     if limit is not None and limit < 16:
         raise ValueError(f"limit is {limit}: give at least 16 steps, a ladder needs rungs")
-    if form is not None and form not in tables.FORMATS:
-        raise ValueError(f"format is {form!r}: use one of {', '.join(tables.FORMATS)}")
+    _check_output(form, table)
     if initial not in ("marginal", "prior"):
         raise ValueError(f"initial is {initial!r}: use 'marginal' or 'prior'")
     for file in (plot, pictures):
         if file is not None:
             suffix_of(file, plots.SUFFIXES)
-    if table is not None:
-        suffix_of(table, tables.SUFFIXES)
     starts = ("practical", "exact") if start == "both" else (start,)
     request = Request(
         methods, target, path, noise, grid, begin, end, initial, starts, limit, samples, seed, out, pictures
@@ -167,10 +173,7 @@ def scaling(
 
     Example: assay scaling --table steps.csv
     """
-    if form is not None and form not in tables.FORMATS:
-        raise ValueError(f"format is {form!r}: use one of {', '.join(tables.FORMATS)}")
-    if table is not None:
-        suffix_of(table, tables.SUFFIXES)
+    _check_output(form, table)
     found = []
     with progress() as bar:
         task = bar.add_task("steps needed", total=token_scaling.LADDERS)
@@ -208,12 +211,7 @@ def precision(
 
     Example: assay precision --table precision.csv
     """
-    if form is not None and form not in tables.FORMATS:
-        raise ValueError(f"format is {form!r}: use one of {', '.join(tables.FORMATS)}")
-    if table is not None:
-        suffix_of(table, tables.SUFFIXES)
-    from . import precision as study
-
+    _check_output(form, table)
     noises = {study.SHOWN_NOISE: study.NOISES[study.SHOWN_NOISE]}
     found = study.precision(noises=noises, draws=draw or study.SHOWN_DRAWS, bits=bits)
     report = Report(

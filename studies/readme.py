@@ -13,6 +13,7 @@ from . import frames, precision, tables, token_text
 from .files import write_whole
 from .ladders import Measurement
 from .order import order
+from .token_ladders import measure
 from .token_order import default_settings, pairs, token_jobs, token_order
 from .token_scaling import scaling, summary
 from .words import job_of
@@ -44,8 +45,6 @@ def replaced(file: Path, **found: pd.DataFrame | list[pd.DataFrame]) -> None:
 
 def guided_table() -> pd.DataFrame:
     """Total variation of guided methods from the tilted law, at three numbers of steps."""
-    from .token_ladders import measure
-
     data = sequences.load("two-classes")
     rows: list[dict[str, Any]] = []
     for text in GUIDED:

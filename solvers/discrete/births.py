@@ -12,7 +12,7 @@ from numba import njit, prange
 from ..jit import COMPILED, PARALLEL
 from .flow import Array, Flow
 from .model import Model
-from .moves import Move, Stream, Tokens, defined, spread
+from .moves import Independent, Stream, Tokens
 from .site import pick, uniforms
 from .tables import Tables
 
@@ -111,7 +111,7 @@ def _draw(
 
 
 @dataclass(frozen=True)
-class Births(Move):
+class Births(Independent):
     """All sites give births at once, independently given the tokens, as many as their predicted means ask for.
 
     Attributes
@@ -128,14 +128,10 @@ class Births(Move):
     p: float
     rule: str
 
-    def rows(self, tables: Tables) -> Array:
+    def fill(self, tables: Tables) -> Array:
         rows = np.empty((tables.size, tables.length, tables.states))
         _fill_rows(*self._how, tables.tokens, tables.cavities(self.flow.t), rows)
-        rows[~tables.possible(self.flow.t)] = np.nan
         return rows
-
-    def push(self, weights: Array, tables: Tables) -> Array:
-        return spread(weights, defined(self.rows(tables), weights, tables, self.flow.t))
 
     def draw(self, tokens: Tokens, model: Model, stream: Stream) -> None:
         bad = _draw(*self._how, tokens, model.cavities(self.flow.t, tokens), *stream)

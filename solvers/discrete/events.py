@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,12 +14,12 @@ from scipy.stats import binom
 from analytic import chains, sequences
 
 from .executors import sample
-from .flow import Array, Process
+from .flow import Array, Process, half_noised, schedule_of
 from .jump_chain import EXCEEDED, IMPOSSIBLE, RULES, walk_all
 from .jump_rates import HYBRID, MASKED, UNIFORM, Data, Noise, envelope, fill_all_rates, moment
 from .kernel import Kernel
 from .model import Model
-from .moves import LOST, Move, Stream, Tokens
+from .moves import Move, Stream, Tokens, check_possible
 from .tables import Tables
 
 MOST_TABLE, MOST_LAW_STATES = 4096, 4096
@@ -68,13 +68,9 @@ def log_clock(process: Process, t: float) -> float:
     with np.errstate(divide="ignore"):
         if isinstance(process, chains.Hybrid):
             return float(np.log(t) - np.log1p(-t))
-        schedule = _schedule(process)
+        schedule = schedule_of(process)
         level = np.log(schedule.noise(t))
         return float(level if isinstance(process, chains.Absorbing) else level - np.log(schedule.alpha(t)))
-
-
-def _schedule(process: Any) -> chains.schedules.Schedule:
-    return chains.schedules.named(process.schedule)
 
 
 @dataclass(frozen=True)
@@ -120,7 +116,7 @@ class Events(Move):
             return log_clock(self.process, self.t), log_clock(self.process, self.s)
         if isinstance(self.process, chains.Hybrid):
             return self.t, self.s
-        schedule = _schedule(self.process)
+        schedule = schedule_of(self.process)
         masked = isinstance(self.process, chains.Absorbing)
         clock = schedule.noise if masked else schedule.integrated_rate
         return float(clock(self.t)), float(clock(self.s))
@@ -137,7 +133,7 @@ class Events(Move):
             return 1.0
         if isinstance(self.process, chains.Hybrid):
             return max(1.0 / (t * (1.0 - t)) for t in (self.t, self.s))
-        least = 1.0 / float(_schedule(self.process).noise(self.s))
+        least = 1.0 / float(schedule_of(self.process).noise(self.s))
         return least if isinstance(self.process, chains.Absorbing) else least - 1.0 / self.process.vocabulary
 
     def evaluations(self, length: int) -> float:
@@ -168,13 +164,8 @@ class Events(Move):
         shape = (tables.size, tables.length, tables.states)
         rates = np.empty(shape)
         fill_all_rates(data, noise, start, tables.tokens, rates)
-        impossible = np.isnan(rates).any(axis=(1, 2))
-        lost = float(np.abs(weights[impossible]).sum())
-        if lost > LOST:
-            raise FloatingPointError(
-                f"mass {lost:.3g} is on states of probability 0 at t = {self.t:g}, where the model is undefined: give "
-                "a target without zeros"
-            )
+        impossible: NDArray[np.bool_] = np.any(np.isnan(rates), axis=(1, 2))
+        check_possible(weights, ~impossible, self.t, "give a target without zeros")
 
         def slope(elapsed: float, w: Array) -> Array:
             fill_all_rates(data, noise, start - elapsed, tables.tokens, rates)
@@ -238,17 +229,12 @@ class FirstHitting(Events):
 
     def push(self, weights: Array, tables: Tables) -> Array:
         L, V = tables.length, tables.process.vocabulary
-        schedule = _schedule(self.process)
+        schedule = schedule_of(self.process)
         stay = float(schedule.noise(self.s)) / float(schedule.noise(self.t))
-        clear = float(schedule.time_of_noise(0.5 * schedule.noise(1.0)))
+        clear = half_noised(self.process)
         posteriors, masked = tables.cavities(clear), tables.tokens == V
         count = masked.sum(axis=1)
-        lost = float(np.abs(weights[tables.evidence(clear) == 0.0]).sum())
-        if lost > LOST:
-            raise FloatingPointError(
-                f"mass {lost:.3g} is on states of probability 0 at t = {self.t:g}, where the model is undefined: give "
-                "a target without zeros"
-            )
+        check_possible(weights, tables.possible(clear), self.t, "give a target without zeros")
         out: Array = np.zeros(tables.size)
         for m in range(L + 1):
             now = np.where(count == m, weights, 0.0)

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from analytic import sequences
 
-from ..jit import using_threads
+from ..jit import check_counts, check_threads, using_threads
 from ..noise import check_seed
 from .flow import Array, noising
 from .fused import trajectories
@@ -174,18 +173,15 @@ def stream(
         As `sample`, in the part concerned.
     """
     key, model = check_seed(seed), Model(kernel.process, data)
-    for name, value, least in (("n", n, 1), ("first", first, 0), ("rows", 1 if rows is None else rows, 1)):
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-            raise ValueError(f"{name} is {value!r}: give a whole number, at least {least}")
-    most = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]  # set at import, unknown to the checker
-    if threads is not None and (isinstance(threads, bool) or not 1 <= threads <= most):
-        raise ValueError(f"threads is {threads!r}: give a whole number from 1 to {most}")
+    check_counts(n, first)
+    check_threads(threads)
+    if rows is not None and (isinstance(rows, bool) or not isinstance(rows, int | np.integer) or rows < 1):
+        raise ValueError(f"rows is {rows!r}: give a whole number, at least 1")
     start = _start_tokens(kernel, data, n, initial)
     fused = trajectories(kernel.moves, model)
     if rows is None:
-        states = (
-            1 if fused else data.vocabulary + kernel.process.states
-        )  # cavities and flows of every site, if any
+        # move by move, cavities and flows of every site are kept
+        states = 1 if fused else data.vocabulary + kernel.process.states
         rows = max(64, CHUNK_BYTES // (8 * data.length * states))
 
     def part(begin: int) -> NDArray[Any]:

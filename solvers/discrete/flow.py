@@ -215,6 +215,17 @@ def resample(process: Process, t: float) -> Flow:
     return replace(flow, coefficients=flow.coefficients._replace(direct_to=np.array(noising(process, t))))
 
 
+def schedule_of(process: Process) -> chains.schedules.Schedule:
+    """Return alpha(t) of masks or uniform noise; ValueError for other noise."""
+    return chains.schedules.named(_fixed(process).schedule)
+
+
+def half_noised(process: Process) -> float:
+    """Return a time at which masks and tokens both occur; under masks posteriors are the same at all of them."""
+    schedule = schedule_of(process)
+    return float(schedule.time_of_noise(0.5 * schedule.noise(process.end)))
+
+
 def _fixed(process: Process) -> chains.Absorbing | chains.Uniform:
     if not isinstance(process, chains.Absorbing | chains.Uniform):
         raise ValueError(

@@ -15,7 +15,7 @@ from .flow import Array, Flow, shown
 from .guided_site import GUIDES, draw_sites, fill_rows
 from .kernel import Kernel
 from .model import Model
-from .moves import Move, Sites, Stream, Tokens, defined, spread
+from .moves import Independent, Sites, Stream, Tokens, defined
 from .site import EXITS
 from .tables import Tables
 
@@ -52,7 +52,7 @@ def _seen(process: chains.SiteProcess, t: float) -> Array:
 
 
 @dataclass(frozen=True)
-class Guided(Move):
+class Guided(Independent):
     """All sites move at once, independently given the tokens, guided towards a label.
 
     Attributes
@@ -90,7 +90,7 @@ class Guided(Move):
         """Evaluations of the model, 1 or 2; those of the classifier are not among them."""
         return float(sum(self._needs))
 
-    def rows(self, tables: Tables) -> Array:
+    def fill(self, tables: Tables) -> Array:
         t = self.flow.t
         part, (with_label, without) = _under(tables, self.label), self._needs
         free = tables.cavities(t) if without else part.cavities(t)
@@ -105,13 +105,12 @@ class Guided(Move):
                 log_ratio = here[neighbours] - here[:, None, None]
         rows = np.empty((tables.size, tables.length, tables.states))
         fill_rows(*self._how, tables.tokens, given, free, log_ratio, rows)
-        rows[~tables.possible(t)] = np.nan
         return rows
 
-    def push(self, weights: Array, tables: Tables) -> Array:
+    def usable(self, weights: Array, tables: Tables) -> Array:
         # States that the label forbids have no guided law: only gamma = 0 never asks for it.
         asked = _under(tables, self.label) if self.gamma else tables
-        return spread(weights, defined(self.rows(tables), weights, asked, self.flow.t))
+        return defined(self.rows(tables), weights, asked, self.flow.t)
 
     def draw(self, tokens: Tokens, model: Model, stream: Stream) -> None:
         t = self.flow.t

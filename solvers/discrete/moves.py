@@ -69,9 +69,44 @@ class Move(ABC):
         return None
 
 
+class Independent(Move):
+    """All sites move at once, independently given the tokens, so that the law of each site is enough.
+
+    Attributes
+    ----------
+    flow : Flow
+        Holds the time at which the model is asked.
+    """
+
+    flow: Flow
+
+    @abstractmethod
+    def fill(self, tables: Tables) -> Array:
+        """Return the law of every site from every state, (S^L, L, S), anything where the target forbids the state."""
+
+    def rows(self, tables: Tables) -> Array:
+        rows = self.fill(tables)
+        rows[~tables.possible(self.flow.t)] = np.nan
+        return rows
+
+    def push(self, weights: Array, tables: Tables) -> Array:
+        return spread(weights, self.usable(weights, tables))
+
+    def matrix(self, tables: Tables, possible: NDArray[np.bool_]) -> Array:
+        weights = possible.astype(np.float64)
+        # with as many parts as states, part x is what came from state x
+        parts = np.zeros((tables.size, tables.size))
+        _spread(weights, self.usable(weights, tables), parts)
+        return parts
+
+    def usable(self, weights: Array, tables: Tables) -> Array:
+        """Return `rows` that can be spread from these weights; raises as `defined`."""
+        return defined(self.rows(tables), weights, tables, self.flow.t)
+
+
 @dataclass(frozen=True)
-class Sites(Move):
-    """All sites move at once, independently given the tokens.
+class Sites(Independent):
+    """All sites move at once by one flow, independently given the tokens.
 
     Attributes
     ----------
@@ -86,25 +121,12 @@ class Sites(Move):
     exit: str
     h: float = 1.0
 
-    def rows(self, tables: Tables) -> Array:
-        rows, evidence = (
-            np.empty((tables.size, tables.length, tables.states)),
-            np.empty((tables.size, tables.length)),
-        )
+    def fill(self, tables: Tables) -> Array:
+        shape = (tables.size, tables.length, tables.states)
+        rows, evidence = np.empty(shape), np.empty(shape[:2])
         cavities = tables.cavities(self.flow.t)
         fill_rows(self.flow.coefficients, EXITS[self.exit], self.h, tables.tokens, cavities, rows, evidence)
-        rows[~tables.possible(self.flow.t)] = np.nan
         return rows
-
-    def push(self, weights: Array, tables: Tables) -> Array:
-        return spread(weights, defined(self.rows(tables), weights, tables, self.flow.t))
-
-    def matrix(self, tables: Tables, possible: NDArray[np.bool_]) -> Array:
-        weights = possible.astype(np.float64)
-        # with as many parts as states, part x is what came from state x
-        parts = np.zeros((tables.size, tables.size))
-        _spread(weights, defined(self.rows(tables), weights, tables, self.flow.t), parts)
-        return parts
 
     def draw(self, tokens: Tokens, model: Model, stream: Stream) -> None:
         cavities = model.cavities(self.flow.t, tokens)
@@ -113,19 +135,23 @@ class Sites(Move):
             raise FloatingPointError(f"{bad} sites had a probability that is none: take more steps")
 
 
+def check_possible(weights: Array, possible: NDArray[np.bool_], t: float, remedy: str) -> None:
+    """Raise FloatingPointError if weight lies on states that the target forbids."""
+    mass = float(np.abs(weights[~possible]).sum())
+    if mass > LOST:
+        raise FloatingPointError(
+            f"mass {mass:.3g} is on states of probability 0 at t = {t:g}, where the model is undefined: {remedy}"
+        )
+
+
 def defined(rows: Array, weights: Array, tables: Tables, t: float) -> Array:
     """Return rows that can be spread, zero where no weight is.
 
     Raises FloatingPointError if weight lies on states that the target forbids, or a probability is none.
     """
-    forbidden = ~tables.possible(t)
-    mass = float(np.abs(weights[forbidden]).sum())
-    if mass > LOST:
-        raise FloatingPointError(
-            f"mass {mass:.3g} is on states of probability 0 at t = {t:g}, where the model is undefined: give a target "
-            "without zeros, or take more steps"
-        )
-    used = np.logical_and(~forbidden, weights != 0)
+    possible = tables.possible(t)
+    check_possible(weights, possible, t, "give a target without zeros, or take more steps")
+    used = np.logical_and(possible, weights != 0)
     if not np.isfinite(rows[used]).all():
         raise FloatingPointError(
             f"rates times the step overflow at t = {t:g}: take more steps, or start at a smaller t"
@@ -339,7 +365,7 @@ class Pair(Move):
                 f"data has {tables.size} states; two-stage methods go through all pairs of them and take at most "
                 f"{MOST_PAIR_STATES}: shorten the sequences, or draw samples"
             )
-        leap = defined(Sites(self.first, "leap", self.h_first).rows(tables), weights, tables, self.first.t)
+        leap = Sites(self.first, "leap", self.h_first).usable(weights, tables)
         shape = (tables.size, tables.length, tables.states)
         held, now = np.empty(shape), np.empty(shape)
         fill_flows(self.first.coefficients, tables.tokens, tables.cavities(self.first.t), held)

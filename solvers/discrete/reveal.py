@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from analytic import chains
 
 from ..jit import COMPILED, PARALLEL
-from .flow import Array
+from .flow import Array, half_noised
 from .kernel import Kernel
 from .model import Model
 from .moves import PARTS, Move, Stream, Tokens, defined
@@ -239,15 +239,9 @@ class Reveal(Move):
             stay = np.full_like(masked, math.floor(self.share * length + 0.5 + 1e-9))
         return np.minimum(stay, masked)
 
-    @property
-    def _clear(self) -> float:
-        """A time at which masks and tokens both occur; under masks posteriors are the same at all of them."""
-        schedule = chains.schedules.named(self.process.schedule)
-        return float(schedule.time_of_noise(0.5 * schedule.noise(self.process.end)))
-
     def push(self, weights: Array, tables: Tables) -> Array:
         order, temperature, after = self._how(tables.length)
-        t, parts = self._clear, np.zeros((PARTS, tables.size))
+        t, parts = half_noised(self.process), np.zeros((PARTS, tables.size))
         # the model is not asked about states in which nothing is revealed, not even if they are impossible
         acts = self._acts(tables.tokens, after)
         moved = np.where(acts, weights, 0.0)
@@ -259,7 +253,7 @@ class Reveal(Move):
         order, temperature, after = self._how(tokens.shape[1])
         rows = np.flatnonzero(self._acts(tokens, after))
         if len(rows):
-            posteriors = model.cavities(self._clear, tokens[rows])
+            posteriors = model.cavities(half_noised(self.process), tokens[rows])
             _draw(order, temperature, after, tokens, rows, posteriors, *stream)
 
     def _acts(self, tokens: Tokens, after: NDArray[np.int64]) -> NDArray[np.bool_]:

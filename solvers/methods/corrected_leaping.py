@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import numpy as np
 from numba import njit, prange
@@ -14,7 +14,7 @@ from analytic import chains
 
 from ..catalogue import Claim, catalogue
 from ..discrete import Kernel, Move, Sites, Tables, walk
-from ..discrete.flow import Array, Coefficients, Flow, endpoint
+from ..discrete.flow import Array, Coefficients, Flow, endpoint, schedule_of
 from ..discrete.model import Model
 from ..discrete.moves import Stream, Tokens, defined, fill_flows
 from ..discrete.site import LEAP, fill_flow, pick, settle, uniforms
@@ -169,8 +169,8 @@ class FirstJump(Move):
         return _noise(self.flow.process, self.flow.t)
 
     def _at(self, u: float) -> Flow:
-        schedule = cast(chains.schedules.Schedule, getattr(self.flow.process, "schedule"))  # noqa: B009
-        return endpoint(self.flow.process, float(schedule.time_of_noise(self._noise * math.exp(-u))))
+        process = self.flow.process
+        return endpoint(process, float(schedule_of(process).time_of_noise(self._noise * math.exp(-u))))
 
     def _nodes(self) -> list[tuple[float, float]]:
         length = min(self.reach, REACH)

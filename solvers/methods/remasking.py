@@ -15,9 +15,9 @@ from analytic import chains
 from .. import grids
 from ..catalogue import catalogue
 from ..discrete import Flow, Kernel, Move, Sites, Tables, bridge
-from ..discrete.flow import Array
+from ..discrete.flow import Array, schedule_of
 from ..discrete.model import Model
-from ..discrete.moves import Stream, Tokens, defined, spread
+from ..discrete.moves import Independent, Stream, Tokens
 from ..discrete.site import pick, uniforms
 from ..jit import COMPILED, PARALLEL
 from .unmasking import absorbing, mask_share
@@ -127,7 +127,7 @@ def _looped(process: chains.Absorbing, times: Array, t_on: float, t_off: float, 
             raise ValueError(f"{name} is {value!r}: give a number between 0 and 1, both excluded")
     if not t_off < t_on:
         raise ValueError(f"t_off is {t_off!r} and t_on is {t_on!r}: the loop runs from t_on down to t_off")
-    schedule = chains.schedules.named(process.schedule)
+    schedule = schedule_of(process)
     high = schedule.alpha(times) * alpha_on / float(schedule.alpha(t_on))
     low = schedule.noise(times) * (1.0 - alpha_on) / float(schedule.noise(t_off))
     held = float(schedule.time_of_alpha(alpha_on))
@@ -188,7 +188,7 @@ def _draw(tokens: Any, cavities: Any, reveal: float, sigma: float, seed: Any, fi
 
 
 @dataclass(frozen=True)
-class ConfidentRemask(Move):
+class ConfidentRemask(Independent):
     """Ancestral step in which revealed tokens are masked again, the less sure ones more often.
 
     Attributes
@@ -207,15 +207,11 @@ class ConfidentRemask(Move):
         c = self.flow.coefficients
         return float(c.gain[-1] * c.own / c.add[-1])
 
-    def rows(self, tables: Tables) -> Array:
+    def fill(self, tables: Tables) -> Array:
         t = self.flow.t
         rows = np.empty((tables.size, tables.length, tables.states))
         _fill_all(tables.tokens, tables.cavities(t), self._reveal, self.sigma, rows)
-        rows[~tables.possible(t)] = np.nan
         return rows
-
-    def push(self, weights: Array, tables: Tables) -> Array:
-        return spread(weights, defined(self.rows(tables), weights, tables, self.flow.t))
 
     def draw(self, tokens: Tokens, model: Model, stream: Stream) -> None:
         cavities = model.cavities(self.flow.t, tokens)

@@ -15,17 +15,19 @@ RATES: dict[str, Callable[[chains.Chain, float], Flow]] = {
     "time-reversal": reverse_rates,
     "flow-matching": velocity,
 }
-_SMOOTH = "a one-step law with local error O(h^2)"
+_KL = Claim(2, "kl", "twice the order in TV of a smooth law", "deduced")
+_FROZEN = [
+    Claim(1, "tv", "a one-step law with local error O(h^2)", "deduced"),
+    _KL,
+    Claim(1, "path-kl", "sum over steps of O(h^2)", "deduced"),
+]
+_POISSON = [Claim(1, "tv", "Campbell et al. 2022, theorem 1", "paper"), _KL]
 
 
 @catalogue.method(
     "discrete-euler",
     half="discrete",
-    claims=[
-        Claim(1, "tv", _SMOOTH, "deduced"),
-        Claim(2, "kl", "twice the order in TV of a smooth law", "deduced"),
-        Claim(1, "path-kl", "sum over steps of O(h^2)", "deduced"),
-    ],
+    claims=_FROZEN,
     source="Campbell et al. 2022; Lou, Meng and Ermon 2024, eq. 18",
     aliases=("ctmc-euler",),
 )
@@ -41,11 +43,7 @@ def discrete_euler(noise: chains.Chain, grid: ArrayLike, rates: str = "time-reve
 @catalogue.method(
     "tau-leaping",
     half="discrete",
-    claims=[
-        Claim(1, "tv", _SMOOTH, "deduced"),
-        Claim(2, "kl", "twice the order in TV of a smooth law", "deduced"),
-        Claim(1, "path-kl", "sum over steps of O(h^2)", "deduced"),
-    ],
+    claims=_FROZEN,
     source="Gillespie 2001; Campbell et al. 2022, section 4.3",
     aliases=("frozen-rate",),
 )
@@ -68,10 +66,7 @@ def _frozen(name: str, noise: chains.Chain, grid: ArrayLike, exit_kind: str, rat
 @catalogue.method(
     "poisson-tau-leaping",
     half="discrete",
-    claims=[
-        Claim(1, "tv", "Campbell et al. 2022, theorem 1", "paper"),
-        Claim(2, "kl", "twice the order in TV of a smooth law", "deduced"),
-    ],
+    claims=_POISSON,
     source="Campbell et al. 2022, eq. 6",
 )
 def poisson_tau_leaping(noise: chains.Chain, grid: ArrayLike) -> Kernel:
@@ -92,10 +87,7 @@ def poisson_tau_leaping(noise: chains.Chain, grid: ArrayLike) -> Kernel:
 @catalogue.method(
     "poisson-tau-leaping-reject",
     half="discrete",
-    claims=[
-        Claim(1, "tv", "Campbell et al. 2022, theorem 1", "paper"),
-        Claim(2, "kl", "twice the order in TV of a smooth law", "deduced"),
-    ],
+    claims=_POISSON,
     source="Campbell et al. 2022, section 4.3",
 )
 def poisson_tau_leaping_reject(noise: chains.Chain, grid: ArrayLike) -> Kernel:
