@@ -1,0 +1,1 @@
+"""The verbs of the `assay` command, a file each."""
