@@ -13,6 +13,7 @@ from .denoiser import denoiser
 from .density import DensityLaw, density
 from .discrete import Kernel
 from .executors import law, sample
+from .imperfect import Imperfect, ScoreError
 from .law import GaussianLaw
 from .strong import strong
 from .tableau import Block, Tableau
@@ -25,8 +26,10 @@ __all__ = [
     "Claim",
     "DensityLaw",
     "GaussianLaw",
+    "Imperfect",
     "Kernel",
     "Method",
+    "ScoreError",
     "Tableau",
     "Trace",
     "catalogue",

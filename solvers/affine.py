@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from .imperfect import Perturbation
 from .jit import COMPILED
 from .packed import Packed
 
@@ -26,10 +27,20 @@ def affine_model(
 
 
 @njit(**COMPILED)
-def affine_step(packed: Packed, n: int, mean: float, variance: float, rows: Any, out: Any) -> None:
+def affine_step(
+    packed: Packed,
+    wrong: Perturbation,
+    n: int,
+    mean: float,
+    variance: float,
+    along: float,
+    rows: Any,
+    out: Any,
+) -> None:
     """Fill `out` (R, R + 1 + C): each new register as coefficients of the old ones, of 1 and of the channels.
 
-    `rows` (S, R + 1 + C) is scratch for the evaluations.
+    `along` is the part of a constant error, 1 in every coordinate, in this direction. `rows` (S, R + 1 + C) is scratch
+    for the evaluations.
     """
     _S, R = packed.U.shape[1], packed.U.shape[2]
     C = packed.G.shape[2]
@@ -48,6 +59,8 @@ def affine_step(packed: Packed, n: int, mean: float, variance: float, rows: Any,
         gain, offset = affine_model(
             packed.score[n, i], packed.levels[n, i, 0], packed.levels[n, i, 1], mean, variance
         )
+        off, tilt, shift = wrong.linear[n, i, 0], wrong.linear[n, i, 1], wrong.linear[n, i, 2]
+        gain, offset = off * gain + tilt, off * offset + shift * along
         for column in range(R + 1 + C):
             rows[i, column] *= gain
         rows[i, R] += offset

@@ -8,6 +8,7 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import ArrayLike, NDArray
 
+from .imperfect import Imperfect, Perturbation, perturb_block, perturbation
 from .initial import as_mixture, check_samples
 from .jit import COMPILED, PARALLEL, check_counts, check_threads, using_threads
 from .mixture_block import INITIAL_STEP, Mixture, draw, evaluate, mixture
@@ -41,7 +42,16 @@ def _combine(out: Any, coefficients: Any, terms: Any, count: int, fresh: bool) -
 
 @njit(**PARALLEL)
 def _trajectories(
-    packed: Packed, target: Mixture, start: Mixture, x: Any, given: bool, noise: Any, seed: Any, first: int
+    packed: Packed,
+    wrong: Perturbation,
+    target: Mixture,
+    start: Mixture,
+    x: Any,
+    given: bool,
+    noise: Any,
+    seed: Any,
+    first: int,
+    errs: bool,
 ) -> None:
     """Run samples first .. first + n - 1 in place: x (n, dim) is the initial (if `given`) and becomes the final.
 
@@ -83,6 +93,8 @@ def _trajectories(
                 evaluate(
                     target, packed.score[i, s], packed.levels[i, s, 0], packed.levels[i, s, 1], U, F[s], work
                 )
+                if errs:
+                    perturb_block(wrong.linear[i, s], wrong.fields[i, s], U, F[s])
             for r in range(out):
                 _combine(new[r], packed.V[i, r], Z, into, True)
                 _combine(new[r], packed.B[i, r], F, stages, False)
@@ -176,8 +188,10 @@ def sample(
         else check_samples("noise", noise, (len(tableau.channels), n, dim))
     )
     cast: Any = Packed._make(array.astype(kind) if array.dtype == np.float64 else array for array in packed)
+    wrong: Any = Perturbation._make(array.astype(kind) for array in perturbation(packed, target))
+    errs = isinstance(target, Imperfect)
     with using_threads(threads):
-        _trajectories(cast, mixture(target, kind), start, x, given, noise, key, first)
+        _trajectories(cast, wrong, mixture(target, kind), start, x, given, noise, key, first, errs)
     bad = ~np.isfinite(x).all(axis=1)
     if np.any(bad):
         raise FloatingPointError(

@@ -11,6 +11,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from .affine import affine_step
+from .imperfect import Perturbation, perturbation
 from .jit import COMPILED
 from .packed import Packed, pack
 from .protocols import GaussianTarget
@@ -113,6 +114,12 @@ def gaussian_law(target: GaussianTarget) -> GaussianLaw:
     return GaussianLaw(np.array(centre), np.array(spectrum.variances), spectrum.basis)
 
 
+def ones_along(law: GaussianLaw) -> Array:
+    """Return the vector of ones in the law's basis, (dim,)."""
+    ones = np.ones(len(law.centre))
+    return ones if law.basis is None else np.ascontiguousarray(law.basis.T @ ones)
+
+
 def marginal(target: GaussianTarget, alpha: float, sigma: float) -> GaussianLaw:
     """Return the law of alpha x_0 + sigma eps, in the target's eigenbasis."""
     law = gaussian_law(target)
@@ -136,7 +143,15 @@ def start_law(tableau: Tableau, target: GaussianTarget, initial: str | GaussianL
 
 @njit(**COMPILED)
 def _propagate(
-    packed: Packed, means: Any, variances: Any, start_mean: Any, start_variance: Any, mu: Any, cov: Any
+    packed: Packed,
+    wrong: Perturbation,
+    along: Any,
+    means: Any,
+    variances: Any,
+    start_mean: Any,
+    start_variance: Any,
+    mu: Any,
+    cov: Any,
 ) -> None:
     d, R = mu.shape
     S, C = packed.U.shape[1], packed.G.shape[2]
@@ -146,7 +161,7 @@ def _propagate(
         half, new_m = np.zeros((R, R)), np.zeros(R)
         m[0], c[0, 0] = start_mean[k], start_variance[k]
         for n in range(len(packed.counts)):
-            affine_step(packed, n, means[k], variances[k], rows, out)
+            affine_step(packed, wrong, n, means[k], variances[k], along[k], rows, out)
             for i in range(R):
                 new_m[i] = out[i, R]
                 for j in range(R):
@@ -197,7 +212,8 @@ def law(tableau: Tableau, target: GaussianTarget, initial: str | GaussianLaw = "
     packed = pack(tableau)
     R = packed.U.shape[2]
     mu, cov = np.empty((len(base.centre), R)), np.empty((len(base.centre), R, R))
-    _propagate(packed, base.centre, base.variances, begin.centre, begin.variances, mu, cov)
+    wrong, along = perturbation(packed, target), ones_along(base)
+    _propagate(packed, wrong, along, base.centre, base.variances, begin.centre, begin.variances, mu, cov)
     if not (np.all(np.isfinite(mu)) and np.all(np.isfinite(cov))):
         raise FloatingPointError(
             f"{tableau.name} overflowed on {len(tableau)} steps: take more steps or another grid"

@@ -9,9 +9,10 @@ from numba import njit
 from numpy.typing import NDArray
 
 from .affine import affine_step
+from .imperfect import Perturbation, perturbation
 from .jit import COMPILED
 from .kernels import KERNELS, quadrature
-from .law import GaussianLaw, gaussian_law, start_law
+from .law import GaussianLaw, gaussian_law, ones_along, start_law
 from .packed import Packed, pack
 from .protocols import GaussianTarget
 from .tableau import Tableau
@@ -21,14 +22,22 @@ Array = NDArray[np.float64]
 
 @njit(**COMPILED)
 def _backwards(
-    packed: Packed, mean: float, variance: float, flow: Any, shift: Any, along: Any, beside: Any
+    packed: Packed,
+    wrong: Perturbation,
+    along_ones: float,
+    mean: float,
+    variance: float,
+    flow: Any,
+    shift: Any,
+    along: Any,
+    beside: Any,
 ) -> Any:
     """Return the square error's parts: (initial factor of the difference, mean offset, noise variance).
 
     The final sample and the true solution are linear in the initial x and in the noises; walking backwards
-    gives each noise's weight in their difference, so nothing cancels. `flow`, `shift` (N,): the true
-    solution's affine map over each step; `along` (N, C): its weight on each channel; `beside` (N,): standard
-    deviation of its part orthogonal to the channels.
+    gives each noise's weight in their difference, so nothing cancels. `along_ones` is the direction's part of a
+    vector of ones. `flow`, `shift` (N,): the true solution's affine map over each step; `along` (N, C): its weight
+    on each channel; `beside` (N,): standard deviation of its part orthogonal to the channels.
     """
     N, S, R = packed.U.shape
     C = packed.G.shape[2]
@@ -37,7 +46,7 @@ def _backwards(
     p[0] = 1.0
     truth, offset, noise = 1.0, 0.0, 0.0
     for n in range(N - 1, -1, -1):
-        affine_step(packed, n, mean, variance, rows, out)
+        affine_step(packed, wrong, n, mean, variance, along_ones, rows, out)
         for m in range(C):
             weight = -truth * along[n, m]
             for r in range(R):
@@ -122,8 +131,9 @@ def strong(tableau: Tableau, target: GaussianTarget, initial: str | GaussianLaw 
 
     base, begin = gaussian_law(target), start_law(tableau, target, initial)
     power, total = (1 + eta**2) / 2, 0.0
-    for mean, variance, centre, spread in zip(
-        base.centre, base.variances, begin.centre, begin.variances, strict=True
+    wrong, ones = perturbation(packed, target), ones_along(base)
+    for mean, variance, centre, spread, one in zip(
+        base.centre, base.variances, begin.centre, begin.variances, ones, strict=True
     ):
         kept = ((variance + q_next) / (variance + q_now)) ** power
         flow = kept * alpha_next / alpha_now
@@ -143,7 +153,9 @@ def strong(tableau: Tableau, target: GaussianTarget, initial: str | GaussianLaw 
                 along[use, m] = weight[use]
                 rest[use] -= (weight[:, None] * shape)[use]
         beside = np.sqrt(np.sum(rest**2 * dt, axis=1))
-        factor, offset, variance_of_noise = _backwards(packed, mean, variance, flow, shift, along, beside)
+        factor, offset, variance_of_noise = _backwards(
+            packed, wrong, one, mean, variance, flow, shift, along, beside
+        )
         total += factor**2 * spread + (factor * centre + offset) ** 2 + variance_of_noise
     if not np.isfinite(total):
         raise FloatingPointError(

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from ..imperfect import perturbation
 from ..packed import pack
 from ..protocols import Target
 from ..tableau import Tableau
@@ -67,7 +68,7 @@ def density(
     packed = pack(tableau)
     chain_links = links(tableau.name, packed)
     _supported(tableau.name, chain_links)
-    table = levels(packed, mixture)
+    table = levels(packed, mixture, perturbation(packed, target))
 
     def run(resolution: float) -> DensityLaw:
         chain = Chain(

@@ -10,6 +10,7 @@ from numba import njit
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
+from ..imperfect import Perturbation
 from ..jit import COMPILED
 from ..packed import Packed
 from ..protocols import Target
@@ -109,14 +110,15 @@ class Levels(NamedTuple):
 
     Within component k the value is gain_k x + offset_k, and component k weighs exp(log_weight_k - rate_k (x -
     centre_k)^2). table (N, S, 5, K) holds log_weight, rate, centre, gain, offset; coupling (N, S) is the
-    derivative's factor on the variance of the value over components.
+    derivative's factor on the variance of the value over components. wrong has the errors of the model.
     """
 
     table: Array
     coupling: Array
+    wrong: Perturbation
 
 
-def levels(packed: Packed, target: Mixture) -> Levels:
+def levels(packed: Packed, target: Mixture, wrong: Perturbation) -> Levels:
     """Tabulate a target at the levels of a tableau: alpha, sigma of every evaluation."""
     alpha, sigma = packed.levels[..., 0, None], packed.levels[..., 1, None]
     score = packed.score[..., None]
@@ -134,7 +136,9 @@ def levels(packed: Packed, target: Mixture) -> Levels:
     parts = np.broadcast_arrays(log_weight, rate, alpha * means, gain, offset)
     with np.errstate(divide="ignore"):
         coupling = np.where(score, 1.0, np.where(exact, 0.0, alpha / np.where(sigma > 0, sigma, 1.0) ** 2))
-    return Levels(np.ascontiguousarray(np.stack(parts, axis=2)), np.ascontiguousarray(coupling[..., 0]))
+    return Levels(
+        np.ascontiguousarray(np.stack(parts, axis=2)), np.ascontiguousarray(coupling[..., 0]), wrong
+    )
 
 
 @njit(**COMPILED)

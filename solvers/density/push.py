@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from ..imperfect import perturb
 from ..jit import COMPILED
 from ..packed import Packed
 from .model import Levels, evaluate
@@ -56,6 +57,7 @@ def advance(
                 u[l] += factor * noise[l]
                 du[l] += factor * rate[l]
         evaluate(levels.table[n, i], levels.coupling[n, i], u, F[i], dF[i], room[2], room[3], share)
+        perturb(levels.wrong.linear[n, i], levels.wrong.fields[n, i], u, F[i], dF[i])
         for l in range(16):
             dF[i, l] *= du[l]
     for r in range(left):
