@@ -79,6 +79,30 @@ class DensityLaw:
         """P(X > x), for x of any shape, accurate in the upper tail."""
         return self._at(x)[2]
 
+    def quantile(self, u: ArrayLike) -> Array:
+        """The x with P(X <= x) = u, for u in (0, 1) of any shape; by Newton's method within the panel that holds it."""
+        goal = np.asarray(u, dtype=np.float64)
+        if not np.all((goal > 0) & (goal < 1)):
+            raise ValueError("u has a value outside (0, 1): give probabilities between them")
+        panels, _, below, above = self._tables[:4]
+        flat = goal.ravel()
+        k = np.clip(np.searchsorted(below, flat * below[-1], side="right") - 1, 0, len(panels) - 1)
+        low, high = panels[k, 0].copy(), panels[k, 1].copy()
+        x = (low + high) / 2
+        for _ in range(60):
+            density, under, over = self._at(x)
+            # the nearer tail, which is the more accurate one, decides
+            excess = np.where(flat < 0.5, under - flat * below[-1], (1 - flat) * above[0] - over)
+            low, high = np.where(excess < 0, x, low), np.where(excess < 0, high, x)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                new = x - excess / density
+            new = np.where((new > low) & (new < high), new, (low + high) / 2)
+            done = np.abs(new - x) <= 4e-16 * np.abs(x)
+            x = new
+            if done.all():
+                break
+        return x.reshape(goal.shape)
+
     def _at(self, x: ArrayLike) -> Array:
         places = np.asarray(x, dtype=np.float64)
         out = np.empty((3, places.size))

@@ -2,20 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from ..catalogue import Claim, catalogue
 from ..protocols import Path
 from ..tableau import Tableau
 from ..trace import Combination, Level, Run, Trace
 
+Array = NDArray[np.float64]
+WEIGHTS: dict[str, Callable[[Path, Level], Array]] = {
+    "g2": lambda path, level: path.g2(level.t),
+    "sigma": lambda path, level: level.sigma,
+    "constant": lambda path, level: np.ones_like(level.t),
+}
 
-def _drift(step: Run, x: Combination, level: Level) -> Combination:
-    """Drift of the reverse SDE per unit of decreasing time: g^2 score - f x, score = (alpha D - x)/sigma^2."""
+
+def _noise(path: Path, level: Level, eta: float, weight: str) -> Array:
+    """w(t) of dx = [f x - (g^2 + w)/2 score] dt + sqrt(w) dW; ValueError for an eta or a weight that is none."""
+    if not (np.isfinite(eta) and eta >= 0):
+        raise ValueError(f"eta is {eta}: give a number of at least 0, 1 is the reverse SDE")
+    if weight not in WEIGHTS:
+        raise ValueError(f"weight is {weight!r}: use one of {', '.join(WEIGHTS)}")
+    return eta**2 * WEIGHTS[weight](path, level)
+
+
+def _follows(eta: float, weight: str) -> float | None:
+    """What a tableau says of its stochasticity."""
+    return eta if weight == "g2" or eta == 0 else None
+
+
+def _drift(step: Run, x: Combination, level: Level, w: Array) -> Combination:
+    """Drift per unit of decreasing time: (g^2 + w)/2 score - f x, score = (alpha D - x)/sigma^2."""
     D = step.denoise(x, level)
     f, g2 = step.path.f(level.t), step.path.g2(level.t)
-    return g2 / level.sigma**2 * (level.alpha * D - x) - f * x
+    return (g2 + w) / 2 / level.sigma**2 * (level.alpha * D - x) - f * x
 
 
 @catalogue.method(
@@ -30,15 +53,21 @@ def _drift(step: Run, x: Combination, level: Level) -> Combination:
     ],
     source="Song et al. 2021, eq. 6 with the Euler-Maruyama rule",
 )
-def euler_maruyama(path: Path, grid: ArrayLike) -> Tableau:
-    """Euler-Maruyama on the reverse SDE, in time.
+def euler_maruyama(path: Path, grid: ArrayLike, eta: float = 1.0, weight: str = "g2") -> Tableau:
+    """Euler-Maruyama on the reverse SDE with any amount of noise, in time.
 
-    Weak order 1, strong order 1 since the noise is additive. One denoiser evaluation a step.
+    dx = [f x - (g^2 + w)/2 score] dt + sqrt(w) dW keeps the marginals for every w(t) >= 0; w = 0 is Euler's method on
+    the probability-flow ODE in time. Weak order 1, strong order 1 since the noise is additive. One denoiser
+    evaluation a step.
 
     Parameters
     ----------
     path : Path
     grid : (nodes,) float64 array
+    eta : float
+        0 or more: w(t) is eta^2 times the weight.
+    weight : str
+        "g2", that of the forward SDE; "sigma", sigma(t); "constant", 1.
 
     Returns
     -------
@@ -47,15 +76,15 @@ def euler_maruyama(path: Path, grid: ArrayLike) -> Tableau:
 
     References
     ----------
-    Song et al. 2021, eq. 6; Kloeden and Platen 1992, section 9.1.
+    Song et al. 2021, eq. 6; Ma et al. 2024 (SiT), eq. 4 and table 2 for w(t); Kloeden and Platen 1992, section 9.1.
     """
-    trace = Trace("euler-maruyama", path, grid, stochasticity=1.0)
+    trace = Trace("euler-maruyama", path, grid, stochasticity=_follows(eta, weight))
     step = trace.run()
     (x,) = step.registers
-    h = step.now.t - step.next.t
-    z = step.noise("time")
-    step.close(x + h * _drift(step, x, step.now) + np.sqrt(path.g2(step.now.t) * h) * z)
-    return trace.tableau()
+    h, w = step.now.t - step.next.t, _noise(path, step.now, eta, weight)
+    x = x + h * _drift(step, x, step.now, w)
+    step.close(x + np.sqrt(w * h) * step.noise("time") if eta else x)
+    return trace.tableau(eta=eta, weight=weight)
 
 
 @catalogue.method(
@@ -102,7 +131,7 @@ def reverse_diffusion(path: Path, grid: ArrayLike) -> Tableau:
     source="Roberts 2012, the scheme with S_k = 0",
     aliases=("improved-euler",),
 )
-def stochastic_heun(path: Path, grid: ArrayLike) -> Tableau:
+def stochastic_heun(path: Path, grid: ArrayLike, eta: float = 1.0, weight: str = "g2") -> Tableau:
     """Heun's method on the reverse SDE in time, both stages with one Brownian increment.
 
     Weak order 2 and strong order 1, since the noise is additive. Two denoiser evaluations a step, one
@@ -112,6 +141,8 @@ def stochastic_heun(path: Path, grid: ArrayLike) -> Tableau:
     ----------
     path : Path
     grid : (nodes,) float64 array
+    eta, weight
+        As for `euler-maruyama`.
 
     Returns
     -------
@@ -123,17 +154,17 @@ def stochastic_heun(path: Path, grid: ArrayLike) -> Tableau:
     Roberts 2012, Modify the improved Euler scheme to integrate stochastic differential equations,
     the scheme with S_k = 0.
     """
-    trace = Trace("stochastic-heun", path, grid, stochasticity=1.0)
+    trace = Trace("stochastic-heun", path, grid, stochasticity=_follows(eta, weight))
     for step, _ in trace.runs():
         (x,) = step.registers
         h = step.now.t - step.next.t
-        dW = np.sqrt(h) * step.noise("time")
-        g = np.sqrt(path.g2(step.now.t))
-        first = _drift(step, x, step.now)
-        predicted = x + h * first + g * dW
+        w, w_next = (_noise(path, level, eta, weight) for level in (step.now, step.next))
+        dW = np.sqrt(h) * step.noise("time") if eta else 0.0 * x
+        first = _drift(step, x, step.now, w)
+        predicted = x + h * first + np.sqrt(w) * dW
         if np.any(step.next.sigma == 0):
             step.close(predicted)
             continue
-        second = _drift(step, predicted, step.next)
-        step.close(x + h / 2 * (first + second) + (g + np.sqrt(path.g2(step.next.t))) / 2 * dW)
-    return trace.tableau()
+        second = _drift(step, predicted, step.next, w_next)
+        step.close(x + h / 2 * (first + second) + (np.sqrt(w) + np.sqrt(w_next)) / 2 * dW)
+    return trace.tableau(eta=eta, weight=weight)

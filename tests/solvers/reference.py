@@ -127,11 +127,23 @@ def ddpm(path: Any, grid: Array, D: Denoise, x: Array, z: Array, variance: str =
     return x
 
 
-def euler_maruyama(path: Any, grid: Array, D: Denoise, x: Array, z: Array) -> Array:
-    """Euler-Maruyama on Song et al. 2021, eq. 6."""
+def amount(node: Node, eta: float, weight: str) -> float:
+    """Diffusion w(t) of a reverse SDE that keeps the marginals (Ma et al. 2024, table 2)."""
+    return eta**2 * {"g2": node.g2, "sigma": node.s, "constant": 1.0}[weight]
+
+
+def noisy_drift(node: Node, D: Denoise, x: Array, w: float) -> Array:
+    """Drift in t with diffusion w: that of the flow, less w/2 times the score."""
+    return node.f * x - node.g2 / 2 * node.score(D, x) - w / 2 * node.score(D, x)
+
+
+def euler_maruyama(
+    path: Any, grid: Array, D: Denoise, x: Array, z: Array, eta: float = 1.0, weight: str = "g2"
+) -> Array:
+    """Euler-Maruyama on Song et al. 2021, eq. 6, or with another amount of noise."""
     for i, now, then in pairs(path, grid):
-        dt = now.t - then.t
-        x = x - now.reverse_drift(D, x) * dt + np.sqrt(now.g2 * dt) * z[i]
+        dt, w = now.t - then.t, amount(now, eta, weight)
+        x = x - noisy_drift(now, D, x, w) * dt + (np.sqrt(w * dt) * z[i] if w else 0.0)
     return x
 
 
@@ -217,16 +229,19 @@ def edm_churn(
     return x
 
 
-def stochastic_heun(path: Any, grid: Array, D: Denoise, x: Array, z: Array) -> Array:
+def stochastic_heun(
+    path: Any, grid: Array, D: Denoise, x: Array, z: Array, eta: float = 1.0, weight: str = "g2"
+) -> Array:
     """Roberts 2012, improved Euler with S_k = 0, time running down; Euler-Maruyama where sigma ends at 0."""
     for i, now, then in pairs(path, grid):
         dt = now.t - then.t
-        dW = np.sqrt(dt) * z[i]
-        K1 = -now.reverse_drift(D, x) * dt + np.sqrt(now.g2) * dW
+        v, w = amount(now, eta, weight), amount(then, eta, weight)
+        dW = np.sqrt(dt) * z[i] if v else 0.0
+        K1 = -noisy_drift(now, D, x, v) * dt + np.sqrt(v) * dW
         if then.s == 0:
             x = x + K1
             continue
-        K2 = -then.reverse_drift(D, x + K1) * dt + np.sqrt(then.g2) * dW
+        K2 = -noisy_drift(then, D, x + K1, w) * dt + np.sqrt(w) * dW
         x = x + (K1 + K2) / 2
     return x
 

@@ -270,6 +270,15 @@ def test_pdf_cdf_and_survival_belong_together() -> None:
         assert f.cdf(1e9) == pytest.approx(1.0, abs=1e-12)
 
 
+def test_the_quantile_inverts_the_distribution_function() -> None:
+    f = karras("ddpm", 32, EASY)
+    u = np.concatenate([np.logspace(-9, -1, 9), [0.3, 0.5, 0.77], 1 - np.logspace(-1, -6, 6)])
+    x = f.quantile(u)
+    np.testing.assert_allclose(np.minimum(f.cdf(x), f.survival(x)), np.minimum(u, 1 - u), rtol=1e-9)
+    with pytest.raises(ValueError, match="outside"):
+        f.quantile([0.0, 0.5])
+
+
 def test_a_start_from_the_prior_or_a_given_law_is_used() -> None:
     tableau = catalogue["euler"].tableau(VE, grids.karras(VE, 8))
     prior, given = (

@@ -42,6 +42,16 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
     "ddim-eta": [{}, {"eta": 0.0}, {"eta": 1.0}, {"eta": 0.3}],
     "ddpm": [{}, {"variance": "posterior"}, {"variance": "forward"}],
     **{name: [{}, *CLOCKS] for name in ("heun", "midpoint", "ralston", "kutta-3", "ssprk-3", "rk4")},
+    **{
+        name: [
+            {},
+            {"eta": 0.0},
+            {"eta": 1.5},
+            {"eta": 0.6, "weight": "sigma"},
+            {"eta": 0.1, "weight": "constant"},
+        ]
+        for name in ("euler-maruyama", "stochastic-heun")
+    },
     "edm-churn": [
         {},
         {"s_churn": 2.0, "s_noise": 1.007},
