@@ -101,7 +101,7 @@ def convergence(
     if hidden:
         notes += textwrap.wrap("not drawn, error zero or not finite: " + ", ".join(hidden), 130)
     heading = alt.TitleParams(title or "Error against cost", subtitle=notes, anchor="start", offset=16)
-    return _styled(
+    return styled(
         alt.concat(*panels, columns=PANELS_A_ROW, spacing=36)
         .resolve_scale(color="independent", shape="independent", x="independent", y="independent")
         .properties(title=heading)
@@ -180,7 +180,7 @@ def pictures(
         height=alt.Step(side + (36 if captioned else 12)),
         title=alt.TitleParams(title or "Samples", anchor="start", offset=14),
     )
-    return _styled(chart).configure_view(stroke=None)
+    return styled(chart).configure_view(stroke=None)
 
 
 def save(chart: Any, path: str | os.PathLike[str]) -> Path:
@@ -346,7 +346,7 @@ def _records(points: pd.DataFrame) -> list[dict[str, Any]]:
     ]
 
 
-def _styled(chart: Any) -> Any:
+def styled(chart: Any) -> Any:
     """Set what every picture shares: white ground, one sans-serif face, quiet axes."""
     return (
         chart.configure(background="white", font="Helvetica, Arial, Liberation Sans, sans-serif", padding=16)
