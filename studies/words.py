@@ -6,11 +6,12 @@ import ast
 import importlib.util
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from analytic import chains, paths
-from solvers import catalogue
+from solvers import ScoreError, catalogue
 from solvers.catalogue import unknown
+from solvers.imperfect import Shape
 
 from .order import Job
 
@@ -66,6 +67,19 @@ def noise_of(text: str, vocabulary: int) -> chains.Chain:
     except TypeError as error:
         raise ValueError(f"noise is {text!r}: {error}") from None
     return noise
+
+
+def error_of(text: str) -> ScoreError:
+    """Return the error of a score a user named by its shape, such as "wave(0.2, of='eps', frequency=2.0)"."""
+    shape, arguments, keywords = split("error", text)
+    if shape not in get_args(Shape):
+        raise unknown("error", shape, list(get_args(Shape)))
+    if len(arguments) != 1:
+        raise ValueError(f"error is {text!r}: give its size first, as in {shape}(0.1, of='eps')")
+    try:
+        return ScoreError(float(arguments[0]), shape, **keywords)  # type: ignore[arg-type]  # a Shape, as checked
+    except TypeError as problem:
+        raise ValueError(f"error is {text!r}: {problem}") from None
 
 
 def job_of(text: str, start: str = "practical") -> Job:

@@ -1,0 +1,221 @@
+"""The gap study against equations for moments, closed forms, and theorems on what contracts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.integrate import solve_ivp
+
+from analytic import GaussianMixture, distances, paths, targets
+from solvers import Imperfect, ScoreError, catalogue, density, grids
+from studies import gap, gap_frames, gap_plots, words
+from studies.gap import TRUTH, Gap, Plan
+from studies.ladders import Setting
+
+from .test_cli import Run, assay  # noqa: F401  (a fixture)
+
+EASY = targets.load("easy-1d")
+NORMAL = GaussianMixture([1.0], [[1.0]], 0.25)
+CONSTANT = ScoreError(0.2, "constant", "eps")
+ON_LINE = Plan("easy-1d", EASY, steps=48)
+ON_GAUSSIAN = Plan("normal", NORMAL, CONSTANT, steps=400)
+
+
+def of(found: list[Gap], method: str, metric: str, to: str = TRUTH) -> list[Gap]:
+    return [g for g in found if g.of == method and g.to == to and g.metric == metric]
+
+
+@pytest.mark.parametrize(
+    ("eta", "method"), [(0.0, "rk4"), (1.0, "stochastic-heun"), (2.0, "stochastic-heun(eta=2.0)")]
+)
+def test_a_constant_error_moves_the_mean_as_its_differential_equation_says(eta: float, method: str) -> None:
+    plan = ON_GAUSSIAN
+    truth = gap.truth_at(plan, 0.02)
+    law = gap.end_law(plan, method, Imperfect(NORMAL, CONSTANT))
+
+    def slope(sigma: float, mean: Any) -> Any:
+        # in sigma, dx = (1 + eta^2) eps dsigma with eps = (x - D)/sigma + size on the mean
+        denoised = 1.0 + 0.25 / (0.25 + sigma**2) * (mean - 1.0)
+        return (1 + eta**2) * ((mean - denoised) / sigma + CONSTANT.size)
+
+    solution = solve_ivp(slope, (20.0, 0.02), [1.0], rtol=1e-11, atol=1e-13)
+    expected = abs(float(solution.y[0, -1]) - 1.0)
+    # the variance is right, so W2 is the shift of the mean, up to the method's own error
+    assert gap.apart(law, truth)["W2"] == pytest.approx(expected, rel=2e-3)
+
+
+def test_gaps_grow_as_the_error_does_and_kl_as_its_square() -> None:
+    slopes = gap.growth(list(gap.by_size(ON_GAUSSIAN)))
+    assert len(slopes) == 6
+    for (_, _, metric), slope in slopes.items():
+        assert slope.value == pytest.approx(2 if metric == "KL" else 1, abs=0.02), metric
+
+
+def test_on_a_mixture_the_ode_pays_more_for_an_error_at_all_times() -> None:
+    found = list(gap.by_size(ON_LINE, halvings=2))
+    for metric in ("TV", "KL", "W2"):
+        for ode, sde in zip(of(found, gap.ODE, metric), of(found, gap.SDE, metric), strict=True):
+            assert ode.gap > 2 * sde.gap > 20 * sde.exact
+
+
+@pytest.mark.parametrize("pair", [(gap.ODE, TRUTH), (gap.SDE, TRUTH), (gap.ODE, gap.SDE)])
+@pytest.mark.parametrize("metric", ["TV", "W2"])
+def test_with_the_exact_score_every_gap_vanishes_and_a_wrong_sign_is_seen(
+    pair: tuple[str, str], metric: str
+) -> None:
+    def ladder(model: Any) -> list[float]:
+        return [_pairs(model, N)[pair][metric] for N in (32, 64, 128)]
+
+    right = ladder(EASY)
+    # a gap that is all discretisation is no larger than what halving the step takes off it
+    assert right[-1] < right[-2] - right[-1] + 1e-9 < right[-3]
+    # the sign of the score is wrong for a while
+    wrong = ladder(Imperfect(EASY, ScoreError(-2.0, "relative", window=(0.5, 1.0))))
+    assert wrong[-1] > 10 * abs(wrong[-2] - wrong[-1]) + 100 * right[-1]
+
+
+_SEEN: dict[Any, Any] = {}
+
+
+def _pairs(model: Any, steps: int) -> Any:
+    key = (model is EASY, steps)
+    if key not in _SEEN:
+        _SEEN[key] = gap._three_pairs(ON_LINE, model, steps)
+    return _SEEN[key]
+
+
+def test_ode_and_sdes_change_rank_with_the_time_of_the_error() -> None:
+    found = list(gap.by_pulse(ON_LINE, windows=[(-2.5, -1.5), (2.5, 3.5)]))
+    early = {g.of: g.gap for g in found if g.metric == "TV" and g.value < 0}
+    late = {g.of: g.gap for g in found if g.metric == "TV" and g.value > 0}
+    assert list(early) == list(late) == [gap.ODE, "stochastic-heun(eta=1.0)", "stochastic-heun(eta=2.0)"]
+    assert early[gap.ODE] > 10 * early["stochastic-heun(eta=1.0)"]
+    assert early["stochastic-heun(eta=1.0)"] > early["stochastic-heun(eta=2.0)"]
+    assert late[gap.ODE] < late["stochastic-heun(eta=1.0)"] < late["stochastic-heun(eta=2.0)"]
+
+
+def test_kl_contracts_between_laws_of_an_sde_and_stays_between_those_of_an_ode() -> None:
+    found = list(gap.along_the_way(replace(ON_LINE, steps=64), cuts=4))
+    start = [g for g in found if g.study.endswith("start")]
+    ode, sde = ([g.gap for g in start if g.of == m] for m in (gap.ODE, gap.SDE))
+    # what it was: KL of the moved mixture at the start, by quadrature
+    path = paths.VE(0.02, 20.0)
+    begin = EASY.noised(1.0, float(path.sigma(path.start)))
+    shift = np.sqrt(begin.covariance()[0, 0])
+    moved = GaussianMixture(begin.weights, begin.means + shift, begin.variances)
+
+    def log_density(law: GaussianMixture) -> Callable[[Any], Any]:
+        return lambda x: law.log_density(np.ravel(x)[:, None]).reshape(np.shape(x))
+
+    expected = distances.kl_1d(log_density(moved), log_density(begin), np.linspace(-160.0, 180.0, 30)).value
+    np.testing.assert_allclose(ode, expected, rtol=1e-4)
+    assert np.all(np.diff(sde) < 0)
+    assert sde[-1] < ode[-1] / 100
+    after = [g for g in found if g.study.endswith("pulse") and g.value > 0]
+    ode, sde = ([g.gap for g in after if g.of == m] for m in (gap.ODE, gap.SDE))
+    np.testing.assert_allclose(ode, ode[0], rtol=1e-3)
+    assert sde[-1] < sde[0] < ode[0] / 10
+
+
+def test_distances_between_two_density_laws_are_their_closed_forms() -> None:
+    path = paths.VE(0.3, 5.0)
+    tableau = catalogue["ddpm"].tableau(path, grids.karras(path, 12))
+    a = density(tableau, Imperfect(NORMAL, CONSTANT), estimate_error=False)
+    b = density(tableau, NORMAL, estimate_error=False)
+    found = gap.apart(a, b)
+    moments = (a.mean, a.variance, b.mean, b.variance)
+    assert found["TV"] == pytest.approx(distances.gaussian_tv(*moments), rel=1e-7)
+    assert found["KL"] == pytest.approx(distances.gaussian_kl(*([m] for m in moments)), rel=1e-6)
+    assert found["W2"] == pytest.approx(distances.gaussian_w2(*([m] for m in moments)), rel=1e-6)
+
+
+def test_more_noise_forgets_an_early_error_and_the_table_says_so() -> None:
+    plan = replace(ON_LINE, error=replace(gap.ERROR, window=(-2.0, -1.0)))
+    # with more churn than this, so few steps cost more than the error
+    knob, method, values = "churn", gap.KNOBS["churn"][0], (0.0, 2.0, 5.0)
+    found = list(gap.by_noise(plan, {knob: (method, values)}))
+    gaps = [g.gap for g in found if g.metric == "TV"]
+    assert np.all(np.diff(gaps) < 0)
+    ((name, _, frame, _),) = gap_frames.tables_of(found)
+    assert name == "noise"
+    assert list(frame["value"]) == [f"{v:g}" for v in values]
+
+
+def test_in_two_dimensions_gaps_come_from_samples() -> None:
+    target = targets.load("pair-2d")
+    setting = Setting(samples=20_000)
+    plan = Plan(
+        "pair-2d",
+        target,
+        ScoreError(0.4, "constant", "eps"),
+        ode="heun",
+        sde="ddpm",
+        steps=32,
+        setting=setting,
+    )
+    found = list(gap.by_size(plan, halvings=2))
+    assert {g.metric for g in found} == {"sliced W2"}
+    large, small = of(found, "heun", "sliced W2")
+    assert large.gap > 1.5 * small.gap > 3 * small.exact
+
+
+def test_the_figure_and_tables_take_every_study() -> None:
+    found = [
+        Gap(
+            study,
+            "easy-1d",
+            "knob",
+            value,
+            "a",
+            TRUTH,
+            "KL" if "contraction" in study else "TV",
+            0.1 / value,
+            1e-3,
+        )
+        for study in gap_plots.TITLES
+        for value in (1.0, 2.0, 4.0)
+    ]
+    assert len(gap_plots.figure(found).to_dict()["concat"]) == len(gap_plots.TITLES)
+    assert [name for name, *_ in gap_frames.tables_of(found)] == list(gap_plots.TITLES)
+    with pytest.raises(ValueError, match="empty"):
+        gap_plots.figure([])
+
+
+def test_the_command_prints_writes_and_goes_on(assay: Run, tmp_path: Path) -> None:  # noqa: F811
+    arguments = ("gap", "--target", "gaussian-1d", "--study", "size", "--steps", "32", "--out", str(tmp_path))
+    code, out, _ = assay(*arguments)
+    assert code == 0
+    assert "rk4" in out
+    assert (tmp_path / "gap.png").stat().st_size > 0
+    (kept,) = (tmp_path / "finished").iterdir()
+    kept.write_text(kept.read_text().replace("rk4", "kept"))
+    assert "kept" in assay(*arguments)[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--study", "noises"], "study is 'noises'"),
+        (["--error", "waves(0.1)"], "error is 'waves'"),
+        (["--error", "wave()"], "give its size first"),
+        (["--error", "wave(0.1, speed=2)"], "speed"),
+        (["--error", "bump(0.1, width=-1.0)"], "width is -1.0"),
+        (["--steps", "1"], "steps is 1"),
+        (["--target", "pair-2d", "--study", "contraction"], "needs a target on the line"),
+        (["--plot", "gap.pdf"], "gap.pdf"),
+    ],
+)
+def test_bad_words_are_one_line(assay: Run, arguments: list[str], said: str) -> None:  # noqa: F811
+    code, _, err = assay("gap", *arguments)
+    assert code == 2
+    assert said in err
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_an_error_is_read_from_words() -> None:
+    assert words.error_of("bump(0.3, of='x0', width=0.5)") == ScoreError(0.3, "bump", "x0", width=0.5)
