@@ -18,13 +18,13 @@ order: $(READY) ## the main job: every method's claimed order beside its measure
 	@$(BIN)/assay order
 
 test: $(READY_TO_TEST) ## run the everyday tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto
 
 check: $(READY_TO_TEST) ## lint, formatting, types and all tests that need no GPU: what CI runs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -m 'not gpu'
+	$(BIN)/python -m pytest -n auto -m 'not gpu'
 
 readme: $(READY) ## measure every method again and write the table into README.md
 	$(BIN)/python -m studies.readme

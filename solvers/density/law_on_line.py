@@ -19,6 +19,8 @@ from .model import Mixture, on_line
 from .panels import ANALYSIS, PRIMITIVE, WEIGHTS, ends, series
 
 Array = NDArray[np.float64]
+_MOST_STEPS = 120
+_ROUNDING = 4e-15  # of a probability, relative
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,41 +71,62 @@ class DensityLaw:
 
     def pdf(self, x: ArrayLike) -> Array:
         """Density at places of any shape; inf where the sampler's map folds."""
-        return self._at(x)[0]
+        return self.at(x)[0]
 
     def cdf(self, x: ArrayLike) -> Array:
         """P(X <= x), for x of any shape, accurate in the lower tail."""
-        return self._at(x)[1]
+        return self.at(x)[1]
 
     def survival(self, x: ArrayLike) -> Array:
         """P(X > x), for x of any shape, accurate in the upper tail."""
-        return self._at(x)[2]
+        return self.at(x)[2]
 
     def quantile(self, u: ArrayLike) -> Array:
         """The x with P(X <= x) = u, for u in (0, 1) of any shape; by Newton's method within the panel that holds it."""
-        goal = np.asarray(u, dtype=np.float64)
-        if not np.all((goal > 0) & (goal < 1)):
-            raise ValueError("u has a value outside (0, 1): give probabilities between them")
+        goal = _probabilities("u", u)
+        return self._solve(goal, 1 - goal)
+
+    def quantile_survival(self, s: ArrayLike) -> Array:
+        """The x with P(X > x) = s, for s in (0, 1) of any shape; the upper tail at full accuracy."""
+        goal = _probabilities("s", s)
+        return self._solve(1 - goal, goal)
+
+    def _solve(self, lower: Array, upper: Array) -> Array:
+        """The x with P(X <= x) = lower and P(X > x) = upper; the smaller of the two decides."""
         panels, _, below, above = self._tables[:4]
-        flat = goal.ravel()
-        k = np.clip(np.searchsorted(below, flat * below[-1], side="right") - 1, 0, len(panels) - 1)
+        under_half = lower.ravel() < 0.5
+        goal = np.minimum(lower, upper).ravel() * below[-1]
+        k = np.where(
+            under_half,
+            np.searchsorted(below, goal, side="right") - 1,
+            len(panels) - np.searchsorted(above[::-1], goal, side="left"),
+        )
+        k = np.clip(k, 0, len(panels) - 1)
         low, high = panels[k, 0].copy(), panels[k, 1].copy()
         x = (low + high) / 2
-        for _ in range(60):
-            density, under, over = self._at(x)
-            # the nearer tail, which is the more accurate one, decides
-            excess = np.where(flat < 0.5, under - flat * below[-1], (1 - flat) * above[0] - over)
-            low, high = np.where(excess < 0, x, low), np.where(excess < 0, high, x)
+        active = np.arange(len(x))
+        for _ in range(_MOST_STEPS):
+            here, side = x[active], under_half[active]
+            density, under, over = self.at(here)
+            tail = np.where(side, under, over)
+            excess = np.where(side, tail - goal[active], goal[active] - tail)
+            low[active] = np.where(excess < 0, here, low[active])
+            high[active] = np.where(excess < 0, high[active], here)
             with np.errstate(divide="ignore", invalid="ignore"):
-                new = x - excess / density
-            new = np.where((new > low) & (new < high), new, (low + high) / 2)
-            done = np.abs(new - x) <= 4e-16 * np.abs(x)
-            x = new
-            if done.all():
+                move = -excess / density
+            # the probability's own rounding leaves x uncertain by this: a further move would only be noise
+            done = (np.abs(excess) <= _ROUNDING * tail) | (np.abs(move) <= 4e-16 * np.abs(here))
+            done |= high[active] - low[active] <= 4e-16 * np.abs(here)
+            new = here + move
+            inside = (new > low[active]) & (new < high[active])
+            x[active] = np.where(done, here, np.where(inside, new, (low[active] + high[active]) / 2))
+            active = active[~done]
+            if not len(active):
                 break
-        return x.reshape(goal.shape)
+        return x.reshape(lower.shape)
 
-    def _at(self, x: ArrayLike) -> Array:
+    def at(self, x: ArrayLike) -> Array:
+        """Density, P(X <= x) and P(X > x) in one go, (3, ...) for x of any shape."""
         places = np.asarray(x, dtype=np.float64)
         out = np.empty((3, places.size))
         _evaluate(places.ravel(), *self._tables, out)
@@ -153,6 +176,13 @@ class DensityLaw:
                 "truth has a component of variance 0, so it has no density: compare with target.noised(...)"
             )
         return mixture
+
+
+def _probabilities(name: str, value: ArrayLike) -> Array:
+    array = np.asarray(value, dtype=np.float64)
+    if not np.all((array > 0) & (array < 1)):
+        raise ValueError(f"{name} has a value outside (0, 1): give probabilities between them")
+    return array
 
 
 def distance(a: DensityLaw, b: DensityLaw) -> float:

@@ -125,8 +125,7 @@ def reports(plan: study.Plan, found: list[study.Gap], everything: bool) -> list[
     where = (
         f"{plan.name}, {plan.steps} steps, {plan.error.shape} error of {plan.error.size:g} in {plan.error.of}"
     )
-    shown = [
+    return [
         Report(f"gap-{name.replace(' ', '-')}", f"{title}: {where}", frame, notes)
         for name, title, frame, notes in gap_frames.tables_of(found)
     ]
-    return shown

@@ -84,6 +84,8 @@ def test_density_of_a_deterministic_method_is_its_map_pushed_through(error: Scor
     for u in (0.05, 0.3, 0.5, 0.8, 0.99):
         x = run(t, target, start.quantile(np.array([[u]])))
         assert float(pushed.cdf(x)[0, 0]) == pytest.approx(u, abs=1e-9)
+        rise = float((pushed.cdf(x + 1e-5) - pushed.cdf(x - 1e-5))[0, 0]) / 2e-5
+        assert float(pushed.pdf(x)[0, 0]) == pytest.approx(rise, rel=1e-6)
 
 
 @pytest.mark.parametrize("error", ERRORS[4:], ids=lambda e: f"{e.shape}-{e.of}")
