@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -122,14 +122,14 @@ def refutations(judgements: Sequence[Judgement]) -> list[str]:
 def write_tables(reports: Sequence[Report], file: Path) -> None:
     """Write each report's table; those after the first get their name added to the file's."""
     for place, report in enumerate(reports):
-        own = file if place == 0 else file.with_stem(f"{file.stem}-{report.name}")
-        tables.write(report.frame, own)
+        tables.write(report.frame, _own(file, report, place))
 
 
 _DRAWN = {
     "w2": "W2 error",
     "weak": "Weak error",
     "tv": "Total variation",
+    "shortfall": "Log-likelihood per token below that of the data",
     "bigram": "Bigram total variation",
     "energy": "Energy distance",
 }
@@ -138,6 +138,20 @@ _DRAWN = {
 def drawable(report: Report) -> bool:
     """Return True if the report measured something with a picture."""
     return any(m.metric in _DRAWN for m in report.measurements)
+
+
+def write_plots(reports: Sequence[Report], where: Callable[[Report], str], file: Path) -> None:
+    """Draw each report that has a picture; those after the first get their name added to the file's.
+
+    Raises ValueError if none has.
+    """
+    pictured = [report for report in reports if drawable(report)] or reports[:1]
+    for place, report in enumerate(pictured):
+        write_plot(report, where(report), _own(file, report, place))
+
+
+def _own(file: Path, report: Report, place: int) -> Path:
+    return file if place == 0 else file.with_stem(f"{file.stem}-{report.name}")
 
 
 def write_plot(report: Report, where: str, file: Path) -> None:
@@ -150,7 +164,7 @@ def write_plot(report: Report, where: str, file: Path) -> None:
         chosen = [m for m in report.measurements if m.target == last and m.metric == metric]
         if chosen:
             frame = frames.long(chosen)
-            if metric in ("energy", "bigram"):
+            if metric in ("energy", "bigram", "shortfall"):
                 # mostly noise by then: no claimed slope belongs beside it
                 frame = frame.drop(columns="claim")
             plots.save(plots.convergence(frame, f"{title} on {last}, {where}"), file)

@@ -266,6 +266,13 @@ class Request:
                 bar.advance(task)
         floor = token_text.exact_draws(name, data, n)
         own = -data.entropy_rate()
+        # a logarithmic axis wants what is missing, not the log-likelihood itself
+        short = [
+            replace(m, metric="shortfall", errors=tuple(own - e for e in m.errors))
+            for m in measurements
+            if m.metric == "log-likelihood"
+        ]
+        drawn: dict[str, list[Measurement]] = {"log-likelihood": short, "bigram": []}
         titles = {
             "log-likelihood": f"Exact log-likelihood of {n} samples of {name} in nats per token; its own is {own:.4f}",
             "bigram": f"Total variation of the samples' bigrams from the exact ones on {name}",
@@ -276,7 +283,7 @@ class Request:
                 title,
                 token_text.text_summary(measurements, metric, floor[metric]),
                 shown if metric == "bigram" else [],
-                [m for m in measurements if m.metric == metric],
+                [m for m in measurements if m.metric == metric] + drawn[metric],
             )
             for metric, title in titles.items()
         ]

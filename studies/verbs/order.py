@@ -11,7 +11,7 @@ from solvers import catalogue, grids
 from solvers.catalogue import unknown
 
 from .. import frames, tables, words
-from ..report import drawable, show, write_plot, write_tables
+from ..report import drawable, show, write_plots, write_tables
 from ..request import Request
 from .options import FormatOption, JsonOption, check_output
 
@@ -107,16 +107,14 @@ def order(
     show(reports, form, as_json)
     if table is not None:
         write_tables(reports, table)
-    pictured = [report for report in reports if drawable(report)]
     if plot is not None:
-        write_plot(pictured[0], request.where(pictured[0]), plot)
+        write_plots(reports, request.where, plot)
     if out is not None:
         measurements = [m for report in reports for m in report.measurements]
         tables.write(frames.long(measurements), out / "measurements.csv")
         for report in reports:
             tables.write(report.frame, out / f"{report.name}.md")
-        for report in pictured:
-            name = "convergence" if report is pictured[0] else f"convergence-{report.name}"
-            write_plot(report, request.where(report), out / f"{name}.png")
+        if any(drawable(report) for report in reports):
+            write_plots(reports, request.where, out / "convergence.png")
     if strict and any(j.verdict == "refuted" for report in reports for j in report.judgements):
         raise typer.Exit(1)

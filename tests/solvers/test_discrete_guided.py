@@ -238,33 +238,37 @@ def test_evaluations_are_counted_once_at_both_ends() -> None:
     assert kernel("guided-tau-leaping", NOISES[1], 5, gamma=2.0, finalise="argmax").evaluations(4) == 12
 
 
-def check_draws(n: int) -> None:
+DRAWN = [
+    (NOISES[0], METHODS[0]),
+    (NOISES[2], METHODS[1]),
+    (NOISES[1], METHODS[2]),
+    (NOISES[3], METHODS[3]),
+    (NOISES[0], METHODS[5]),
+]
+
+
+def check_draws(noise: Any, name: str, guide: str, n: int) -> None:
     data = labelled(3)
-    for noise, (name, guide) in (
-        (NOISES[0], METHODS[0]),
-        (NOISES[2], METHODS[1]),
-        (NOISES[1], METHODS[2]),
-        (NOISES[3], METHODS[3]),
-        (NOISES[0], METHODS[5]),
-    ):
-        step = kernel(name, noise, 5, label=1, gamma=2.0, guide=guide)
-        z = sample(step, data, n, seed=7).astype(np.int64)
-        p = law(step, data).ravel()
-        counts = np.bincount(np.ravel_multi_index(tuple(z.T), (noise.states,) * 3), minlength=p.size)
-        assert counts[p == 0].sum() == 0
-        few = n * p < 5.0
-        seen, expected = np.append(counts[~few], counts[few].sum()), np.append(n * p[~few], n * p[few].sum())
-        keep = expected > 0
-        assert stats.chisquare(seen[keep], expected[keep]).pvalue > ALARM, (noise, name, guide)
+    step = kernel(name, noise, 5, label=1, gamma=2.0, guide=guide)
+    z = sample(step, data, n, seed=7).astype(np.int64)
+    p = law(step, data).ravel()
+    counts = np.bincount(np.ravel_multi_index(tuple(z.T), (noise.states,) * 3), minlength=p.size)
+    assert counts[p == 0].sum() == 0
+    few = n * p < 5.0
+    seen, expected = np.append(counts[~few], counts[few].sum()), np.append(n * p[~few], n * p[few].sum())
+    keep = expected > 0
+    assert stats.chisquare(seen[keep], expected[keep]).pvalue > ALARM
 
 
-def test_draws_follow_the_law() -> None:
-    check_draws(40_000)
+@pytest.mark.parametrize(("noise", "method"), DRAWN)
+def test_draws_follow_the_law(noise: Any, method: tuple[str, str]) -> None:
+    check_draws(noise, *method, 40_000)
 
 
 @pytest.mark.slow
-def test_a_million_draws_follow_the_law() -> None:
-    check_draws(1_000_000)
+@pytest.mark.parametrize(("noise", "method"), DRAWN)
+def test_a_million_draws_follow_the_law(noise: Any, method: tuple[str, str]) -> None:
+    check_draws(noise, *method, 1_000_000)
 
 
 @pytest.mark.parametrize("guide", ["transition", "classifier"])

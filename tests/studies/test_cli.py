@@ -153,7 +153,8 @@ def test_text_gives_log_likelihood_and_bigrams_and_a_plot(assay: Run, tmp_path: 
     assert "nats per token" in out
     assert "bigrams" in out
     assert "exact draws" in out
-    assert plot.read_bytes().startswith(b"\x89PNG")
+    for file in (plot, tmp_path / "text-tokens-bigram.png"):
+        assert file.read_bytes().startswith(b"\x89PNG")
 
 
 def test_list_shows_both_names_and_claims(assay: Run) -> None:
