@@ -40,12 +40,16 @@ def _sharpest(found: Sequence[Gap]) -> str:
     return "TV" if "TV" in measured else measured[0]
 
 
+def _number(gap: Gap) -> str:
+    return f"{gap.gap:.3g}" + (f"±{gap.uncertainty:.1g}" if gap.uncertainty else "")
+
+
 def _by_size(found: Sequence[Gap]) -> pd.DataFrame:
     slopes = growth(found)
     rows = []
     for of, to, metric in slopes:
         own = sorted((g for g in found if (g.of, g.to, g.metric) == (of, to, metric)), key=lambda g: -g.value)
-        cells = {f"size {g.value:.3g}": f"{g.gap:.3g}" for g in (own[0], own[len(own) // 2], own[-1])}
+        cells = {f"size {g.value:.3g}": _number(g) for g in (own[0], own[len(own) // 2], own[-1])}
         rows.append(
             {"law": of, "from": to, "distance": metric}
             | cells
@@ -58,7 +62,7 @@ def _by_noise(found: Sequence[Gap]) -> pd.DataFrame:
     rows = []
     for knob, value in dict.fromkeys((g.knob, g.value) for g in found):
         own = [g for g in found if (g.knob, g.value) == (knob, value)]
-        row = {"noise": knob, "value": f"{value:g}"} | {g.metric: f"{g.gap:.3g}" for g in own}
+        row = {"noise": knob, "value": f"{value:g}"} | {g.metric: _number(g) for g in own}
         rows.append(row | {f"{own[0].metric} with the exact score": f"{own[0].exact:.2g}"})
     return pd.DataFrame(rows)
 
@@ -75,6 +79,6 @@ def _pivot(found: Sequence[Gap], metric: str, with_exact: bool = False) -> pd.Da
                 cells[f"{value:.3g}"] = "–"
                 continue
             beside = f" ({at[value].exact:.2g})" if with_exact else ""
-            cells[f"{value:.3g}"] = f"{at[value].gap:.3g}{beside}"
+            cells[f"{value:.3g}"] = f"{_number(at[value])}{beside}"
         rows.append({"method": of} | cells)
     return pd.DataFrame(rows)

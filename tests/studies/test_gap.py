@@ -46,7 +46,7 @@ def test_a_constant_error_moves_the_mean_as_its_differential_equation_says(eta: 
     solution = solve_ivp(slope, (20.0, 0.02), [1.0], rtol=1e-11, atol=1e-13)
     expected = abs(float(solution.y[0, -1]) - 1.0)
     # the variance is right, so W2 is the shift of the mean, up to the method's own error
-    assert gap.apart(law, truth)["W2"] == pytest.approx(expected, rel=2e-3)
+    assert gap.apart(law, truth)["W2"][0] == pytest.approx(expected, rel=2e-3)
 
 
 def test_gaps_grow_as_the_error_does_and_kl_as_its_square() -> None:
@@ -69,7 +69,7 @@ def test_with_the_exact_score_every_gap_vanishes_and_a_wrong_sign_is_seen(
     pair: tuple[str, str], metric: str
 ) -> None:
     def ladder(model: Any) -> list[float]:
-        return [_pairs(model, N)[pair][metric] for N in (32, 64, 128)]
+        return [_pairs(model, N)[pair][metric][0] for N in (32, 64, 128)]
 
     right = ladder(EASY)
     # a gap that is all discretisation is no larger than what halving the step takes off it
@@ -129,9 +129,9 @@ def test_distances_between_two_density_laws_are_their_closed_forms() -> None:
     b = density(tableau, NORMAL, estimate_error=False)
     found = gap.apart(a, b)
     moments = (a.mean, a.variance, b.mean, b.variance)
-    assert found["TV"] == pytest.approx(distances.gaussian_tv(*moments), rel=1e-7)
-    assert found["KL"] == pytest.approx(distances.gaussian_kl(*([m] for m in moments)), rel=1e-6)
-    assert found["W2"] == pytest.approx(distances.gaussian_w2(*([m] for m in moments)), rel=1e-6)
+    assert found["TV"][0] == pytest.approx(distances.gaussian_tv(*moments), rel=1e-7)
+    assert found["KL"][0] == pytest.approx(distances.gaussian_kl(*([m] for m in moments)), rel=1e-6)
+    assert found["W2"][0] == pytest.approx(distances.gaussian_w2(*([m] for m in moments)), rel=1e-6)
 
 
 def test_more_noise_forgets_an_early_error_and_the_table_says_so() -> None:
@@ -162,6 +162,14 @@ def test_in_two_dimensions_gaps_come_from_samples() -> None:
     assert {g.metric for g in found} == {"sliced W2"}
     large, small = of(found, "heun", "sliced W2")
     assert large.gap > 1.5 * small.gap > 3 * small.exact
+    assert 0 < small.uncertainty < 0.1 * small.gap
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((2, 200_000, 2))
+    # a shift c of a Gaussian has W2^2 = (c.v)^2 along each line; its mean over all lines is |c|^2/2
+    value, half = gap.apart(x + np.array([0.3, 0.0]), y)["sliced W2"]
+    lines = np.random.default_rng(0).standard_normal((gap.DIRECTIONS, 2))
+    share = np.mean(lines[:, 0] ** 2 / np.sum(lines**2, axis=1))
+    assert abs(value - 0.3 * np.sqrt(share)) < half + 1e-4
 
 
 def test_the_figure_and_tables_take_every_study() -> None:
