@@ -1,0 +1,191 @@
+"""Small networks as denoisers: a potential whose gradient is the score, or a velocity.
+
+The setting is that of Deveney et al. 2023: dx = -x dt + dW from t = 0 to T = 10, whose stationary law is N(0, I/2). A
+potential network is phi(x, t) = -|x|^2 + MLP, the score its gradient, so that exp(phi) is a density up to a factor
+of time alone and the residual of the Fokker-Planck equation means something. A velocity network is the MLP itself. The
+derivatives are carried forward through the layers, so a trained network needs numpy only and runs on any array library.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import array_api_compat
+import numpy as np
+from numpy.typing import NDArray
+
+from analytic import paths
+from solvers import denoiser
+from solvers.denoiser import Denoiser
+
+Array = Any  # of any library the array API covers
+Kind = Literal["potential", "velocity"]
+START, STOP = 10.0, 1e-3
+DIM = 2
+FEATURES = DIM + 2
+CHECKPOINTS = Path(__file__).parent / "checkpoints"
+TINY = 0.1  # time below which the logarithmic clock of the features slows down
+
+
+def _alpha(t: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.exp(-t)
+
+
+def _sigma(t: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.sqrt(-np.expm1(-2 * t) / 2)
+
+
+def _d_alpha(t: NDArray[np.float64]) -> NDArray[np.float64]:
+    return -np.exp(-t)
+
+
+def _d_sigma(t: NDArray[np.float64]) -> NDArray[np.float64]:
+    with np.errstate(divide="ignore"):
+        return np.exp(-2 * t) / (2 * _sigma(t))
+
+
+def ornstein_uhlenbeck(start: float = START, stop: float = STOP) -> paths.Gaussian:
+    """Path of dx = -x dt + dW: alpha = e^-t, sigma^2 = (1 - e^-2t)/2.
+
+    The conventional prior has the deviation sigma(start), which at 10 is that of the stationary N(0, I/2) to 1e-9.
+    """
+    return paths.Gaussian(
+        _alpha, _sigma, _d_alpha, _d_sigma, start=start, stop=stop, end=2 * start, name="ornstein-uhlenbeck"
+    )
+
+
+@dataclass(frozen=True)
+class Network:
+    """A trained multilayer perceptron with tanh units, as a score.
+
+    Attributes
+    ----------
+    kind : str
+        "potential": one output, phi + |x|^2; "velocity": two outputs, f x - g^2/2 score.
+    layers : sequence of (W, b)
+        (out, in) and (out,) arrays; the last layer is linear.
+    made : dict
+        How it was trained.
+    """
+
+    kind: Kind
+    layers: Sequence[tuple[Array, Array]]
+    made: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("potential", "velocity"):
+            raise ValueError(f"kind is {self.kind!r}: use 'potential' or 'velocity'")
+        width = FEATURES
+        for number, (W, b) in enumerate(self.layers):
+            if W.ndim != 2 or tuple(W.shape) != (b.shape[0], width):
+                raise ValueError(
+                    f"layers[{number}] has W {tuple(W.shape)} and b {tuple(b.shape)}: give W (out, {width}), b (out,)"
+                )
+            width = int(W.shape[0])
+        outputs = 1 if self.kind == "potential" else DIM
+        if width != outputs:
+            raise ValueError(f"layers end with {width} outputs: a {self.kind} has {outputs}")
+
+    def score(self, x: Array, t: Any) -> Array:
+        """Score at x (n, 2) and t, a number or (n, 1)."""
+        if self.kind == "velocity":
+            return -2 * x - 2 * self.velocity(x, t)
+        xp = array_api_compat.array_namespace(x)
+        out = jets(self.layers, x, t, 1)
+        return xp.stack([out[1][:, 0], out[2][:, 0]], axis=1) - 2 * x
+
+    def velocity(self, x: Array, t: Any) -> Array:
+        """Velocity of the probability-flow ODE, -x - score/2, at x (n, 2) and t."""
+        return jets(self.layers, x, t, 0)[0] if self.kind == "velocity" else -x - self.score(x, t) / 2
+
+    def residual(self, x: Array, t: Any) -> Array:
+        """Residual (n,) of the Fokker-Planck equation for the log-density.
+
+        R = d_t phi - (2 + x . grad phi + |grad phi|^2 / 2 + Laplacian phi / 2), zero if exp(phi) is the density of
+        the forward process. Deveney et al. 2023 penalise its square. TypeError for a velocity, which has no phi.
+        """
+        if self.kind != "potential":
+            raise TypeError(f"kind is {self.kind!r}, which has no log-density: use studies.fokker_planck")
+        value, dx, dy, dt, dxx, dyy = (channel[:, 0] for channel in jets(self.layers, x, t, 2))
+        dx, dy = dx - 2 * x[:, 0], dy - 2 * x[:, 1]
+        return dt - (DIM + x[:, 0] * dx + x[:, 1] * dy + (dx**2 + dy**2) / 2 + (dxx + dyy - 4) / 2)
+
+    def denoiser(self) -> Denoiser:
+        """Return the network as what every executor for arrays takes."""
+        path = ornstein_uhlenbeck()
+        if self.kind == "velocity":
+            return denoiser(self.velocity, predicts="v", takes="t", path=path)
+        return denoiser(self.score, predicts="score", takes="t", path=path)
+
+    def save(self, file: str | Path) -> None:
+        """Write weights and origin to an .npz file, in float32."""
+        arrays = {f"{k}{i}": np.asarray(a, np.float32) for i, l in enumerate(self.layers) for k, a in zip("Wb", l)}
+        np.savez(file, kind=self.kind, made=json.dumps(self.made), **arrays)
+
+
+def load(file: str | Path) -> Network:
+    """Read a network that `Network.save` wrote; ValueError where the file is missing or is none."""
+    try:
+        with np.load(file, allow_pickle=False) as content:
+            count = sum(name.startswith("W") for name in content.files)
+            layers = [
+                (content[f"W{i}"].astype(np.float64), content[f"b{i}"].astype(np.float64)) for i in range(count)
+            ]
+            return Network(str(content["kind"]), layers, json.loads(str(content["made"])))  # type: ignore[arg-type]
+    except (OSError, KeyError, zipfile.BadZipFile, json.JSONDecodeError) as failure:
+        raise ValueError(f"file is '{file}', which is no saved network ({failure}): train one") from None
+
+
+def shipped() -> dict[str, Network]:
+    """Return the networks that come with the package, by name."""
+    return {file.stem: load(file) for file in sorted(CHECKPOINTS.glob("*.npz"))}
+
+
+def jets(layers: Sequence[tuple[Array, Array]], x: Array, t: Any, order: Literal[0, 1, 2]) -> list[Array]:
+    """Return outputs of a network and their derivatives, carried forward layer by layer.
+
+    Parameters
+    ----------
+    layers : sequence of (W, b)
+    x : (n, 2) array
+    t : float or (n, 1) array
+    order : int
+        0: the value; 1: and d/dx1, d/dx2; 2: and d/dt, d^2/dx1^2, d^2/dx2^2.
+
+    Returns
+    -------
+    list of (n, outputs) arrays
+    """
+    xp = array_api_compat.array_namespace(x)
+    t = xp.zeros_like(x[:, :1]) + t
+    zero, half = xp.zeros_like(t), xp.zeros_like(t) + 0.5
+    decay = xp.exp(-t)
+    channels = [xp.concat([x / 2, decay, xp.log(t + TINY) / 2], axis=1)]
+    if order >= 1:
+        channels += [xp.concat([half, zero, zero, zero], axis=1), xp.concat([zero, half, zero, zero], axis=1)]
+    if order == 2:
+        nothing = xp.concat([zero, zero, zero, zero], axis=1)
+        channels += [xp.concat([zero, zero, -decay, 1 / (2 * (t + TINY))], axis=1), nothing, nothing]
+    v = xp.stack(channels)
+    for number, (W, b) in enumerate(layers):
+        if isinstance(W, np.ndarray):  # weights follow the precision and library of x
+            W, b = xp.asarray(W, dtype=x.dtype), xp.asarray(b, dtype=x.dtype)
+        z = (v.reshape(-1, v.shape[-1]) @ W.T).reshape(v.shape[0], v.shape[1], -1)  # one product, not a batch
+        if number == len(layers) - 1:
+            return [z[0] + b, *(z[i] for i in range(1, z.shape[0]))]
+        y = xp.tanh(z[0] + b)
+        if order == 0:
+            v = y[None]
+            continue
+        slope = 1 - y * y
+        firsts = slope * z[1 : 3 if order == 1 else 4]
+        parts = [y[None], firsts]
+        if order == 2:
+            parts.append(slope * z[4:] - 2 * y * slope * z[1:3] ** 2)
+        v = xp.concat(parts)
+    raise ValueError("layers is empty: give at least one (W, b)")
