@@ -5,13 +5,15 @@ float32 and stops before the data. Each of these can be switched off: marginal s
 model, float64, and the marginal at the grid's end as the truth in place of the data.
 
 Definition. Laws are points of a Hilbert space whose norm is W2 (`budget_coordinates`). With e(S) the vector from the
-truth to the law with the parts S switched on, the whole is E = e(all that are asked for) and W2 = |E|. A part i alone is
-e(i), its size |e(i)|, and its share <e(i), E>/|E|, in the units of W2. So
+truth to the law with the parts S switched on, the whole is E = e(all that are asked for) and W2 = |E|. A part i
+alone is e(i), its size |e(i)|, and its share <e(i), E>/|E|, in the units of W2. So
 
     W2 = sum of shares + remainder,    remainder = <E - sum e(i), E>/|E|,
 
 exactly. The remainder is what parts do to each other, second order in the errors where they are small; its largest
 possible size |E - sum e(i)| is given beside it as the interaction. A negative share is a part that cancels others.
+Between modes with next to nothing in between W2 is not smooth: to move a probability p across costs sqrt(p), so that
+there interactions are as large as parts, and only their projection, the remainder, is smaller.
 
 - initial: the continuous process from the prior, less the same from the marginal.
 - truncation: the marginal at the grid's end, less the data.
@@ -34,6 +36,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, get_args
 
 import numpy as np
@@ -152,7 +155,8 @@ class Causes:
 class Bench:
     """One target with the exact laws that its budgets need; fine laws are kept, since methods share them.
 
-    Raises ValueError for a target that is neither Gaussian nor one-dimensional.
+    Raises ValueError for a target that is neither Gaussian nor one-dimensional, and for a model under which a
+    Gaussian in several dimensions does not stay one.
     """
 
     name: str
@@ -167,11 +171,20 @@ class Bench:
                 f"target is {self.name!r}, a mixture in {self.target.dim} dimensions, whose sampler has no exact law: "
                 "take a Gaussian or a one-dimensional mixture"
             )
+        _ = self.means  # complains about the model before anything is measured
 
-    @property
+    @cached_property
     def means(self) -> str:
-        """How laws are found."""
-        return "law" if self.target.is_gaussian else "density"
+        """How laws are found: by "law" if they stay Gaussian, else by "density"."""
+        if not self.target.is_gaussian:
+            return "density"
+        try:
+            self.model.spectrum()
+        except ValueError:
+            if self.target.dim > 1:
+                raise
+            return "density"
+        return "law"
 
     @property
     def model(self) -> Any:
@@ -199,7 +212,7 @@ class Bench:
             (name, order), start = REFERENCES[eta == 0], "practical"
             options = {} if eta == 0 else {"eta": eta}
         most = FINE_BY_LAW if self.means == "law" else FINE_BY_DENSITY
-        key = (name, start, tuple(sorted(options.items())), model is self.target, initial)
+        key = (name, start, tuple(sorted(options.items())), model, initial)
         if key not in self._fine:
             build = catalogue[name].tableau
             self._fine[key] = [
@@ -366,10 +379,11 @@ def score_of(text: str, target: GaussianMixture) -> Any:
             raise ValueError(
                 f"score is {text!r}: give one positive factor of the variances, as in widths(1.1)"
             )
-        covariances = target.variances
         if target.rotations is not None:
-            covariances = np.array([target.condition(k).covariance() for k in range(target.components)])
-        return GaussianMixture(target.weights, target.means, arguments[0] * covariances)
+            raise ValueError(
+                f"score is {text!r}, for targets along the axes: this one is rotated, name another"
+            )
+        return GaussianMixture(target.weights, target.means, arguments[0] * target.variances)
     if name in get_args(Shape):
         return Imperfect(target, words.error_of(text))
     model = named.load(name)
@@ -411,6 +425,7 @@ def summary(found: Sequence[Budget]) -> pd.DataFrame:
                 "W2": f"{b.whole:.3g}",
                 **{p.name: percent(p.share, b.whole) for p in b.parts},
                 "remainder": percent(b.remainder, b.whole),
+                "interaction": percent(b.interaction, b.whole),
             }
             for b in found
         ]

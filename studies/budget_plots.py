@@ -33,7 +33,8 @@ def figure(found: Sequence[Budget], title: str = "Where the error comes from") -
             title,
             anchor="start",
             offset=14,
-            subtitle="shares of W2, which is written above each bar; negative shares cancel others",
+            subtitle="shares of W2, which is written above each bar; negative shares cancel others; cut off at "
+            f"{LEAST:g} and {MOST:g}",
         )
     )
     return styled(chart)
@@ -89,9 +90,10 @@ def _panel(own: Sequence[Budget], method: str, target: str | None) -> Any:
         legend=alt.Legend(title=None, orient="right", labelLimit=0),
         sort=names,
     )
-    base = alt.Chart(alt.InlineData(values=values))
-    bars = base.mark_bar(clip=True, width=WIDTH * 0.6).encode(
-        x=x, y=y, y2="to:Q", color=colour, tooltip=["part:N", "share:N"]
+    bars = (
+        alt.Chart(alt.InlineData(values=values))
+        .mark_bar(clip=True, width=WIDTH * 0.6)
+        .encode(x=x, y=y, y2="to:Q", color=colour, tooltip=["part:N", "share:N"])
     )
     zero = alt.Chart(alt.InlineData(values=[{"zero": 0.0}])).mark_rule(color="#495057").encode(y="zero:Q")
     whole = (

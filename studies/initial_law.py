@@ -1,10 +1,11 @@
 """What the initial law, truncation and discretisation cost on image-like Gaussians, as Pierret and Galerne 2025 ask.
 
-The table of their paper (arXiv 2405.14250; W2 to the data, VP(0.1, 20), equal steps in t, stopped at eps) made by
-exact law, with their numbers for the Gaussian fitted to CIFAR-10 beside ours. Their code counts N grid points, so N - 1
-steps, and the numbers printed under "NFE = N" for Heun are of N grid points too, which cost 2 (N - 1) evaluations.
+The table of their paper (arXiv 2405.14250; W2 to the data, VP(0.1, 20), equal steps in t, stopped at eps) by exact
+law, with their numbers for the Gaussian fitted to CIFAR-10 beside ours. Their code counts N grid points, so
+N - 1 steps, and the numbers printed under "NFE = N" for Heun are of N grid points too, which cost 2 (N - 1)
+evaluations.
 
-Started from N(0, I), the exact reverse process ends along an eigenvector of variance v with a deviation that is wrong by
+Started from N(0, I), the exact reverse process ends along an eigenvector of variance v with a deviation wrong by
 
     ODE: about -a sqrt(v) (v - 1)/2,
     SDE: about that times a v,             a = alpha(T)^2 = exp(-10.05),
@@ -21,6 +22,7 @@ points Heun's factor is large, and with the spectrum 1/k, k to 1000, Heun is the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -35,7 +37,7 @@ Array = NDArray[np.float64]
 DIM, LARGEST = 3072, 221.0
 POINTS = (50, 250, 500, 1000)
 STOPS = (0.0, 1e-5, 1e-4, 1e-3)
-SCHEMES: dict[str, tuple[str, dict[str, object]]] = {
+SCHEMES: dict[str, tuple[str, dict[str, Any]]] = {
     "EM": ("euler-maruyama", {}),
     "EI": ("exponential-integrator", {}),
     "Euler": ("euler-maruyama", {"eta": 0.0}),
@@ -60,7 +62,8 @@ THEIRS: dict[tuple[str, float], tuple[tuple[float, float], ...]] = {
     ("Heun", 1e-3): ((0.58, 0.59), (0.13, 0.15), (0.16, 0.18), (0.17, 0.19)),
 }
 NOTES = (
-    "EI: exponential integrator, score frozen. Euler and Heun: the probability-flow ODE in t. N grid points, N - 1 steps; "
+    "EI: exponential integrator, score frozen. Euler and Heun: the probability-flow ODE in t. N grid points, so "
+    "N - 1 steps; "
     "Heun takes two evaluations a step, one on a last step to t = 0, where it would divide by zero.",
     "CIFAR-10: table 5 of Pierret and Galerne 2025 (p_T | N(0, I)), on the Gaussian fitted to the data; image-3072 has "
     "its eigenvalues within a third, but none at zero.",
@@ -71,7 +74,7 @@ def image_like(dim: int = DIM) -> GaussianMixture:
     """Return a centred Gaussian with a spectrum like that of small natural images, 221 k^-1.3 exp(-(k/900)^1.5).
 
     Amplitude 221, exponent and cut-off describe the eigenvalues of CIFAR-10 in [-1, 1], 3072 dimensions, within a
-    third down to the 3000th.
+    third down to the 2950th; the last of CIFAR-10 are zero to rounding.
     """
     k = np.arange(1.0, dim + 1.0)
     variances = LARGEST * k**-1.3 * np.exp(-((k / 900) ** 1.5))

@@ -27,7 +27,7 @@ NOTES = (
     "Shares in per cent of W2, signed; they and the remainder add up to 100. Parts, each switched on alone: initial: "
     "the prior in place of the marginal.",
     "truncation: stopping before the data. discretisation: finite steps. score: the imperfect model. precision: "
-    "float32. remainder: what parts do to each other.",
+    "float32. remainder: what parts do to each other; interaction: its largest possible size.",
 )
 
 
@@ -127,7 +127,7 @@ def budget(
             for job in work:
                 found += _kept(store, job, bench, counts, score)
                 finished(f"{study.label_of(job)} on {bench.name}")
-    title = f"Error budget: {setting.path!r}, {grid} grid, score {score}"
+    title = f"Error budget: {path} path, {grid} grid, score {score}"
     everything = study.table(found)
     shown = everything if as_json else study.summary(found)
     show([Report("budget", title, shown, list(NOTES))], form, as_json)
