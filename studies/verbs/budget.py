@@ -123,14 +123,24 @@ def budget(
             bar.advance(task)
 
         found = []
+        unstable = []
         for bench in benches:
             for job in work:
-                found += _kept(store, job, bench, counts, score)
-                finished(f"{study.label_of(job)} on {bench.name}")
+                own = _kept(store, job, bench, counts, score)
+                missing = [str(N) for N in counts if N not in {b.steps for b in own}]
+                what = f"{study.label_of(job)} on {bench.name}"
+                if missing:
+                    unstable.append(f"unstable, so left out: {what} in {', '.join(missing)} steps")
+                found += own
+                finished(what)
+    if not found:
+        raise ValueError(
+            f"steps is {', '.join(map(str, counts))}: every method is unstable there, take more steps"
+        )
     title = f"Error budget: {path} path, {grid} grid, score {score}"
     everything = study.table(found)
     shown = everything if as_json else study.summary(found)
-    show([Report("budget", title, shown, list(NOTES))], form, as_json)
+    show([Report("budget", title, shown, [*NOTES, *unstable])], form, as_json)
     if table is not None:
         tables.write(everything, table)
     for file in [plot, out / "budget.png" if out else None]:

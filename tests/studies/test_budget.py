@@ -424,6 +424,8 @@ def test_heun_is_worst_with_few_steps_and_best_with_many() -> None:
     (rank,) = initial_law.ranks(found).to_dict("records")
     assert rank["N = 50"] == 4
     assert rank["N = 1000"] == 1
+    assert rank["50 evaluations"] == 4
+    assert rank["1000 evaluations"] == 1
 
 
 # ---------------------------------------------------------------- the verb
@@ -478,6 +480,20 @@ def test_the_figure_stacks_to_one() -> None:
     with pytest.raises(ValueError, match="found is empty"):
         budget_plots.figure([])
     assert plots.SUFFIXES[0] == ".png"
+
+
+def test_the_verb_says_which_grids_are_unstable(monkeypatch: pytest.MonkeyPatch) -> None:
+    def explode(job: Any, bench: Bench, steps: int) -> study.Budget:
+        if steps < 20:
+            raise FloatingPointError("overflowed")
+        return budget(job, bench, steps)
+
+    monkeypatch.setattr(study, "budget", explode)
+    arguments = ["euler", "--target", "gaussian-1d", "--samples", "500", "--steps", "8"]
+    shown = CliRunner().invoke(APP, [*arguments, "--steps", "24"])
+    assert "unstable, so left out: euler on gaussian-1d in 8 steps" in shown.stdout
+    with pytest.raises(ValueError, match="every method is unstable"):
+        CliRunner().invoke(APP, arguments, catch_exceptions=False)
 
 
 def test_the_verb_names_bad_input() -> None:
