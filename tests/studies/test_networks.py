@@ -96,40 +96,32 @@ def test_denoiser_score_and_velocity_are_one_model(kind):
 
 @pytest.mark.parametrize("objective", ["score matching", "flow matching"])
 def test_the_loss_is_least_at_the_exact_score(objective, monkeypatch):
-    # regression on noise has the conditional mean as its minimiser: any step away from the exact score costs
+    # regression on noise has the conditional mean as its minimiser: the losses at 0.8, 1 and 1.2 times the score lie on
+    # a parabola with its lowest point at 1, within 0.03 for 100,000 samples
     torch = pytest.importorskip("torch")
-    target, path = targets.load("nine-2d"), ornstein_uhlenbeck()
+    target, path, t = targets.load("nine-2d"), ornstein_uhlenbeck(), 0.3
+    marginal = target.noised(float(path.alpha(t)), float(path.sigma(t)))
 
-    class Exact:
-        kind, layers = ("potential" if objective == "score matching" else "velocity"), None
-
-        def __init__(self, scale):
-            self.scale = scale
+    class Scaled:
+        kind = "potential" if objective == "score matching" else "velocity"
+        layers = None
+        scale = 1.0
 
         def score(self, x, t):
-            a, s = np.exp(-t.numpy()), np.asarray(path.sigma(t.numpy().astype(float)))
-            out = [
-                target.noised(float(a[i, 0]), float(s[i, 0])).score(x[i : i + 1].numpy())
-                for i in range(len(x))
-            ]
-            return self.scale * torch.tensor(np.concatenate(out), dtype=torch.float32)
+            return self.scale * torch.tensor(marginal.score(x.numpy().astype(float)), dtype=torch.float32)
 
-    monkeypatch.setattr(
-        training, "jets", lambda layers, x, t, order: [-x - current.score(x, t) / 2]
-    )
-    losses = {}
-    for scale in (0.8, 1.0, 1.2):
-        current = Exact(scale)
+    model = Scaled()
+    monkeypatch.setattr(training, "_times", lambda torch, n, random: torch.full((n, 1), t))
+    monkeypatch.setattr(training, "jets", lambda layers, x, t, order: [-x - model.score(x, t) / 2])
+    means, deviation = torch.tensor(target.means.tolist()), float(np.sqrt(target.variances.ravel()[0]))
+    losses = []
+    for model.scale in (0.8, 1.0, 1.2):
         random = torch.Generator().manual_seed(3)
-        recipe = training.Recipe(objective, batch=3000)
-        means = torch.tensor(target.means.tolist())
-        losses[scale] = float(
-            training._loss(torch, current, recipe, means, float(np.sqrt(target.variances.ravel()[0])), random)
-        )
-    assert losses[1.0] < min(losses[0.8], losses[1.2])
-    # and at it, the slope of a parabola through the three vanishes within noise
-    a, b, c = losses[0.8], losses[1.0], losses[1.2]
-    assert abs((c - a) / 0.4) < 0.25 * (a - 2 * b + c) / 0.04 
+        recipe = training.Recipe(objective, batch=100_000)
+        losses.append(float(training._loss(torch, model, recipe, means, deviation, random)))
+    a, b, c = losses
+    lowest = 1 - 0.2 * (c - a) / 2 / (a - 2 * b + c)
+    assert abs(lowest - 1) < 0.03
 
 
 def test_training_goes_on_where_it_was_killed(tmp_path, monkeypatch):

@@ -1,0 +1,168 @@
+"""The ODE-SDE gap with learned scores."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from analytic import distances, targets
+from studies import learned_gap as study
+from studies import plane, plots, training
+from studies.learned_gap import EXACT, LearnedGap, exact_score, learned_gap
+from studies.networks import Network, ornstein_uhlenbeck, shipped
+
+RECORD = LearnedGap(
+    network="some",
+    objective="score matching",
+    penalty=0.0,
+    ode_truth=0.012,
+    ode_truth_error=0.001,
+    sde_truth=0.004,
+    sde_truth_error=1e-4,
+    ode_sde=0.01,
+    ode_sde_error=0.001,
+    kl_sde_truth=0.01,
+    kl_ode_sde=0.03,
+    kl_ode_sde_error=0.01,
+    score_error=0.04,
+    times=(0.1, 1.0),
+    score_errors=(0.2, 0.1),
+    residual=5.0,
+    kl_bound=0.3,
+    gronwall_bound=1e6,
+    transport_bound=5.0,
+    steps_error=1e-5,
+    samples_apart=1.0,
+    seconds=10.0,
+)
+
+
+def test_the_exact_score_is_that_of_the_marginal():
+    path, x, t, h = ornstein_uhlenbeck(), np.random.default_rng(0).normal(size=(20, 2)), 0.4, 1e-5
+    marginal = targets.load("nine-2d").noised(float(path.alpha(t)), float(path.sigma(t)))
+    slopes = [(marginal.log_density(x + h * e) - marginal.log_density(x - h * e)) / (2 * h) for e in np.eye(2)]
+    np.testing.assert_allclose(exact_score(x, t), np.stack(slopes, 1), atol=1e-6)
+
+
+def test_with_the_exact_score_samplers_end_at_the_truth():
+    # false alarms: 2 in 10^4 for the SDE's fourteen means; the ODE's points are far more even than random ones
+    target = targets.load("nine-2d")
+    truth = plane.of(study._setting()[2])
+    ode = study.ode_samples(target, 2048, 0)
+    assert plane.sinkhorn_divergence(plane.shared_out(ode), truth) < 2e-3
+    assert study.samples_apart(study.sde_samples(target, 2048, 0), truth) < 4.5
+
+
+def test_a_sign_error_in_a_network_is_seen():
+    network = shipped()["score-matching"]
+    W, b = network.layers[-1]
+    wrong = Network("potential", [*network.layers[:-1], (-W, b)], network.made)
+    truth = plane.of(study._setting()[2])
+    right, turned = (
+        plane.sinkhorn_divergence(plane.shared_out(study.ode_samples(n.denoiser(), 1024, 0)), truth)
+        for n in (network, wrong)
+    )
+    assert right < 0.02
+    assert turned > 0.3
+
+
+@pytest.mark.parametrize("name", ["score-matching", "flow-matching"])
+def test_run_samples_the_law_that_the_grid_carries(name):
+    # two routes to one network's SDE law: samples by an executor, and the Fokker-Planck equation
+    network = shipped()[name]
+    (law,) = plane.end_densities(network.score, (1.0,), size=80)
+    x = study.sde_samples(network.denoiser(), 4096, 3)
+    assert study.samples_apart(x, law) < 4.5
+    moved = plane.shared_out(x + [0.15, 0.0], 80)
+    assert study.samples_apart(x, moved) > 4.5
+
+
+def test_score_errors_are_those_of_monte_carlo():
+    path = ornstein_uhlenbeck()
+    shift = np.array([0.3, -0.4])
+    times, errors = study._score_errors(lambda x, t: exact_score(x, t) + shift * t, 5)
+    np.testing.assert_allclose(errors, 0.25 * times**2, rtol=1e-6)
+    network = shipped()["penalty-1"]
+    times, errors = study._score_errors(network.score, 5)
+    for t, error in zip(times[:2], errors[:2], strict=True):
+        x = targets.load("nine-2d").noised(float(path.alpha(t)), float(path.sigma(t))).sample(20_000, seed=1)
+        squares = ((network.score(x, float(t)) - exact_score(x, float(t))) ** 2).sum(1)
+        assert abs(squares.mean() - error) < 4.5 * squares.std() / np.sqrt(len(x))
+
+
+def test_a_bound_that_fails_is_said():
+    assert RECORD.holds
+    assert RECORD.bound == 5.0
+    assert not replace(RECORD, transport_bound=0.05, gronwall_bound=0.06).holds
+    assert not replace(RECORD, kl_bound=0.01).holds
+    assert study.table([replace(RECORD, kl_bound=0.01)])["holds"][0] == "NO"
+
+
+def test_the_table_has_a_row_a_network_and_the_published_numbers():
+    frame = study.table([RECORD, replace(RECORD, network="other", penalty=1.0)])
+    assert list(frame["score"]) == ["some", "other", "Deveney et al., no penalty"]
+    assert frame["ODE-truth"][0] == "12.00±1.00"
+    assert frame["W2 bound / W2"][0] == pytest.approx(50)
+    assert frame["SDE-truth"][2] == "3"
+
+
+def test_the_figure_shows_networks_of_known_penalty(tmp_path):
+    records = [replace(RECORD, penalty=w) for w in (1.0, 0.0, 0.1)] + [replace(RECORD, penalty=np.nan)]
+    assert plots.save(study.figure(records), tmp_path / "a.svg").stat().st_size > 1000
+    with pytest.raises(ValueError, match="nothing to draw"):
+        study.figure(records[3:])
+
+
+def test_records_come_one_at_a_time_and_finished_ones_are_skipped(monkeypatch):
+    asked = []
+
+    def measure(name, network, samples, seed):
+        asked.append((name, None if network is None else network.kind))
+        return replace(RECORD, network=name)
+
+    monkeypatch.setattr(study, "measure", measure)
+    records = learned_gap(skip=["flow-matching"])
+    assert next(records).network == EXACT
+    assert asked == [(EXACT, None)]
+    assert [r.network for r in records] == [name for name in training.RECIPES if name != "flow-matching"]
+    assert [r.network for r in learned_gap(control=False, skip=list(training.RECIPES))] == []
+
+
+def test_trained_networks_are_kept_and_stale_ones_are_not(tmp_path, monkeypatch):
+    pytest.importorskip("torch")
+    small = training.Recipe(width=4, depth=1, iterations=3, batch=8)
+    monkeypatch.setitem(training.RECIPES, "score-matching", small)
+    first = study.trained("score-matching", tmp_path)
+    monkeypatch.setattr(study, "train", None)  # must not be called again
+    again = study.trained("score-matching", tmp_path)
+    np.testing.assert_array_equal(first.layers[0][0], again.layers[0][0])
+    monkeypatch.setitem(training.RECIPES, "score-matching", replace(small, seed=1))
+    with pytest.raises(TypeError):
+        study.trained("score-matching", tmp_path)
+
+
+def test_bad_input_is_refused():
+    with pytest.raises(ValueError, match="give one of them"):
+        next(learned_gap({}, retrain=True))
+    with pytest.raises(ValueError, match="samples is 1000"):
+        next(learned_gap(samples=1000))
+
+
+@pytest.mark.slow
+def test_the_gap_has_the_published_shape_and_every_bound_holds():
+    network = shipped()["score-matching"]
+    free, held = (study.measure(name, shipped()[name]) for name in ("score-matching", "penalty-1"))
+    assert free.ode_truth - free.ode_truth_error > 2 * free.sde_truth
+    assert held.ode_sde < free.ode_sde / 2
+    assert held.sde_truth > 2 * free.sde_truth
+    assert free.holds
+    assert held.holds
+    # exact transport of samples, less what two samples of one law are apart
+    gaps = []
+    for k in range(8):
+        a, b = (study.ode_samples(network.denoiser(), 1024, 10 + 2 * k + i) for i in (0, 1))
+        x, y = (study._setting()[2].sample(1024, seed=20 + 2 * k + i) for i in (0, 1))
+        w2 = [distances.w2_samples(*pair).value ** 2 for pair in ((a, x), (a, b), (x, y))]
+        gaps.append(w2[0] - (w2[1] + w2[2]) / 2)
+    # the correction overshoots where laws differ by less than samples do; four standard errors and the sampling noise
+    assert abs(np.mean(gaps) - free.ode_truth) < 4 * np.std(gaps) / np.sqrt(7) + 0.01
