@@ -6,6 +6,7 @@ import sys
 
 import typer
 
+from .verbs.budget import budget
 from .verbs.gap import gap
 from .verbs.list import list_
 from .verbs.order import order
@@ -19,7 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for verb in (order, gap, scaling, precision):
+for verb in (order, gap, budget, scaling, precision):
     app.command()(verb)
 app.command(name="list")(list_)
 

@@ -1,21 +1,31 @@
-"""Refresh the tables in README.md and docs: python -m studies.readme."""
+"""Refresh the tables and figures in README.md and docs: python -m studies.readme [name ...].
+
+A block <!-- name: assay ... --> holds what that command prints; a few others are made by functions here.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import io
+import re
+import shlex
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from analytic import sequences
+from solvers.catalogue import unknown
 
-from . import frames, precision, tables, token_text
+from . import frames, tables, token_text
+from .cli import app
 from .files import write_whole
 from .ladders import Measurement
 from .order import order
 from .token_ladders import measure
 from .token_order import default_settings, pairs, token_jobs, token_order
-from .token_scaling import scaling, summary
 from .words import job_of
 
 ROOT = Path(__file__).parent.parent
@@ -25,6 +35,7 @@ GUIDED = [
     for method in ("guided-ancestral", "guided-tau-leaping")
     for gamma in (1.0, 2.0, 4.0)
 ]
+MARK = re.compile(r"<!-- ([\w-]+): (assay [^>]*?) -->")
 ON_TEXT = ("tweedie-tau-leaping", "discrete-euler", "tau-leaping")
 
 
@@ -67,23 +78,66 @@ def text_tables() -> list[pd.DataFrame]:
     return [token_text.text_summary(measurements, m, floor[m]) for m in ("log-likelihood", "bigram")]
 
 
-def main() -> None:
-    """Measure everything that the tables show, and write them."""
+def _orders() -> None:
     on_tokens = token_order()
     replaced(README, table=frames.summary(*order()), tokens=frames.token_summary(*on_tokens))
-    replaced(
-        TOKENS,
-        equal=frames.equal_cost(on_tokens[0], "tv", "smooth"),
-        guided=guided_table(),
-        scaling=summary(list(scaling())),
-        text=text_tables(),
-        precision=precision.summary(
-            precision.precision(
-                noises={precision.SHOWN_NOISE: precision.NOISES[precision.SHOWN_NOISE]},
-                draws=precision.SHOWN_DRAWS,
-            )
-        ),
-    )
+    replaced(TOKENS, equal=frames.equal_cost(on_tokens[0], "tv", "smooth"))
+
+
+def _guided() -> None:
+    replaced(TOKENS, guided=guided_table())
+
+
+def _text() -> None:
+    replaced(TOKENS, text=text_tables())
+
+
+PARTS: dict[str, Callable[[], None]] = {"orders": _orders, "guided": _guided, "text": _text}
+
+
+def commands() -> dict[str, tuple[Path, str]]:
+    """Return the blocks <!-- name: assay ... --> of README and docs: file and command by name."""
+    found = {}
+    for file in (README, *sorted((ROOT / "docs").glob("*.md"))):
+        for name, command in MARK.findall(file.read_text()):
+            found[name] = (file, command)
+    return found
+
+
+def output_of(command: str) -> str:
+    """Run an `assay` command here, from the project's folder, and return the Markdown it prints."""
+    words = shlex.split(command)[1:]
+    printed = io.StringIO()
+    with contextlib.chdir(ROOT), contextlib.redirect_stdout(printed):
+        app([*words, "--format", "markdown"], standalone_mode=False)
+    return printed.getvalue()
+
+
+def written(file: Path, name: str, content: str) -> None:
+    """Put content between the marks of a command's block."""
+    text = file.read_text()
+    head, rest = text.split(f"<!-- {name}: ", 1)
+    mark, rest = rest.split("-->\n", 1)
+    _, tail = rest.split(f"<!-- end of {name} -->", 1)
+    write_whole(file, f"{head}<!-- {name}: {mark}-->\n\n{content}\n<!-- end of {name} -->{tail}".encode())
+
+
+def main() -> None:
+    """Measure what the named tables show, all by default, and write each as soon as it is there.
+
+    Raises ValueError for a name that no table has.
+    """
+    blocks = commands()
+    names = sys.argv[1:] or [*PARTS, *blocks]
+    for name in names:
+        if name not in PARTS and name not in blocks:
+            raise unknown("table", name, [*PARTS, *blocks])
+    for name in names:
+        print(name, flush=True)
+        if name in PARTS:
+            PARTS[name]()
+        else:
+            written(blocks[name][0], name, output_of(blocks[name][1]))
 
 
 if __name__ == "__main__":

@@ -81,6 +81,8 @@ def show(reports: Sequence[Report], form: str | None, as_json: bool) -> None:
             for note in report.notes:
                 print(note)
         else:
+            if form == "markdown" and len(reports) > 1:
+                print(f"{report.title}\n")
             sys.stdout.write(tables.render(report.frame, form))  # type: ignore[arg-type]  # render names the formats
 
 

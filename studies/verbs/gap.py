@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pandas as pd
 import typer
@@ -15,21 +15,31 @@ from analytic import targets as named
 from solvers.catalogue import unknown
 
 from .. import gap as study
-from .. import gap_frames, gap_plots, plots, tables, words
+from .. import gap_frames, gap_plots, learned_gap, plots, tables, words
 from ..ladders import Setting
 from ..report import Report, progress, show
 from ..store import Store
 from .options import FormatOption, JsonOption, TableOption, check_output
 
-STUDIES = ("size", "noise", "pulse", "contraction", "evaluations")
+STUDIES = ("size", "noise", "pulse", "contraction", "evaluations", "learned")
+LEARNED = "learned"
 
 
 def gap(
     studies: Annotated[
         list[str] | None,
-        typer.Option("--study", help=f"What to vary, repeatable: {', '.join(STUDIES)}. All by default."),
+        typer.Option(
+            "--study",
+            help=f"What to vary, repeatable: {', '.join(STUDIES)}. By default all but learned, and on "
+            f"{learned_gap.TARGET} learned alone.",
+        ),
     ] = None,
-    target: Annotated[str, typer.Option(help="Target by name (see `assay list targets`).")] = "easy-1d",
+    target: Annotated[
+        str | None,
+        typer.Option(
+            help=f"Target by name (see `assay list targets`); easy-1d by default, {learned_gap.TARGET} for learned."
+        ),
+    ] = None,
     error: Annotated[
         str | None,
         typer.Option(
@@ -44,6 +54,9 @@ def gap(
     grid: Annotated[str, typer.Option(help="Grid of times by name.")] = "karras",
     samples: Annotated[int, typer.Option(help="Samples where laws are sampled.")] = 1_000_000,
     seed: Annotated[int, typer.Option(help="Seed of all noise.")] = 0,
+    train: Annotated[
+        bool, typer.Option("--train", help="Train the networks again (needs torch) instead of those shipped.")
+    ] = False,
     out: Annotated[
         Path | None, typer.Option(help="Folder for finished work; a killed run goes on from there.")
     ] = None,
@@ -56,7 +69,8 @@ def gap(
 
     By exact law on a Gaussian, by density on a one-dimensional mixture, by samples elsewhere. Varied are the size of
     the score's error, the amount of noise (eta, w(t), churn, corrector steps), the time at which the score errs,
-    and the evaluations; and the KL from the exact marginal is followed on the way down.
+    and the evaluations; and the KL from the exact marginal is followed on the way down. `--study learned` takes
+    small networks trained by score matching, flow matching and with the Fokker-Planck residual as a penalty.
 
     Example: assay gap --study pulse --error "bump(0.3, of='eps', width=0.5)" --plot gap.png
     """
@@ -66,6 +80,17 @@ def gap(
             raise unknown("study", name, list(STUDIES))
     if steps < 4:
         raise ValueError(f"steps is {steps}: give at least 4")
+    asked = tuple(studies or ((LEARNED,) if target == learned_gap.TARGET else STUDIES[:-1]))
+    if LEARNED in asked and (set(asked) != {LEARNED} or target not in (None, learned_gap.TARGET)):
+        raise ValueError(
+            f"study is 'learned', whose networks know {learned_gap.TARGET}: ask for it alone, without another target"
+        )
+    if train and LEARNED not in asked:
+        raise ValueError("train is given but nothing is learned: add --study learned")
+    if LEARNED in asked:
+        _show_learned(train, seed, out, table, plot, form, as_json)
+        return
+    target = target or "easy-1d"
     mixture = named.load(target)
     wrong = (
         words.error_of(error)
@@ -77,7 +102,7 @@ def gap(
     setting = Setting(words.path_of(path), grid, samples=samples, seed=seed)
     plan = study.Plan(target, mixture, wrong, ode, sde, steps, setting)
     on_line = mixture.dim == 1
-    chosen = studies or [s for s in STUDIES if s != "contraction" or on_line]
+    chosen = [s for s in asked if s != "contraction" or on_line or studies]
     if "contraction" in chosen and not on_line:
         raise ValueError(f"study is 'contraction' on {target!r}: KL along the way needs a target on the line")
     store = None if out is None else Store(out / "finished")
@@ -103,6 +128,53 @@ def gap(
     if out is not None:
         tables.write(everything, out / "gap.csv")
         plots.save(gap_plots.figure(found), out / "gap.png")
+
+
+def _show_learned(
+    train: bool,
+    seed: int,
+    out: Path | None,
+    table: Path | None,
+    plot: Path | None,
+    form: str | None,
+    as_json: bool,
+) -> None:
+    """Measure networks, one finished cell at a time."""
+    store = None if out is None else Store(out / "finished")
+    names = [learned_gap.EXACT, *learned_gap.RECIPES]
+    keys = {name: {"study": "gap learned", "network": name, "train": train, "seed": seed} for name in names}
+    saved: dict[str, Any] = {name: store.load(key) if store else None for name, key in keys.items()}
+    found = {
+        name: learned_gap.LearnedGap(**{k: tuple(v) if isinstance(v, list) else v for k, v in record.items()})
+        for name, record in saved.items()
+        if record is not None
+    }
+    states = None if out is None else out / "networks"
+    with progress() as bar:
+        task = bar.add_task("", total=len(names) - len(found))
+        for record in learned_gap.learned_gap(
+            retrain=train,
+            states=states,
+            skip=found,
+            seed=seed,
+            report=lambda text: bar.update(task, description=text),
+        ):
+            found[record.network] = record
+            if store:
+                store.save(keys[record.network], asdict(record))
+            bar.advance(task)
+    records = [found[name] for name in names]
+    everything = pd.DataFrame([asdict(record) for record in records]).drop(columns=["times", "score_errors"])
+    shown = pd.DataFrame([asdict(record) for record in records]) if as_json else learned_gap.table(records)
+    title = f"ODE and SDE with learned scores, {learned_gap.TARGET}, squared W2 in thousandths"
+    show([Report("gap-learned", title, shown, learned_gap.NOTES)], form, as_json)
+    if table is not None:
+        tables.write(everything, table)
+    for file in (plot, None if out is None else out / "gap-learned.png"):
+        if file is not None:
+            plots.save(learned_gap.figure(records), file)
+    if out is not None:
+        tables.write(everything, out / "gap-learned.csv")
 
 
 def _parts(name: str, plan: study.Plan) -> list[tuple[str, Callable[[], Iterator[study.Gap]]]]:
