@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,7 @@ from solvers import catalogue, grids, law
 from solvers.discrete import Tables, path_kl
 
 from .inference import Slope, fit
+from .needed import steps_to_reach
 
 METHOD = "tweedie-tau-leaping"
 TARGET_KL = 0.1  # nats
@@ -22,7 +23,6 @@ LENGTHS = (2, 3, 4, 5, 6, 7, 8)
 LONG_LENGTHS = (8, 16, 32, 64, 125, 250, 500, 1000)
 VOCABULARIES = (2, 3, 4, 6, 8, 12)
 LENGTH_OF_VOCABULARIES = 3
-MOST_STEPS = 1 << 20
 LADDERS = 10
 
 
@@ -52,35 +52,6 @@ class Scaling:
     sizes: tuple[int, ...]
     steps: tuple[float, ...]
     exponent: Slope
-
-
-def steps_to_reach(error: Callable[[int], float], target: float, most: int = MOST_STEPS) -> float:
-    """Return the number of steps at which a falling error meets a target, interpolated on logarithms.
-
-    Doubles, then bisects to neighbouring whole numbers. Raises ValueError where `most` steps do not do.
-    """
-    error = cache(error)
-    high = 1
-    while error(high) > target:
-        high *= 2
-        if high > most:
-            raise ValueError(
-                f"target is {target:g}, not reached in {most} steps: the error is {error(high // 2):.3g}"
-            )
-    if high == 1:
-        return error(1) / target  # below one step an error of order one would fall alike
-    low = high // 2
-    while True:
-        fall = np.log(error(low) / error(high)) / np.log(high / low)
-        found = float(low * (error(low) / target) ** (1 / fall))
-        if high - low <= 1:
-            return found
-        # errors fall nearly as a power of the steps: the crossing is next to where the power puts it
-        for guess in (int(found), int(found) + 1):
-            middle = min(max(guess, low + 1), high - 1)
-            low, high = (middle, high) if error(middle) > target else (low, middle)
-            if high - low <= 1:
-                break
 
 
 def chain_of(vocabulary: int, length: int, keep: float = 0.7) -> sequences.MarkovSequence:
@@ -121,6 +92,27 @@ def by_information(data: sequences.MarkovSequence, schedule: str) -> Callable[[i
     return error
 
 
+def ladders() -> Iterator[Callable[[], Scaling]]:
+    """Yield the pieces of the study, each measured when it is called."""
+    noises: dict[str, Callable[[int], chains.Chain]] = {
+        "masks": lambda v: chains.Absorbing(v, "polynomial"),
+        "uniform": lambda v: chains.Uniform(v, "constant"),
+    }
+    for noise, process_of in noises.items():
+        for metric, target in (("TV", TARGET_TV), ("path KL", TARGET_KL)):
+            by_length = [by_law(process_of(2), chain_of(2, n), metric) for n in LENGTHS]
+            yield partial(_scaling, "length", noise, "geometric", metric, target, LENGTHS, by_length)
+            by_vocabulary = [
+                by_law(process_of(v), chain_of(v, LENGTH_OF_VOCABULARIES), metric) for v in VOCABULARIES
+            ]
+            yield partial(
+                _scaling, "vocabulary", noise, "geometric", metric, target, VOCABULARIES, by_vocabulary
+            )
+    for schedule in ("even", "optimal"):
+        errors = [by_information(chain_of(3, n), schedule) for n in LONG_LENGTHS]
+        yield partial(_scaling, "length", "masks", schedule, "path KL", TARGET_KL, LONG_LENGTHS, errors)
+
+
 def scaling() -> Iterator[Scaling]:
     """Measure how many steps ancestral sampling needs: against length and vocabulary, masks beside uniform noise.
 
@@ -129,21 +121,8 @@ def scaling() -> Iterator[Scaling]:
     Scaling
         By enumeration for both noises, and for masks by the information profile to a length of 1000.
     """
-    noises: dict[str, Callable[[int], chains.Chain]] = {
-        "masks": lambda v: chains.Absorbing(v, "polynomial"),
-        "uniform": lambda v: chains.Uniform(v, "constant"),
-    }
-    for noise, process_of in noises.items():
-        for metric, target in (("TV", TARGET_TV), ("path KL", TARGET_KL)):
-            by_length = [by_law(process_of(2), chain_of(2, n), metric) for n in LENGTHS]
-            yield _scaling("length", noise, "geometric", metric, target, LENGTHS, by_length)
-            by_vocabulary = [
-                by_law(process_of(v), chain_of(v, LENGTH_OF_VOCABULARIES), metric) for v in VOCABULARIES
-            ]
-            yield _scaling("vocabulary", noise, "geometric", metric, target, VOCABULARIES, by_vocabulary)
-    for schedule in ("even", "optimal"):
-        errors = [by_information(chain_of(3, n), schedule) for n in LONG_LENGTHS]
-        yield _scaling("length", "masks", schedule, "path KL", TARGET_KL, LONG_LENGTHS, errors)
+    for ladder in ladders():
+        yield ladder()
 
 
 def _scaling(
@@ -155,7 +134,14 @@ def _scaling(
     sizes: Sequence[int],
     errors: Sequence[Callable[[int], float]],
 ) -> Scaling:
-    steps = [steps_to_reach(error, target) for error in errors]
+    steps: list[float] = []
+    for place, error in enumerate(errors):
+        # the last two sizes say about where the next one lies
+        near = steps[-1] if steps else None
+        if near is not None and place > 1:
+            pace = np.log(steps[-1] / steps[-2]) / np.log(sizes[place - 1] / sizes[place - 2])
+            near *= float((sizes[place] / sizes[place - 1]) ** pace)
+        steps.append(steps_to_reach(error, target, near=near))
     # steps grow as errors fall: the exponent is the order of 1/steps, with the care that orders are given
     exponent = fit(sizes, 1 / np.array(steps), 0.0)
     return Scaling(against, noise, schedule, metric, target, tuple(sizes), tuple(steps), exponent)

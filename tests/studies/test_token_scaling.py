@@ -7,7 +7,8 @@ import pytest
 
 from analytic import chains, sequences
 from studies import token_scaling
-from studies.token_scaling import by_information, by_law, chain_of, steps_to_reach
+from studies.needed import steps_to_reach
+from studies.token_scaling import by_information, by_law, chain_of
 
 
 @pytest.mark.parametrize("order", [0.5, 1.0, 2.0])
