@@ -1,30 +1,33 @@
 """The Fokker-Planck residual of a score, and what it bounds: how far apart ODE and SDE samplers end.
 
-Forward dx = f x dt + g dW. Under a score s the probability-flow ODE moves with v = f x - g^2 s/2; call its law p_t, and q_t
-that of the reverse SDE, both from one prior at T. Along a path of the ODE the log-density's gradient obeys
-d(grad log p)/dt = -(grad v)^T grad log p - grad div v, so the mismatch e = s - grad log p obeys
+Forward dx = f x dt + g dW. Under a score s the probability-flow ODE moves with v = f x - g^2 s/2; call its law
+p_t, and q_t that of the reverse SDE, both from one prior at T. Along a path of the ODE the log-density's gradient
+obeys d(grad log p)/dt = -(grad v)^T grad log p - grad div v, so the mismatch e = s - grad log p obeys
 
-    de/dt = -(grad v)^T e + rho,    e_T = s_T - grad log prior,                                               (1)
+    de/dt = -(grad v)^T e + rho,    e_T = s_T - grad log prior,                                        (1)
     rho = d_t s + (grad s) v + (grad v)^T s + grad div v,
 
 whose forcing rho is the residual of the score Fokker-Planck equation; it is the gradient of the residual R of the
-log-density's where s = grad phi, and h = phi - log p then obeys dh/dt = R. So where the residual vanishes ODE and SDE have
-one law. Since p_t is also the law of a reverse SDE whose drift is off by g^2 e/2 from that of q_t, (1) gives
+log-density's where s = grad phi, and h = phi - log p then obeys dh/dt = R. So where the residual vanishes ODE and
+SDE have one law. Since p_t is also the law of a reverse SDE whose drift is off by g^2 e/2 from that of q_t, (1) gives
 
-    KL(p_t | q_t) <= 1/8 int_t^T g^2 E_p |e|^2 dr                        (Girsanov),                            (2)
-    W2(p_t, q_t) <= int_t^T exp(int_t^r L du) g^2/2 (E_p |e|^2)^(1/2) dr    (one noise for both, Gronwall),     (3)
+    KL(p_t | q_t) <= 1/8 int_t^T g^2 E_p |e|^2 dr                      (Girsanov),                     (2)
+    W2(p_t, q_t) <= int_t^T exp(int_t^r L du) g^2/2 (E_p |e|^2)^(1/2) dr    (one noise, Gronwall),     (3)
 
-L the one-sided Lipschitz constant of g^2 s - f x in decreasing time. (3) is an equality where s is affine and e constant
-in x; where modes part, L is large at the end and (3) astronomic. Then (2) and the transport inequality of Bolley and
-Villani 2005, corollary 2.3, are better: W2 <= C (KL^(1/2) + (KL/2)^(1/4)), C from an exponential moment of q_t.
+L the one-sided Lipschitz constant of g^2 s - f x in decreasing time. (3) is an equality where s is affine, its
+Jacobian a multiple of the identity and e constant in x; where modes part, L is large at the end and (3) astronomic.
+Then (2) and the transport inequality of Bolley and Villani 2005, corollary 2.3, are better: W2 <= C (KL^(1/2) +
+(KL/2)^(1/4)), C from an exponential moment of q_t.
 
-Assumed: s is smooth with at most linear growth, which holds for networks of tanh units; L is attained where it is looked for.
+Assumed: s is smooth with at most linear growth, which holds for networks of tanh units; L is attained where it is
+looked for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -41,7 +44,8 @@ LEVEL = 3.0  # standard errors that a bound from sampled paths is raised by
 
 @dataclass(frozen=True)
 class Parts:
-    """A score and its derivatives at points: score (n, d), in_time (n, d), jacobian (n, d, d) with [., i, j] = d_j s_i,
+    """A score and its derivatives at points: score (n, d), in_time (n, d), jacobian (n, d, d) with [., i, j] =
+    d_j s_i,
     and grad_divergence (n, d).
     """
 
@@ -166,15 +170,13 @@ def mismatch(score: Score, path: Any, grid: Array, start: Array) -> Mismatch:
         return f * x - g2 / 2 * p.score, rho - stretch, -divergence, rho
 
     xs, es, rhos = [x], [e], []
-    for t, s in zip(grid[:-1], grid[1:], strict=True):
+    for t, s in pairwise(grid):
         t, h = float(t), float(s - t)
         a = rates(t, x, e)
         b = rates(t + h / 2, x + h / 2 * a[0], e + h / 2 * a[1])
         c = rates(t + h / 2, x + h / 2 * b[0], e + h / 2 * b[1])
         d = rates(t + h, x + h * c[0], e + h * c[1])
-        x, e, log_p = (
-            y + h / 6 * (a[i] + 2 * b[i] + 2 * c[i] + d[i]) for i, y in enumerate((x, e, log_p))
-        )
+        x, e, log_p = (y + h / 6 * (a[i] + 2 * b[i] + 2 * c[i] + d[i]) for i, y in enumerate((x, e, log_p)))
         xs.append(x)
         es.append(e)
         rhos.append(a[3])

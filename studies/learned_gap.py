@@ -1,11 +1,14 @@
 """The ODE-SDE gap with learned scores, in the setting of Deveney et al. 2023, beside the bound from the residual.
 
-Every cell is one network. Its SDE law is the solution of its Fokker-Planck equation on a grid (`plane`), without samples;
+Every cell is one network. Its SDE law is the solution of its Fokker-Planck equation on a grid (`plane`),
+without samples;
 its ODE law is made of scrambled Sobol points of the prior, sent through `solvers.run`, so that intervals come from
 independent scrambles; the truth is exact. As a control the exact score goes through all the same.
 
-Own choices, where Deveney et al. have others: networks are narrower and trained for minutes; score matching weights times by
-sigma^2 and draws them as 10 u^2 (theirs: no weight, ten times a Beta(1, 2)); ends are at t = 0.001; W2 has no lattice, while they
+Own choices, where Deveney et al. have others: networks are narrower and trained for minutes; score matching
+weights times by
+sigma^2 and draws them as 10 u^2 (theirs: no weight, ten times a Beta(1, 2)); ends are at t = 0.001; W2 has no
+lattice, while they
 bin samples on 64^2 nodes 0.127 apart and cut off what lies beyond 4.
 """
 
@@ -28,7 +31,7 @@ from analytic import GaussianMixture, targets
 from solvers import catalogue, grids, run
 
 from . import fokker_planck, plane, plots
-from .networks import DIM, START, STOP, Network, ornstein_uhlenbeck, shipped
+from .networks import DIM, START, STOP, Network, OrnsteinUhlenbeck, shipped
 from .training import RECIPES, train
 
 Array = NDArray[np.float64]
@@ -77,7 +80,8 @@ class LearnedGap:
     steps_error : float
         Change of ode_truth when the ODE takes twice the steps.
     samples_apart : float
-        Largest deviation of means of waves over samples of the SDE, by `solvers.run`, from those of its law, in standard
+        Largest deviation of means of waves over samples of the SDE, by `solvers.run`, from those of its law, in
+        standard
         errors.
     seconds : float
     """
@@ -112,14 +116,16 @@ class LearnedGap:
 
     @property
     def holds(self) -> bool:
-        """True if both the W2 bound and the KL bound hold, the measured values taken at their intervals' lower ends."""
+        """True if both the W2 bound and the KL bound hold, the measured values taken at their intervals' lower
+        ends.
+        """
         lower = max(self.ode_sde - self.ode_sde_error, 0.0)
         return self.bound >= np.sqrt(lower) and self.kl_bound >= self.kl_ode_sde - self.kl_ode_sde_error
 
 
 @cache
 def _setting() -> tuple[Any, GaussianMixture, GaussianMixture]:
-    path, target = ornstein_uhlenbeck(), targets.load(TARGET)
+    path, target = OrnsteinUhlenbeck(), targets.load(TARGET)
     return path, target, target.noised(float(path.alpha(STOP)), float(path.sigma(STOP)))
 
 
@@ -179,7 +185,9 @@ def learned_gap(
         say(EXACT)
         yield measure(EXACT, None, samples, seed)
     names = list(RECIPES) if retrain else list(shipped() if networks is None else networks)
-    for name in sorted(names, key=lambda name: list(RECIPES).index(name) if name in RECIPES else len(RECIPES)):
+    for name in sorted(
+        names, key=lambda name: list(RECIPES).index(name) if name in RECIPES else len(RECIPES)
+    ):
         if name in skip:
             continue
         if retrain:
@@ -252,7 +260,9 @@ def measure(name: str, network: Network | None, samples: int = SAMPLES, seed: in
     axis = np.linspace(-COVER, COVER, COVER_SIZE)
     cover = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, DIM)
     lipschitz = np.array([fokker_planck.lipschitz(score, path, float(t), cover) for t in grid[::2]])
-    lipschitz = np.maximum(np.repeat(lipschitz, 2)[:-1], np.repeat(lipschitz, 2)[1:])  # between two: the larger
+    lipschitz = np.maximum(
+        np.repeat(lipschitz, 2)[:-1], np.repeat(lipschitz, 2)[1:]
+    )  # between two: the larger
     kl = fokker_planck.kl_bound(found, path)
     kl_raised = kl.value + fokker_planck.LEVEL * kl.error
     radius = (sde.points**2).sum(1)
@@ -262,7 +272,9 @@ def measure(name: str, network: Network | None, samples: int = SAMPLES, seed: in
     return LearnedGap(
         network=name,
         objective="none" if network is None else str(network.made["objective"]),
-        penalty=float("nan") if network is None or network.kind == "velocity" else float(network.made["penalty"]),
+        penalty=float("nan")
+        if network is None or network.kind == "velocity"
+        else float(network.made["penalty"]),
         ode_truth=to_truth[0],
         ode_truth_error=to_truth[1],
         sde_truth=sde_truth.value,
@@ -293,7 +305,9 @@ def _quantile(count: int) -> float:
 
 
 def _with_interval(pooled: plane.Masses, groups: list[Array], law: plane.Masses) -> tuple[float, float]:
-    """Squared W2 of all samples from a law, and its half width: of groups, with what pooling changes, and numerical."""
+    """Squared W2 of all samples from a law, and its half width: of groups, with what pooling changes, and
+    numerical.
+    """
     value = plane.squared_w2(pooled, law)
     each = np.array([plane.sinkhorn_divergence(plane.shared_out(group), law) for group in groups])
     half = _quantile(len(each)) * each.std(ddof=1) / np.sqrt(len(each))
@@ -352,7 +366,9 @@ def table(records: Collection[LearnedGap]) -> pd.DataFrame:
             }
         )
     published = {"score": "Deveney et al., no penalty", "penalty": 0.0}
-    published |= {k: f"{1e3 * v:.0f}" for k, v in zip(("ODE-truth", "SDE-truth", "ODE-SDE"), PUBLISHED, strict=True)}
+    published |= {
+        k: f"{1e3 * v:.0f}" for k, v in zip(("ODE-truth", "SDE-truth", "ODE-SDE"), PUBLISHED, strict=True)
+    }
     return pd.DataFrame([*rows, published])
 
 
@@ -386,7 +402,12 @@ def figure(records: Collection[LearnedGap]) -> Any:
         for pair, name in pairs.items()
     ]
     order = list(dict.fromkeys(row["penalty"] for row in rows))
-    x = alt.X("penalty:O", sort=order, title="weight of the Fokker-Planck residual in training", axis=alt.Axis(labelAngle=0))
+    x = alt.X(
+        "penalty:O",
+        sort=order,
+        title="weight of the Fokker-Planck residual in training",
+        axis=alt.Axis(labelAngle=0),
+    )
     y = alt.Y("w2:Q", scale=alt.Scale(type="log"), title="squared W2 at the end")
     colour = alt.Color(
         "pair:N",
@@ -398,7 +419,9 @@ def figure(records: Collection[LearnedGap]) -> Any:
     layers = [
         base.mark_line(strokeWidth=1.5).encode(y=y),
         base.mark_rule(strokeWidth=1.5).encode(y=alt.Y("low:Q"), y2="high:Q"),
-        base.mark_point(filled=True, size=60, opacity=1).encode(y=y, shape=alt.Shape("pair:N", sort=list(pairs), title=None)),
+        base.mark_point(filled=True, size=60, opacity=1).encode(
+            y=y, shape=alt.Shape("pair:N", sort=list(pairs), title=None)
+        ),
     ]
     title = alt.TitleParams(
         "The ODE-SDE gap closes at the SDE's cost",

@@ -23,6 +23,7 @@ from analytic import paths
 from solvers import denoiser
 from solvers.denoiser import Denoiser
 
+Floats = NDArray[np.float64]
 Array = Any  # of any library the array API covers
 Kind = Literal["potential", "velocity"]
 START, STOP = 10.0, 1e-3
@@ -33,31 +34,50 @@ CHUNK = 512
 TINY = 0.1  # time below which the logarithmic clock of the features slows down
 
 
-def _alpha(t: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.exp(-t)
-
-
-def _sigma(t: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.sqrt(-np.expm1(-2 * t) / 2)
-
-
-def _d_alpha(t: NDArray[np.float64]) -> NDArray[np.float64]:
-    return -np.exp(-t)
-
-
-def _d_sigma(t: NDArray[np.float64]) -> NDArray[np.float64]:
-    with np.errstate(divide="ignore"):
-        return np.exp(-2 * t) / (2 * _sigma(t))
-
-
-def ornstein_uhlenbeck(start: float = START, stop: float = STOP) -> paths.Gaussian:
+@dataclass(frozen=True)
+class OrnsteinUhlenbeck(paths.Gaussian):
     """Path of dx = -x dt + dW: alpha = e^-t, sigma^2 = (1 - e^-2t)/2.
 
-    The conventional prior has the deviation sigma(start), which at 10 is that of the stationary N(0, I/2) to 1e-9.
+    The conventional prior has the deviation sigma(first), which at 10 is that of the stationary N(0, I/2) to 1e-9.
+
+    Parameters
+    ----------
+    first, last : float
+        Times at which sampling starts and stops, first > last > 0; ValueError if not.
     """
-    return paths.Gaussian(
-        _alpha, _sigma, _d_alpha, _d_sigma, start=start, stop=stop, end=2 * start, name="ornstein-uhlenbeck"
-    )
+
+    first: float = START
+    last: float = STOP
+
+    def __post_init__(self) -> None:
+        """Validate the parameters."""
+        if not 0 < self.last < self.first < np.inf:
+            raise ValueError(f"first is {self.first}, last {self.last}: give 0 < last < first")
+        self._fix(
+            name="ornstein-uhlenbeck", start=self.first, stop=self.last, end=self.first, domain=(0.0, np.inf)
+        )
+
+    def _alpha(self, t: Floats) -> Floats:
+        return np.exp(-t)
+
+    def _sigma(self, t: Floats) -> Floats:
+        return np.sqrt(-np.expm1(-2 * t) / 2)
+
+    def _d_alpha(self, t: Floats) -> Floats:
+        return -np.exp(-t)
+
+    def _d_sigma(self, t: Floats) -> Floats:
+        return np.exp(-2 * t) / (2 * self._sigma(t))
+
+    def _f(self, t: Floats) -> Floats:
+        return -np.ones_like(t)
+
+    def _g2(self, t: Floats) -> Floats:
+        return np.ones_like(t)
+
+    def _time_of_log_snr(self, log_snr: Floats) -> Floats:
+        # (sigma/alpha)^2 = (e^2t - 1)/2, in logarithms where that overflows
+        return np.logaddexp(0.0, np.log(2.0) - 2 * log_snr) / 2
 
 
 @dataclass(frozen=True)
@@ -116,20 +136,24 @@ class Network:
         """
         if self.kind != "potential":
             raise TypeError(f"kind is {self.kind!r}, which has no log-density: use studies.fokker_planck")
-        value, dx, dy, dt, dxx, dyy = (channel[:, 0] for channel in jets(self.layers, x, t, 2))
+        _, dx, dy, dt, dxx, dyy = (channel[:, 0] for channel in jets(self.layers, x, t, 2))
         dx, dy = dx - 2 * x[:, 0], dy - 2 * x[:, 1]
         return dt - (DIM + x[:, 0] * dx + x[:, 1] * dy + (dx**2 + dy**2) / 2 + (dxx + dyy - 4) / 2)
 
     def denoiser(self) -> Denoiser:
         """Return the network as what every executor for arrays takes."""
-        path = ornstein_uhlenbeck()
+        path = OrnsteinUhlenbeck()
         if self.kind == "velocity":
             return denoiser(self.velocity, predicts="v", takes="t", path=path)
         return denoiser(self.score, predicts="score", takes="t", path=path)
 
     def save(self, file: str | Path) -> None:
         """Write weights and origin to an .npz file, in float32."""
-        arrays = {f"{k}{i}": np.asarray(a, np.float32) for i, l in enumerate(self.layers) for k, a in zip("Wb", l)}
+        arrays = {
+            f"{k}{i}": np.asarray(a, np.float32)
+            for i, l in enumerate(self.layers)
+            for k, a in zip("Wb", l, strict=True)
+        }
         np.savez(file, kind=self.kind, made=json.dumps(self.made), **arrays)
 
 
@@ -139,7 +163,8 @@ def load(file: str | Path) -> Network:
         with np.load(file, allow_pickle=False) as content:
             count = sum(name.startswith("W") for name in content.files)
             layers = [
-                (content[f"W{i}"].astype(np.float64), content[f"b{i}"].astype(np.float64)) for i in range(count)
+                (content[f"W{i}"].astype(np.float64), content[f"b{i}"].astype(np.float64))
+                for i in range(count)
             ]
             return Network(str(content["kind"]), layers, json.loads(str(content["made"])))  # type: ignore[arg-type]
     except (OSError, KeyError, zipfile.BadZipFile, json.JSONDecodeError) as failure:

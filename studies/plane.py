@@ -1,6 +1,8 @@
-"""Laws in the plane without samples: the Fokker-Planck equation by spectral method, W2 by Sinkhorn divergence on its grid.
+"""Laws in the plane without samples: the Fokker-Planck equation by spectral method, W2 by Sinkhorn divergence
+on its grid.
 
-For any score of the Ornstein-Uhlenbeck path, exact or learned, and any amount of noise eta, dx = [f x - (1 + eta^2)/2 score]
+For any score of the Ornstein-Uhlenbeck path, exact or learned, and any amount of noise eta, dx = [f x - (1 +
+eta^2)/2 score]
 dt + eta dW backward in time: eta = 0 is the probability-flow ODE, eta = 1 the reverse SDE.
 """
 
@@ -39,7 +41,8 @@ CONVERGED = 1e-7
 
 @dataclass(frozen=True)
 class Masses:
-    """A law as probabilities at the nodes of a square: of a density, or of samples shared out to the nodes around them.
+    """A law as probabilities at the nodes of a square: of a density, or of samples shared out to the nodes
+    around them.
 
     Attributes
     ----------
@@ -98,10 +101,13 @@ def of(target: Any, size: int = SIZE) -> Masses:
 def shared_out(x: Array, size: int = SIZE) -> Masses:
     """Return samples (n, 2) on the nodes, each shared out to the four around it in proportion to nearness.
 
-    It keeps the mean and adds up to spacing^2/4 to the variance, 1/6 on average. ValueError if one is outside the square.
+    It keeps the mean and adds up to spacing^2/4 to the variance, 1/6 on average. ValueError if one is outside
+    the square.
     """
     if not np.all(np.abs(x) < HALF - 2 * HALF / size):
-        raise ValueError(f"x has samples beyond {HALF - 2 * HALF / size:.2f}, where the square ends: leave them out")
+        raise ValueError(
+            f"x has samples beyond {HALF - 2 * HALF / size:.2f}, where the square ends: leave them out"
+        )
     place = (np.asarray(x, np.float64) + HALF) / (2 * HALF / size)
     corner = np.floor(place).astype(np.int64)
     part = place - corner
@@ -114,7 +120,11 @@ def shared_out(x: Array, size: int = SIZE) -> Masses:
 
 
 def end_densities(
-    score: Score, etas: Sequence[float] = (0.0, 1.0), size: int = SIZE, start: float = START, stop: float = STOP
+    score: Score,
+    etas: Sequence[float] = (0.0, 1.0),
+    size: int = SIZE,
+    start: float = START,
+    stop: float = STOP,
 ) -> list[Masses]:
     """Carry N(0, I/2) from `start` to `stop` under a score, for several amounts of noise at once.
 
@@ -171,7 +181,9 @@ def end_densities(
                 f"the law at eta = {eta} has mass {total:.6f} and lowest density {lowest:.1e} of the highest: "
                 f"size is {size}, take more, or the score drives mass out of the square"
             )
-        values = np.where(values > 2 * abs(values.min()), values, 0.0)  # ripples of the size of the undershoots
+        values = np.where(
+            values > 2 * abs(values.min()), values, 0.0
+        )  # ripples of the size of the undershoots
         out.append(Masses(values / values.sum()))
     return out
 
@@ -227,9 +239,12 @@ def squared_w2(p: Masses, q: Masses, blurs: tuple[float, float] = BLURS) -> Inte
     """Squared 2-Wasserstein distance of two densities on one grid.
 
     The Sinkhorn divergence S_eps = OT_eps(p, q) - (OT_eps(p, p) + OT_eps(q, q))/2 differs from W2^2 by a multiple of
-    eps^2 for smooth maps, so two values of eps give the limit. The kernel is a product over the axes, and its blur spans
-    the spacing of the nodes, so that there is no error of quadrature, and no lattice across which mass must hop. The error is
-    twice the difference of the two values and a hundredth of the limit: where mass moves through a valley between modes the
+    eps^2 for smooth maps, so two values of eps give the limit. The kernel is a product over the axes, and its
+    blur spans
+    the spacing of the nodes, so that there is no error of quadrature, and no lattice across which mass must
+    hop. The error is
+    twice the difference of the two values and a hundredth of the limit: where mass moves through a valley
+    between modes the
     order eps^2 is not yet reached, and against quantile functions on the line this falls short by half a hundredth.
 
     Parameters
@@ -248,7 +263,8 @@ def squared_w2(p: Masses, q: Masses, blurs: tuple[float, float] = BLURS) -> Inte
 
     References
     ----------
-    Feydy et al. 2019, eq. 3; Chizat et al. 2020 (faster Wasserstein distance estimation), section 3 for the extrapolation.
+    Feydy et al. 2019, eq. 3; Chizat et al. 2020 (faster Wasserstein distance estimation), section 3 for the
+    extrapolation.
     """
     if len(p.mass) != len(q.mass):
         raise ValueError(f"p has {len(p.mass)} nodes a side, q {len(q.mass)}: give one grid")

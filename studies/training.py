@@ -1,4 +1,4 @@
-"""Training of small score networks: denoising score matching, flow matching, the Fokker-Planck residual as a penalty."""
+"""Training of small score networks: score matching, flow matching, the Fokker-Planck residual as a penalty."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -82,7 +83,9 @@ def import_torch() -> Any:
     try:
         import torch
     except ImportError:
-        raise ImportError("training needs torch, which is not installed: pip install 'assay[torch]'") from None
+        raise ImportError(
+            "training needs torch, which is not installed: pip install 'assay[torch]'"
+        ) from None
     return torch
 
 
@@ -114,7 +117,7 @@ def train(
     kind: Kind = "potential" if recipe.objective == "score matching" else "velocity"
     sizes = [FEATURES, *[recipe.width] * recipe.depth, 1 if kind == "potential" else DIM]
     layers = []
-    for into, out in zip(sizes[:-1], sizes[1:], strict=True):
+    for into, out in pairwise(sizes):
         W = torch.randn(out, into, generator=random) / math.sqrt(into)
         layers.append((W.requires_grad_(), torch.zeros(out, requires_grad=True)))
     parameters = [p for layer in layers for p in layer]
@@ -142,7 +145,10 @@ def train(
         loss = _loss(torch, network, recipe, means, deviation, random)
         if recipe.penalty:
             x = (2 * torch.rand(recipe.points, DIM, generator=random) - 1) * BOX
-            loss = loss + recipe.penalty * (network.residual(x, _times(torch, recipe.points, random)) ** 2).mean()
+            loss = (
+                loss
+                + recipe.penalty * (network.residual(x, _times(torch, recipe.points, random)) ** 2).mean()
+            )
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
@@ -164,7 +170,9 @@ def train(
     if file is not None:
         file.unlink(missing_ok=True)
     # float64 holds float32 weights exactly, so a saved network is the trained one
-    plain = [(W.detach().numpy().astype(np.float64), b.detach().numpy().astype(np.float64)) for W, b in layers]
+    plain = [
+        (W.detach().numpy().astype(np.float64), b.detach().numpy().astype(np.float64)) for W, b in layers
+    ]
     return Network(kind, plain, asdict(recipe))
 
 

@@ -9,7 +9,7 @@ from analytic import distances, targets
 from studies import learned_gap as study
 from studies import plane, plots, training
 from studies.learned_gap import EXACT, LearnedGap, exact_score, learned_gap
-from studies.networks import Network, ornstein_uhlenbeck, shipped
+from studies.networks import Network, OrnsteinUhlenbeck, shipped
 
 RECORD = LearnedGap(
     network="some",
@@ -38,9 +38,11 @@ RECORD = LearnedGap(
 
 
 def test_the_exact_score_is_that_of_the_marginal():
-    path, x, t, h = ornstein_uhlenbeck(), np.random.default_rng(0).normal(size=(20, 2)), 0.4, 1e-5
+    path, x, t, h = OrnsteinUhlenbeck(), np.random.default_rng(0).normal(size=(20, 2)), 0.4, 1e-5
     marginal = targets.load("nine-2d").noised(float(path.alpha(t)), float(path.sigma(t)))
-    slopes = [(marginal.log_density(x + h * e) - marginal.log_density(x - h * e)) / (2 * h) for e in np.eye(2)]
+    slopes = [
+        (marginal.log_density(x + h * e) - marginal.log_density(x - h * e)) / (2 * h) for e in np.eye(2)
+    ]
     np.testing.assert_allclose(exact_score(x, t), np.stack(slopes, 1), atol=1e-6)
 
 
@@ -73,12 +75,12 @@ def test_run_samples_the_law_that_the_grid_carries(name):
     (law,) = plane.end_densities(network.score, (1.0,), size=80)
     x = study.sde_samples(network.denoiser(), 4096, 3)
     assert study.samples_apart(x, law) < 4.5
-    moved = plane.shared_out(x + [0.15, 0.0], 80)
+    moved = plane.shared_out(x + np.array([0.15, 0.0]), 80)
     assert study.samples_apart(x, moved) > 4.5
 
 
 def test_score_errors_are_those_of_monte_carlo():
-    path = ornstein_uhlenbeck()
+    path = OrnsteinUhlenbeck()
     shift = np.array([0.3, -0.4])
     times, errors = study._score_errors(lambda x, t: exact_score(x, t) + shift * t, 5)
     np.testing.assert_allclose(errors, 0.25 * times**2, rtol=1e-6)

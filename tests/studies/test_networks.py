@@ -1,13 +1,14 @@
 """Networks: derivatives carried through the layers, conversions, training, checkpoints."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
-from analytic import targets
+from analytic import paths, targets
 from studies import networks, training
-from studies.networks import Network, jets, load, ornstein_uhlenbeck, shipped
+from studies.networks import Network, OrnsteinUhlenbeck, jets, load, shipped
 
 SMALL = training.Recipe(width=8, depth=2, iterations=40, batch=64, points=32)
 
@@ -15,10 +16,7 @@ SMALL = training.Recipe(width=8, depth=2, iterations=40, batch=64, points=32)
 def some_network(kind, seed=0, width=7):
     random = np.random.default_rng(seed)
     sizes = [networks.FEATURES, width, width, 1 if kind == "potential" else 2]
-    layers = [
-        (random.normal(size=(out, into)), random.normal(size=out))
-        for into, out in zip(sizes[:-1], sizes[1:], strict=True)
-    ]
+    layers = [(random.normal(size=(out, into)), random.normal(size=out)) for into, out in pairwise(sizes)]
     return Network(kind, layers, {})
 
 
@@ -26,11 +24,17 @@ X = np.random.default_rng(5).normal(size=(30, 2))
 
 
 def test_the_path_is_that_of_the_equation():
-    # dx = -x dt + dW: f = -1 and g^2 = 1 at every time, and the stationary deviation is the root of a half
-    path = ornstein_uhlenbeck()
+    # closed forms against the general path's differences and root finding; dx = -x dt + dW has f = -1 and g^2 = 1
+    path = OrnsteinUhlenbeck()
     t = np.array([1e-3, 0.1, 1.0, 5.0, 10.0])
-    np.testing.assert_allclose(path.f(t), -1.0, rtol=1e-9)
-    np.testing.assert_allclose(path.g2(t), 1.0, rtol=1e-6)
+    other = paths.Gaussian(path.alpha, path.sigma, start=10.0, end=11.0)
+    for name in ("f", "g2", "d_sigma", "d_alpha", "log_snr", "d_log_snr"):
+        np.testing.assert_allclose(getattr(path, name)(t), getattr(other, name)(t), rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(path.time_of_log_snr(other.log_snr(t)), t, rtol=1e-9)
+    np.testing.assert_allclose(path.f(t), -1.0)
+    np.testing.assert_allclose(path.g2(t), 1.0)
+    with pytest.raises(ValueError, match="give 0 < last < first"):
+        OrnsteinUhlenbeck(0.1, 1.0)
     assert float(path.prior_deviation(10.0)) == pytest.approx(np.sqrt(0.5), rel=1e-8)
 
 
@@ -86,7 +90,7 @@ def test_a_velocity_has_no_log_density():
 
 @pytest.mark.parametrize("kind", ["potential", "velocity"])
 def test_denoiser_score_and_velocity_are_one_model(kind):
-    network, path, t = some_network(kind), ornstein_uhlenbeck(), 0.7
+    network, path, t = some_network(kind), OrnsteinUhlenbeck(), 0.7
     alpha, sigma = float(path.alpha(t)), float(path.sigma(t))
     D = network.denoiser()(X, alpha, sigma)
     np.testing.assert_allclose(network.score(X, t), (alpha * D - X) / sigma**2, atol=1e-8)
@@ -99,7 +103,7 @@ def test_the_loss_is_least_at_the_exact_score(objective, monkeypatch):
     # regression on noise has the conditional mean as its minimiser: the losses at 0.8, 1 and 1.2 times the score lie on
     # a parabola with its lowest point at 1, within 0.03 for 100,000 samples
     torch = pytest.importorskip("torch")
-    target, path, t = targets.load("nine-2d"), ornstein_uhlenbeck(), 0.3
+    target, path, t = targets.load("nine-2d"), OrnsteinUhlenbeck(), 0.3
     marginal = target.noised(float(path.alpha(t)), float(path.sigma(t)))
 
     class Scaled:
@@ -131,14 +135,14 @@ def test_training_goes_on_where_it_was_killed(tmp_path, monkeypatch):
     whole = training.train(recipe)
     state = tmp_path / "state"
 
-    class Killed(Exception):
+    class KilledError(Exception):
         pass
 
     def killed(iteration, loss):
         if iteration == 20:
-            raise Killed
+            raise KilledError
 
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         training.train(recipe, state, killed)
     assert state.exists()
     seen = []
@@ -156,9 +160,7 @@ def test_training_goes_on_where_it_was_killed(tmp_path, monkeypatch):
 def test_training_lowers_the_residual_it_penalises():
     pytest.importorskip("torch")
     x = np.random.default_rng(0).uniform(-3, 3, (500, 2))
-    free, held = (
-        training.train(replace(SMALL, iterations=300, penalty=w)) for w in (0.0, 10.0)
-    )
+    free, held = (training.train(replace(SMALL, iterations=300, penalty=w)) for w in (0.0, 10.0))
     assert np.mean(held.residual(x, 0.5) ** 2) < 0.5 * np.mean(free.residual(x, 0.5) ** 2)
 
 
@@ -172,8 +174,6 @@ def test_a_saved_network_is_the_network(tmp_path, kind):
 
 
 def test_shipped_networks_are_those_of_the_recipes_and_small():
-    from dataclasses import asdict
-
     found = shipped()
     assert set(found) == set(training.RECIPES)
     for name, network in found.items():
@@ -184,7 +184,7 @@ def test_shipped_networks_are_those_of_the_recipes_and_small():
 def test_bad_input_is_refused(tmp_path):
     with pytest.raises(ValueError, match="objective is"):
         training.Recipe("noise matching")
-    with pytest.raises(ValueError, match="penalty is 1.0 on a velocity"):
+    with pytest.raises(ValueError, match="on a velocity"):
         training.Recipe("flow matching", penalty=1.0)
     with pytest.raises(ValueError, match="penalty is -1"):
         training.Recipe(penalty=-1)

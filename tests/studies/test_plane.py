@@ -35,12 +35,16 @@ def test_a_score_that_turns_mass_keeps_it_in_place_where_the_law_is_round():
 
 def test_the_exact_score_gives_the_target_and_a_sign_error_in_it_is_seen():
     truth = plane.of(_end(), 80)
-    laws = plane.end_densities(exact_score, (0.0, 1.0), size=80, start=4.0)  # the prior misses by e^-4 in the mean
+    laws = plane.end_densities(
+        exact_score, (0.0, 1.0), size=80, start=4.0
+    )  # the prior misses by e^-4 in the mean
     assert all(law.tv(truth) < 0.01 for law in laws)
     assert all(plane.squared_w2(law, truth, BLURS).value < 1e-3 for law in laws)
     assert plane.squared_w2(*laws, BLURS).value < 1e-3
 
-    def wrong(x, t):  # the part that makes the target other than N(0, 1/2), its sign lost in one coordinate and early
+    def wrong(
+        x, t
+    ):  # the part that makes the target other than N(0, 1/2), its sign lost in one coordinate and early
         return exact_score(x, t) + [0, -2 * (t > 0.3)] * (exact_score(x, t) + 2 * x)
 
     (law,) = plane.end_densities(wrong, (1.0,), size=80, start=4.0)
