@@ -125,3 +125,11 @@ def test_bad_input_names_argument_and_value():
         flow_log_density("heun", VE, times, target, x, terminal="data")
     with pytest.raises(ValueError, match="draws noise"):
         map_log_density(catalogue["ddpm"].tableau(VE, times[::-1]), target, x)
+
+
+@pytest.mark.parametrize("name", BUTCHER)
+def test_stages_stand_where_the_catalogues_do(name):
+    # of two methods of one order, the places of the stages tell which it is
+    tableau = catalogue[name].tableau(paths.EDM(), [2.0, 1.0])
+    places = [2.0 - float(c) for c in BUTCHER[name].c]
+    np.testing.assert_allclose(tableau.blocks[0].levels[0, :, 1], places, rtol=1e-13)
