@@ -8,6 +8,7 @@ import typer
 
 from .verbs.budget import budget
 from .verbs.gap import gap
+from .verbs.likelihood import likelihood
 from .verbs.list import list_
 from .verbs.order import order
 from .verbs.precision import precision
@@ -20,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for verb in (order, gap, budget, scaling, precision):
+for verb in (order, gap, budget, scaling, likelihood, precision):
     app.command()(verb)
 app.command(name="list")(list_)
 
