@@ -38,7 +38,7 @@ Array = NDArray[np.float64]
 EXACT = "exact score"
 TARGET = "nine-2d"
 ODE, SDE = "rk4", "stochastic-heun"
-ODE_STEPS, SDE_STEPS = 50, 100
+ODE_STEPS, SDE_STEPS = 32, 100
 GROUPS, SAMPLES = 6, 4096
 PATHS, PATH_STEPS = 512, 48
 WAVES = ((0.5, 0.0), (0.0, 0.5), (1.0, 1.0), (1.0, -1.0), (1.7, 0.0), (0.0, 1.7), (2.0, 1.0))
@@ -408,7 +408,7 @@ def figure(records: Collection[LearnedGap]) -> Any:
         title="weight of the Fokker-Planck residual in training",
         axis=alt.Axis(labelAngle=0),
     )
-    y = alt.Y("w2:Q", scale=alt.Scale(type="log"), title="squared W2 at the end")
+    y = alt.Y("w2:Q", scale=alt.Scale(type="log"), title="squared W2")
     colour = alt.Color(
         "pair:N",
         sort=list(pairs),
@@ -424,8 +424,8 @@ def figure(records: Collection[LearnedGap]) -> Any:
         ),
     ]
     title = alt.TitleParams(
-        "The ODE-SDE gap closes at the SDE's cost",
-        subtitle="Learned scores of the nine-component mixture; bars: 95 % intervals",
+        "What the Fokker-Planck penalty does to learned scores",
+        subtitle="Squared W2 between the end laws on the nine-component mixture; bars: 95 % intervals",
         anchor="start",
         offset=14,
     )

@@ -149,12 +149,13 @@ class Network:
 
     def save(self, file: str | Path) -> None:
         """Write weights and origin to an .npz file, in float32."""
-        arrays = {
+        content: dict[str, Any] = {
             f"{k}{i}": np.asarray(a, np.float32)
             for i, l in enumerate(self.layers)
             for k, a in zip("Wb", l, strict=True)
         }
-        np.savez(file, kind=self.kind, made=json.dumps(self.made), **arrays)
+        content |= {"kind": self.kind, "made": json.dumps(self.made)}
+        np.savez(file, **content)
 
 
 def load(file: str | Path) -> Network:

@@ -80,11 +80,11 @@ class Masses:
         floor = np.log(max(self.density[self.density > 0].min(), 1e-12))
         logs = np.where(self.density > 0, np.log(np.maximum(self.density, 1e-300)), floor)
         spline = RectBivariateSpline(self.axis, self.axis, np.maximum(logs, floor))
-        return np.maximum(spline(x[:, 0], x[:, 1], grid=False), floor)
+        return np.asarray(np.maximum(spline(x[:, 0], x[:, 1], grid=False), floor), dtype=np.float64)
 
 
 def _axis(size: int) -> Array:
-    return -HALF + 2 * HALF / size * np.arange(size)
+    return np.asarray(-HALF + 2 * HALF / size * np.arange(size), dtype=np.float64)
 
 
 def _points(size: int) -> Array:
