@@ -14,7 +14,7 @@ from analytic import GaussianMixture, targets
 from solvers.catalogue import unknown
 
 from . import frames
-from .inference import Slope, fit
+from .inference import TINY, Slope, fit
 from .ladders import Setting
 from .needed import NotReachedError, steps_to_stay
 from .order import Job
@@ -79,6 +79,7 @@ PRECISION = 0.02  # ratio of the numbers of steps between which crossings are in
 INTERPOLATION = 1e-4  # what that does to a number of steps, relative
 LEAST_STEPS = 2.0  # below, a number of steps is no measure of an error
 FEW = "fewer than two steps do"
+MOST_CHANGE = 0.05  # of itself: an exponent that changes by more from a size to the next is on its way
 MOST_SHARE = 0.9  # NFE that grow by less from a size to the next do not say where exponents go
 FLAT_EXPONENT = 0.02  # below, growth is read as it is
 
@@ -319,14 +320,19 @@ def exponent_of(needs: Sequence[Need]) -> Slope:
     slope = fit(list(sizes**stretch), 1 / nfe, uncertainty)
     local = tuple(stretch * x for x in slope.local)
     value, low, high = (stretch * x for x in (slope.value, slope.low, slope.high))
-    share = float(nfe[known[-2]] / nfe[known[-1]]) if len(known) > 1 else 1.0
-    if len(local) > 1 and share < MOST_SHARE:
-        # where the steps grow slowly so does the lead of the error's first term: what the next term, smaller by 1/NFE,
-        # would still change belongs in the interval
-        limit = local[-1] + (local[-1] - local[-2]) * share / (1 - share)
-        low, high = min(low, limit), max(high, limit)
+    status = slope.status
+    if len(local) > 1:
+        change = local[-1] - local[-2]
+        share = float(nfe[known[-2]] / nfe[known[-1]])
+        if abs(change) > max(MOST_CHANGE * abs(value), TINY):
+            status = "drifting" if status == "settled" else status
+        elif share < MOST_SHARE:
+            # where the steps grow slowly so does the lead of the error's first term: what the next term, smaller by
+            # 1/NFE, would still change belongs in the interval, twice over since sizes are unevenly spaced
+            limit = local[-1] + 2 * change * share / (1 - share)
+            low, high = min(low, limit), max(high, limit)
     window = (round(slope.window[0] ** (1 / stretch)), round(slope.window[1] ** (1 / stretch)))
-    return replace(slope, value=value, low=low, high=high, window=window, local=local)
+    return replace(slope, value=value, low=low, high=high, window=window, local=local, status=status)
 
 
 @dataclass(frozen=True)

@@ -138,7 +138,8 @@ def _cell(growth: Growth) -> str:
     ):  # the first errors cost next to nothing: what the last one costs says more
         return f"{last.nfe:.3g} at {1 / last.size:.0e}, {growth.exponent}"
     stars = "*" if last is not growth.needs[-1] else ""
-    return f"{first.nfe:.3g} to {last.nfe:.3g}{stars}, {growth.exponent}"
+    exponent = str(growth.exponent).replace("-0.000±", "0.000±")
+    return f"{first.nfe:.3g} to {last.nfe:.3g}{stars}, {exponent}"
 
 
 def _notes(found: Sequence[Growth]) -> list[str]:
@@ -157,6 +158,14 @@ def _notes(found: Sequence[Growth]) -> list[str]:
             f"Cells: NFE at {_SIZES[against]} {sizes[0].size:g} to {sizes[-1].size:g} (*: the last one reached), and "
             "the exponent of NFE in it; growth that is no power reads drifting."
         )
+    if against == "condition":
+        notes.append(
+            "Variances below sigma^2 at the grid's end are covered by the noise left there: a path that ends lower, as "
+            '--path "VE(0.001, 20)" does, sees larger condition numbers.'
+        )
+    measured = {(g.method, _column(g)) for g in found}
+    if len(measured) < len({m for m, _ in measured}) * len({column for _, column in measured}):
+        notes.append("–: a density takes seconds, name the method to have it measured.")
     reasons: dict[str, list[str]] = {}
     for g in found:
         missed = [n for n in g.needs if n.reason and n.reason != FEW]
@@ -185,7 +194,7 @@ def _crossing_summary(found: Sequence[Crossing]) -> pd.DataFrame:
                 "error": f"{c.error:.2g}" if np.isfinite(c.nfe) else "–",
                 "better below": c.below if np.isfinite(c.nfe) else "–",
                 "better above": c.above,
-                "range": f"{c.low:.3g} to {c.high:.3g}",
+                "range": f"{c.low:.0f} to {c.high:.0f}",
             }
             for c in found
         ]

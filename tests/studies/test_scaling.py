@@ -1,0 +1,485 @@
+"""Evaluations needed: against product formulas by hand, brute force, and exponents that theory gives."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from analytic import targets
+from solvers import catalogue, density, law
+from studies import plots, scaling_frames, scaling_plots, words
+from studies import scaling as study
+from studies.needed import NotReachedError, crossing, steps_to_reach, steps_to_stay
+from studies.scaling import Growth, Need, Plan, Study, exponent_of, gaussian
+from studies.scaling_errors import AtEvaluations, ByLaw, OnLine, UnmeasurableError
+from studies.verbs import scaling as verb
+
+from .test_cli import Run, assay  # noqa: F401  (a fixture)
+
+Array = NDArray[np.float64]
+PLAN = Plan(targets=("spectrum-16",))
+NATURAL = 1 / np.arange(1.0, 21)
+
+
+def study_of(method: str, plan: Plan = PLAN) -> Study:
+    return Study(words.job_of(method), plan)
+
+
+def karras(steps: int) -> Array:
+    ends = np.array([20.0, 0.02]) ** (1 / 7)
+    return np.asarray((ends[0] + np.linspace(0, 1, steps + 1) * (ends[1] - ends[0])) ** 7)
+
+
+def euler_by_hand(steps: int, variances: Array) -> Array:
+    """Variance of Euler's sample on x' = sigma/(v + sigma^2) (x - mean), from the exact marginal."""
+    sigma = karras(steps)
+    growth = 1 + np.diff(sigma)[:, None] * sigma[:-1, None] / (variances + sigma[:-1, None] ** 2)
+    return np.asarray(np.prod(growth, axis=0) ** 2 * (variances + sigma[0] ** 2))
+
+
+def ddpm_by_hand(steps: int, variances: Array) -> Array:
+    """Variance of x' = D + s (x - D) + sqrt(sigma'^2 (1 - s)) z with s = (sigma'/sigma)^2, D - mean = g (x - mean)."""
+    sigma = karras(steps)
+    after = variances + sigma[0] ** 2
+    for now, following in itertools.pairwise(sigma):
+        s, g = (following / now) ** 2, variances / (variances + now**2)
+        after = (s + (1 - s) * g) ** 2 * after + following**2 * (1 - s)
+    return np.asarray(after)
+
+
+BY_HAND: dict[str, Callable[[int, Array], Array]] = {"euler": euler_by_hand, "ddpm": ddpm_by_hand}
+
+
+def errors_by_hand(method: str, steps: int, variances: Array) -> dict[str, float]:
+    truth = variances + 0.02**2
+    found = BY_HAND[method](steps, variances)
+    w2 = float(np.sqrt(np.sum((np.sqrt(found) - np.sqrt(truth)) ** 2)))
+    kl = float(np.sum(found / truth - 1 - np.log(found / truth)) / 2)
+    return {"W2": w2, "W2/scale": w2 / float(np.sqrt(variances.sum())), "KL": kl}
+
+
+@pytest.mark.parametrize("method", BY_HAND)
+@pytest.mark.parametrize("metric", ["W2", "W2/scale", "KL"])
+def test_errors_are_those_of_the_product_formula(method: str, metric: str) -> None:
+    variances = np.concatenate([NATURAL, NATURAL[:7], np.zeros(3)])  # repeated and zero variances too
+    error = ByLaw(study_of(method).gaussians, gaussian(variances), metric)
+    for steps in (5, 37, 300):
+        assert error(steps) == pytest.approx(errors_by_hand(method, steps, variances)[metric], rel=1e-9)
+
+
+@pytest.mark.parametrize("method", BY_HAND)
+def test_steps_needed_are_between_the_whole_numbers_that_brute_force_finds(method: str) -> None:
+    one = study_of(method)
+    for metric, target in (("W2/scale", 0.02), ("KL", 0.01)):
+        by_hand = [errors_by_hand(method, steps, NATURAL)[metric] for steps in range(1, 400)]
+        above = max(steps for steps, error in enumerate(by_hand, 1) if error > target)
+        need = one._need(1.0, target, ByLaw(one.gaussians, gaussian(NATURAL), metric), 4096)
+        assert above < need.steps <= above + 1
+        assert need.nfe == need.steps
+
+
+@pytest.mark.parametrize("name", ["rotated-16", "spectrum-16", "gaussian-1d"])
+def test_coordinates_computed_once_add_up_to_the_law_of_the_whole(name: str) -> None:
+    target, one = targets.load(name), study_of("sde-dpm-solver++-2m")
+    one.gaussians.error(24, gaussian(NATURAL))  # some variances are known already
+    tableau = one.costs.tableau(24)
+    whole = law(tableau, target).error_to(target.noised(*tableau.end))
+    found = one.gaussians.error(24, target)
+    assert found.w2 == pytest.approx(whole.w2, rel=1e-9)
+    assert found.kl == pytest.approx(whole.kl, rel=1e-9)
+    assert found.relative == pytest.approx(whole.w2 / np.sqrt(np.trace(target.covariance())), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("method", "order"),
+    [
+        ("euler", 1),
+        ("heun", 2),
+        ("ralston", 2),
+        ("rk4", 4),
+        ("dpm-solver++-2m", 2),
+        ("ddpm", 1),
+        ("ddim-eta", 1),
+        ("sde-dpm-solver++-2m", 2),
+        ("edm-churn", 2),
+        ("stochastic-heun", 2),
+    ],
+)
+def test_evaluations_grow_as_epsilon_to_the_minus_one_over_the_order(method: str, order: int) -> None:
+    by_w2, by_kl = study_of(method).against("epsilon")
+    assert by_w2.order == order
+    assert by_w2.noisy == (
+        method in ("ddpm", "ddim-eta", "sde-dpm-solver++-2m", "edm-churn", "stochastic-heun")
+    )
+    for growth, expected in ((by_w2, 1 / order), (by_kl, 1 / (2 * order))):
+        # the divergence between near Gaussians is quadratic in their difference
+        assert growth.exponent.value == pytest.approx(expected, rel=0.02)
+        assert growth.exponent.low - 1e-3 <= expected <= growth.exponent.high + 1e-3
+
+
+def test_midpoint_hides_a_term_on_a_gaussian_and_shows_it_on_a_mixture() -> None:
+    """With x = c sqrt(v + s^2), x''' and -3 f_x x'' are equal: the leading error of the midpoint rule vanishes."""
+    plan = Plan(targets=("spectrum-16", "easy-1d"))
+    on_gaussian, _, on_mixture = study_of("midpoint", plan).against("epsilon")
+    assert on_gaussian.exponent.value == pytest.approx(1 / 3, rel=0.01)
+    assert on_mixture.exponent.value == pytest.approx(1 / 2, rel=0.02)
+
+
+def against_isotropic(one: Study) -> dict[str, Growth]:
+    isotropic, _ = study.families("dimension")
+    found = {}
+    for metric, target in isotropic.held:
+        laws = zip(isotropic.sizes, isotropic.targets, strict=True)
+        asked = [(size, target, ByLaw(one.gaussians, law, metric)) for size, law in laws]
+        found[metric] = one._growth("dimension", "isotropic", metric, asked, study.MOST)
+    return found
+
+
+@pytest.mark.parametrize(("method", "order"), [("euler", 1), ("heun", 2), ("rk4", 4), ("ddpm", 1)])
+def test_w2_and_kl_of_a_product_cost_as_their_shares_of_one_coordinate(method: str, order: int) -> None:
+    one = study_of(method)
+    found = against_isotropic(one)
+    single = gaussian(np.ones(1))
+    for metric, power in (("W2", 0.5), ("KL", 1.0)):
+        growth = found[metric]
+        for need in growth.needs:
+            share = ByLaw(one.gaussians, single, metric)
+            alone = steps_to_stay(
+                share, need.target / need.size**power, study.MOST, precision=study.PRECISION
+            )
+            assert need.steps == pytest.approx(alone, rel=1e-9)
+        assert growth.exponent.low - 1e-3 <= 1 / (2 * order) <= growth.exponent.high + 1e-3
+        assert growth.exponent.value == pytest.approx(1 / (2 * order), rel=0.03)
+    relative = [need.nfe for need in found["W2/scale"].needs]
+    assert relative == pytest.approx([relative[0]] * len(relative), rel=1e-9)
+
+
+def test_a_natural_spectrum_costs_less_w2_and_more_kl_than_an_isotropic_one() -> None:
+    """Its further coordinates are small, so add little to W2; KL does not know small from large."""
+    found = {(g.on, g.metric): g for g in study_of("heun").against("dimension")}
+    assert len(found) == 6
+    for metric, sign in (("W2", -1), ("KL", 1)):
+        natural, flat = (found[on, metric].needs for on in ("spectrum 1/k", "isotropic"))
+        assert natural[0] == flat[0]
+        assert sign * (natural[-1].nfe - flat[-1].nfe) > 0.2 * flat[-1].nfe
+        assert len(natural) == len(study.DIMENSIONS)
+
+
+def test_directions_without_data_cost_euler_nothing_and_euler_maruyama_something() -> None:
+    """On a point, D = 0 and x'/x = 1/sigma, which Euler's steps in sigma follow exactly."""
+    for method, costs_nothing in (("euler", True), ("euler-maruyama", False)):
+        one = study_of(method)
+        isotropic = against_isotropic(one)
+        for growth in one.against("intrinsic"):
+            free = [n.steps for n in isotropic[growth.metric].needs]
+            held = [n.steps for n in growth.needs]
+            assert held[-1] == pytest.approx(free[-1], rel=1e-9)  # no empty direction is left
+            assert (held[0] == pytest.approx(free[0], rel=1e-9)) == costs_nothing
+
+
+def test_the_condition_number_stops_counting_at_the_noise_that_is_left() -> None:
+    """Variances below the noise at the grid's end are covered by it: growth is no power and says so."""
+    by_w2, by_kl = study_of("heun").against("condition")
+    costs = [n.nfe for n in by_kl.needs]
+    assert costs[0] < costs[1] < costs[2] < costs[3]
+    assert max(costs) < 1.6 * costs[0]
+    assert by_kl.exponent.status == "drifting"
+    assert abs(by_w2.exponent.value) < 0.01
+
+
+def test_a_density_at_half_the_resolution_is_exact_enough() -> None:
+    target = study.modes(2, 4.0)
+    for method in ("heun", "ddpm"):
+        one = study_of(method)
+        tableau = one.costs.tableau(32)
+        sharp = density(tableau, target, estimate_error=False).tv(target.noised(*tableau.end))
+        assert OnLine(one.costs, target)(32) == pytest.approx(sharp, abs=1e-8)
+
+
+def test_modes_are_where_they_should_be() -> None:
+    target = study.modes(3, 8.0)
+    assert target.means[:, 0] == pytest.approx([-2.0, 0.0, 2.0])
+    assert target.variances[:, 0] == pytest.approx([1 / 16] * 3)
+    assert target.weights == pytest.approx([1 / 3] * 3)
+
+
+def test_separation_and_number_of_modes_are_measured_by_density() -> None:
+    one = study_of("dpm-solver++-2m", Plan(most_on_line=64))
+    (apart,) = one.against("separation")
+    (many,) = one.against("modes")
+    # two modes 8 deviations apart are in both ladders
+    of_two = {n.size: n.steps for n in many.needs}[2]
+    assert {n.size: n.steps for n in apart.needs}[8] == pytest.approx(of_two, rel=1e-12)
+    above, below = (OnLine(one.costs, study.modes(2, 8.0))(int(of_two) + k) for k in (0, 1))
+    assert below <= study.TV < above
+
+
+def test_a_method_without_density_and_a_target_out_of_reach_give_their_reasons() -> None:
+    def refuses(steps: int) -> float:
+        raise UnmeasurableError("of a kind whose law needs a density of several variables")
+
+    one = study_of("euler")
+    need = one._need(1.0, 0.1, refuses, 64)  # type: ignore[arg-type]  # a plain function will do
+    assert "several variables" in need.reason
+    assert np.isnan(need.nfe)
+
+    class Bent:
+        failure = "the noise is bent too far"
+
+        def __call__(self, steps: int) -> float:
+            return 1.0 / steps**2 if steps >= 11 else float("inf")
+
+    assert one._need(1.0, 0.1, Bent(), 64) == Need(
+        1.0, 0.1, 11.0, 11.0, "fewer than 11 steps: the noise is bent too far"
+    )
+    out_of_reach = one._need(1.0, 0.1, ByLaw(one.gaussians, gaussian(np.ones(1)), "W2"), 4)
+    assert out_of_reach.reason.startswith("not reached in 4 steps: the error is ")
+
+
+def test_an_order_floor_is_told_from_steps_that_do_not_suffice() -> None:
+    with pytest.raises(NotReachedError, match="no longer falls"):
+        steps_to_stay(lambda steps: 0.5 + 1 / steps**2, 0.1, 64)
+    with pytest.raises(NotReachedError, match=r"0\.016$"):
+        steps_to_stay(lambda steps: 1.024 / steps, 0.001, 64)
+    with pytest.raises(NotReachedError, match="unstable"):
+        steps_to_stay(lambda steps: float("inf"), 0.001, 64)
+
+
+def test_a_dip_where_two_terms_cancel_is_not_taken_for_the_answer() -> None:
+    def error(steps: int) -> float:
+        return abs(1 / steps - 8 / steps**2)
+
+    expected = (1 + np.sqrt(1 - 4 * 0.01 * 8)) / 0.02
+    assert steps_to_reach(error, 0.01) < 9
+    assert steps_to_stay(error, 0.01) == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize("near", [0.4, 3.0, 40.0, 55.3, 300.0, 1e7])
+def test_a_guess_changes_nothing_but_the_work(near: float) -> None:
+    asked: set[int] = set()
+
+    def error(steps: int) -> float:
+        asked.add(steps)
+        return 3.0 / steps + 20.0 / steps**2
+
+    assert steps_to_reach(error, 0.06, near=near, most=1 << 12) == steps_to_reach(error, 0.06)
+    if near == 55.3:
+        asked.clear()
+        steps_to_reach(error, 0.06, near=near)
+        assert len(asked) <= 4
+
+
+def test_a_wider_bracket_moves_the_crossing_by_less_than_a_fit_can_see() -> None:
+    def error(steps: int) -> float:
+        return 3.0 / steps**2 + 50.0 / steps**3
+
+    exact, coarse = (crossing(error, 1e-5, 512, 1024, precision) for precision in (0.0, study.PRECISION))
+    assert coarse == pytest.approx(exact, rel=study.INTERPOLATION)
+    assert error(int(exact)) > 1e-5 >= error(int(exact) + 1)
+
+
+def test_cost_is_what_the_tableaux_count_and_a_line_between() -> None:
+    costs = study_of("rk4").costs
+    assert [costs.nfe(N) for N in (1, 2, 7)] == [4, 8, 28]
+    assert costs.nfe(2.5) == 10
+    assert costs.nfe(0.5) == 2
+    corrected = study_of("predictor-corrector").costs
+    assert corrected.nfe(10) == corrected.tableau(10).nfe > 10
+
+
+def test_exponents_of_powers_are_exact_and_other_growth_drifts() -> None:
+    sizes = (1, 3, 10, 30, 100, 300, 1000)
+
+    def of(grow: Callable[[float], float]) -> Any:
+        return exponent_of([Need(s, 0.1, grow(s), grow(s)) for s in sizes])
+
+    for power in (0.1, 0.25, 0.5, 1.0, 1.5):
+        found = of(lambda s, p=power: 7 * s**p)
+        assert found.value == pytest.approx(power, rel=1e-6)
+        assert found.status == "settled"
+        assert found.low <= power <= found.high
+    assert of(lambda s: 10 + 10 * np.log(s)).status == "drifting"
+    assert abs(of(lambda s: 40.0).value) < 1e-9
+
+
+def test_slow_steps_leave_their_limit_within_the_interval() -> None:
+    """NFE = d^(1/4) (1 + c/NFE): at dimension 1000 the exponent is still on its way."""
+    sizes = (1, 3, 10, 30, 100, 300, 1000)
+    needs = [Need(s, 0.1, 0.0, 12 * s**0.25 + 1.5) for s in sizes]
+    found = exponent_of(needs)
+    assert found.low <= 0.25 <= found.high
+    assert found.high - found.low < 0.02
+
+
+def test_sizes_that_are_not_reached_and_too_few_steps_are_left_out_of_the_exponent() -> None:
+    good = [Need(10.0**k, 0.1, 10.0**k, 10.0**k) for k in range(2, 7)]
+    nothing = float("nan")
+    ends = [Need(1.0, 0.1, 1.0, 1.0, study.FEW), *good, Need(1e9, 0.1, nothing, nothing, "not reached")]
+    assert exponent_of(ends).value == pytest.approx(1.0)
+
+
+def stub(label: str, error: Callable[[int], float], nfe: int) -> Any:
+    costs: Any = SimpleNamespace(nfe=lambda steps: nfe * steps)
+    return SimpleNamespace(
+        label=label, costs=costs, error_on=lambda name: ("W2/scale", error, 4096), on_the_line=True
+    )
+
+
+def test_crossings_of_powers_are_where_algebra_puts_them() -> None:
+    first = stub("first", lambda N: 1 / N, 1)
+    second = stub("second", lambda N: 10 / N**2, 2)
+    (found,) = study.crossings(first, second, "any")
+    assert found.nfe == pytest.approx(40, rel=1e-3)  # 1/F = 10/(F/2)^2
+    assert found.error == pytest.approx(1 / 40, rel=1e-3)
+    assert (found.below, found.above) == ("first", "second")
+    (never,) = study.crossings(first, stub("third", lambda N: 3 / N, 1), "any")
+    assert np.isnan(never.nfe)
+    assert never.above == "first"
+
+
+def test_a_crossing_on_a_target_is_a_change_of_rank_there() -> None:
+    euler, heun = study_of("euler"), study_of("heun")
+    (found,) = study.crossings(euler, heun, "spectrum-16")
+    at = [ByLaw(s.gaussians, targets.load("spectrum-16"), "W2/scale") for s in (euler, heun)]
+    low = int(found.nfe) // 2
+    assert at[0](2 * low) < at[1](low)
+    assert at[0](2 * low + 2) > at[1](low + 1)
+    assert (found.below, found.above) == ("euler", "heun")
+
+
+def test_errors_at_evaluations_go_through_the_whole_numbers() -> None:
+    costs = study_of("heun").costs
+    at = AtEvaluations(costs, lambda N: 5.0 / N**3, 64)
+    assert at.steps(20.9) == 10
+    assert np.exp(at(20.0)) == pytest.approx(5e-3)
+    assert np.exp(at(21.0)) == pytest.approx(5 / 10.5**3, rel=1e-9)
+
+
+def test_the_defaults_are_methods_of_the_catalogue() -> None:
+    assert len(study.METHODS) >= 10
+    for name in {*study.METHODS, *study.SLOW, *(n for pair in study.PAIRS for n in pair)}:
+        assert name in study.METHODS
+        assert catalogue[name].half == "continuous"
+    assert study.pairs_of(["a", "b", "c"], everything=True) == [("a", "b"), ("a", "c"), ("b", "c")]
+    assert study.pairs_of(["heun", "euler"], everything=False) == [("euler", "heun")]
+
+
+def test_methods_slow_on_the_line_are_measured_there_only_when_named() -> None:
+    job = words.job_of("stochastic-heun")
+    assert list(Study(job, PLAN, everywhere=False).against("modes")) == []
+    assert not Study(job, PLAN, everywhere=False).on_the_line
+    assert Study(job, PLAN).on_the_line
+
+
+def growths() -> list[Growth]:
+    small = Plan(targets=("spectrum-16",), most=2048)
+    return [
+        g
+        for method in ("euler", "ddpm")
+        for what in ("epsilon", "intrinsic")
+        for g in study_of(method, small).against(what)
+    ]
+
+
+def test_tables_hold_every_size_and_say_what_was_missed(tmp_path: Path) -> None:
+    found = growths()
+    frame = scaling_frames.long(found)
+    assert len(frame) == sum(len(g.needs) for g in found)
+    assert set(frame["kind"]) == {"ODE", "SDE"}
+    by_size, intrinsic = scaling_frames.reports(found, [])
+    assert list(by_size.frame["method"]) == ["euler", "ddpm"]
+    assert "1.000" in by_size.frame["spectrum-16, W2/scale"][0]
+    assert intrinsic.frame.loc[0, "1/(2 order)"] == "0.5"
+    short = Study(words.job_of("euler"), Plan(targets=("spectrum-16",), most=64))
+    (report,) = scaling_frames.reports(list(short.against("intrinsic")), [])
+    assert any("not reached in 64 steps" in note and "euler" in note for note in report.notes)
+    assert "*" in report.frame.iloc[0, -1]
+    plots.save(scaling_plots.figure(found), tmp_path / "s.json")
+    spec = json.loads((tmp_path / "s.json").read_text())
+    assert len(spec["concat"]) == 5  # W2 and KL against epsilon and intrinsic dimension, exponents
+
+
+def test_nothing_reached_is_nothing_to_draw() -> None:
+    nothing = float("nan")
+    need = Need(1.0, 0.1, nothing, nothing, "not reached")
+    empty = Growth("modes", "modes", "euler", False, 1.0, "TV", (need,), exponent_of([need]))
+    with pytest.raises(ValueError, match="nothing to draw"):
+        scaling_plots.figure([empty])
+
+
+def test_the_verb_keeps_what_it_finished(
+    assay: Run,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    arguments = ["scaling", "euler", "heun", "--against", "epsilon", "--against", "condition"]
+    arguments += ["--target", "spectrum-16", "--limit", "512", "--out", str(tmp_path), "--json"]
+    code, first, err = assay(*arguments)
+    assert code == 0, err
+    found = json.loads(first)
+    assert {row["against"] for row in found["scaling-continuous"]} == {"epsilon", "condition"}
+    assert found["crossings"][0]["nfe"] == pytest.approx(16.4, abs=0.1)
+    assert (tmp_path / "scaling.csv").exists()
+    assert (tmp_path / "scaling-crossings.csv").exists()
+    assert (tmp_path / "scaling.png").stat().st_size > 10_000
+
+    def fail(*_: Any) -> None:
+        raise AssertionError("measured again")
+
+    monkeypatch.setattr(Study, "against", fail)
+    monkeypatch.setattr(study, "crossings", fail)
+    code, second, _ = assay(*arguments)
+    assert code == 0
+    assert json.loads(second) == found
+
+
+def test_what_is_kept_comes_back_as_it_was() -> None:
+    (growth, *_) = study_of("euler").against("condition")
+    assert verb._growth(json.loads(json.dumps(asdict(growth)))) == growth
+
+
+BAD = {
+    "against": (["scaling", "--against", "dimensions"], "dimensions", "dimension"),
+    "method of tokens": (["scaling", "tau-leaping"], "tau-leaping", "continuous"),
+    "tokens with a method": (["scaling", "heun", "--against", "tokens"], "heun", "name none"),
+    "target": (["scaling", "heun", "--target", "pair-2d"], "pair-2d", "mixture on the line"),
+    "grid": (["scaling", "heun", "--grid", "karas"], "karas", "karras"),
+    "limit": (["scaling", "heun", "--limit", "2"], "2", "at least 4"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_line_that_names_value_and_remedy(assay: Run, case: str) -> None:  # noqa: F811
+    arguments, value, remedy = BAD[case]
+    code, out, err = assay(*arguments)
+    assert (code, out) == (2, "")
+    (line,) = err.strip().splitlines()
+    assert value in line
+    assert remedy in line
+
+
+def test_the_command_shows_both_halves(assay: Run, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    from studies import token_scaling
+    from studies.token_scaling import by_information, chain_of
+
+    sizes = (8, 16, 32, 64)
+
+    def few() -> Any:
+        errors = [by_information(chain_of(3, n), "even") for n in sizes]
+        yield lambda: token_scaling._scaling("length", "masks", "even", "path KL", 0.1, sizes, errors)
+
+    monkeypatch.setattr(token_scaling, "ladders", few)
+    monkeypatch.setattr(study, "METHODS", ("euler",))
+    code, out, err = assay("scaling", "--against", "condition", "--against", "tokens")
+    assert code == 0, err
+    assert "condition number" in out
+    assert "ancestral sampling of tokens" in out
