@@ -360,7 +360,7 @@ def table(records: Collection[LearnedGap]) -> pd.DataFrame:
                 "score error": r.score_error,
                 "residual": r.residual,
                 "KL ODE-SDE": f"{r.kl_ode_sde:.3f}±{r.kl_ode_sde_error:.3f}",
-                "KL bound": r.kl_bound,
+                "KL bound": f"{r.kl_bound:.2g}",
                 "W2 bound / W2": float("nan") if control else r.bound / w2,
                 "holds": "yes" if r.holds else "NO",
             }
@@ -409,19 +409,16 @@ def figure(records: Collection[LearnedGap]) -> Any:
         axis=alt.Axis(labelAngle=0),
     )
     y = alt.Y("w2:Q", scale=alt.Scale(type="log"), title="squared W2")
-    colour = alt.Color(
-        "pair:N",
-        sort=list(pairs),
-        title=None,
-        scale=alt.Scale(domain=list(pairs), range=list(plots.COLOURS[:3])),
-    )
-    base = alt.Chart(alt.InlineData(values=rows)).encode(x=x, color=colour)
+    # one legend for colour and shape: title, order and domain must agree
+    shared = {"field": "pair", "type": "nominal", "sort": list(pairs), "title": None}
+    domain = list(pairs)
+    colour = alt.Color(**shared, scale=alt.Scale(domain=domain, range=list(plots.COLOURS[:3])))
+    shape = alt.Shape(**shared, scale=alt.Scale(domain=domain, range=list(plots.SHAPES[:3])))
+    base = alt.Chart(alt.InlineData(values=rows)).encode(x=x)
     layers = [
-        base.mark_line(strokeWidth=1.5).encode(y=y),
-        base.mark_rule(strokeWidth=1.5).encode(y=alt.Y("low:Q"), y2="high:Q"),
-        base.mark_point(filled=True, size=60, opacity=1).encode(
-            y=y, shape=alt.Shape("pair:N", sort=list(pairs), title=None)
-        ),
+        base.mark_line(strokeWidth=1.5).encode(y=y, color=colour),
+        base.mark_rule(strokeWidth=1.5).encode(y=alt.Y("low:Q"), y2="high:Q", color=colour),
+        base.mark_point(filled=True, size=60, opacity=1).encode(y=y, color=colour, shape=shape),
     ]
     title = alt.TitleParams(
         "What the Fokker-Planck penalty does to learned scores",

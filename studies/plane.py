@@ -34,9 +34,9 @@ BLURS = (0.06, 0.03)
 SWEEPS = 20_000
 PLAIN_SWEEPS = 50
 RELAXATIONS = (1.6, 1.3, 1.0)  # each tried where the one before overshoots
-PATIENCE = 1500  # sweeps before the next is tried
+PATIENCE = 4000  # sweeps before the next is tried
 RELATIVE = 0.01  # of squared W2, for what two blurs do not show: see `squared_w2`
-CONVERGED = 1e-7
+CONVERGED = 1e-5  # of potentials; the value, stationary in them, is then good to 1e-7
 
 
 @dataclass(frozen=True)
@@ -273,7 +273,7 @@ def squared_w2(p: Masses, q: Masses, blurs: tuple[float, float] = BLURS) -> Inte
         raise ValueError(f"blurs is {blurs}: give (2 eps, eps), eps at least {spacing**2:.4f}")
     coarse, fine = (sinkhorn_divergence(p, q, blur) for blur in blurs)
     value = fine + (fine - coarse) / 3
-    return Integral(value, 2 * abs(fine - coarse) + RELATIVE * abs(value) + 1e-7)
+    return Integral(value, 2 * abs(fine - coarse) + RELATIVE * abs(value) + 1e-6)
 
 
 def sinkhorn_divergence(p: Masses, q: Masses, blur: float = BLURS[0]) -> float:

@@ -100,6 +100,20 @@ def test_a_bound_that_fails_is_said():
     assert study.table([replace(RECORD, kl_bound=0.01)])["holds"][0] == "NO"
 
 
+def test_the_interval_is_students_over_scrambles_plus_what_pooling_changes():
+    # shifts of one point set: squared W2 from the set itself is the squared shift
+    base = targets.load("nine-2d").sample(2048, seed=0)
+    shifts = np.array([0.4, 0.5, 0.6])
+    groups = [base + np.array([shift, 0.0]) for shift in shifts]
+    law = plane.shared_out(base)
+    value, half = study._with_interval(plane.shared_out(groups[1]), groups, law)
+    squares = shifts**2
+    student = 4.30265 * squares.std(ddof=1) / np.sqrt(3)  # 0.975 quantile, two degrees of freedom
+    expected = student + abs(squares.mean() - squares[1]) + plane.RELATIVE * value
+    assert value == pytest.approx(0.25, rel=5e-3)
+    assert half == pytest.approx(expected, rel=0.03)
+
+
 def test_the_table_has_a_row_a_network_and_the_published_numbers():
     frame = study.table([RECORD, replace(RECORD, network="other", penalty=1.0)])
     assert list(frame["score"]) == ["some", "other", "Deveney et al., no penalty"]
