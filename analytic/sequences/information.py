@@ -87,8 +87,8 @@ class InformationProfile:
 
     def _derivative(self, shares: Floats, order: int) -> Floats:
         """F or a derivative of it, (m,)."""
-        singles = _powers(shares, 1, self.length, order) @ self._singles
-        return singles + _powers(shares, 2, self.length - 1, order) @ self._gaps
+        gaps = _weighted_powers(shares, 2, self._gaps, order)
+        return _weighted_powers(shares, 1, self._singles, order) + gaps
 
     def best_shares(self, steps: int) -> Floats:
         """Shares revealed after each step of the schedule with the least path KL, from 0 to 1.
@@ -176,14 +176,18 @@ def _shares(revealed: ArrayLike) -> Floats:
     return shares
 
 
-def _powers(shares: Floats, power: int, count: int, order: int) -> Floats:
-    """Derivative of r^power (1 - r)^m for m = 0, ..., count - 1, at every share, (shares, count)."""
-    r, m = shares[:, None], np.arange(count)
-    total = np.zeros((len(shares), count))
+def _weighted_powers(shares: Floats, power: int, weights: Floats, order: int) -> Floats:
+    """Derivative of r^power sum_m weights_m (1 - r)^m at every share, (shares,)."""
+    count, m = len(weights), np.arange(len(weights))
+    hidden = np.ones((len(shares), count))  # (1 - r)^m, by products: a power of each costs several times as much
+    hidden[:, 1:] = 1.0 - shares[:, None]
+    np.multiply.accumulate(hidden, axis=1, out=hidden)
+    total = np.zeros(len(shares))
     for j in range(min(order, power) + 1):
         rest = order - j  # times the other factor is differentiated
-        falling = np.where(m >= rest, poch(np.maximum(m - rest + 1, 1), rest), 0.0)
-        hidden = (1.0 - r) ** np.maximum(m - rest, 0)
+        if rest >= count:
+            continue
+        falling = poch(m[rest:] - rest + 1, rest)
         factor = comb(order, j) * poch(power - j + 1, j) * (-1.0) ** rest
-        total += factor * r ** (power - j) * falling * hidden
+        total += factor * shares ** (power - j) * (hidden[:, : count - rest] @ (falling * weights[rest:]))
     return total
