@@ -410,7 +410,7 @@ def figure(records: Collection[LearnedGap]) -> Any:
     )
     y = alt.Y("w2:Q", scale=alt.Scale(type="log"), title="squared W2")
     # one legend for colour and shape: title, order and domain must agree
-    shared = {"field": "pair", "type": "nominal", "sort": list(pairs), "title": None}
+    shared: dict[str, Any] = {"field": "pair", "type": "nominal", "sort": list(pairs), "title": None}
     domain = list(pairs)
     colour = alt.Color(**shared, scale=alt.Scale(domain=domain, range=list(plots.COLOURS[:3])))
     shape = alt.Shape(**shared, scale=alt.Scale(domain=domain, range=list(plots.SHAPES[:3])))
