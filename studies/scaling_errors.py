@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from types import MappingProxyType
 from typing import Protocol
 
@@ -18,6 +19,7 @@ from .ladders import Setting
 from .order import Job
 
 Array = NDArray[np.float64]
+MOST_REFUSED = 8  # steps, no start needs more
 
 
 class ErrorOf(Protocol):
@@ -40,10 +42,16 @@ class Costs:
     ----------
     job : Job
     setting : Setting
+
+    Attributes
+    ----------
+    refusal : str
+        Why the method takes no fewer than `least` steps.
     """
 
     def __init__(self, job: Job, setting: Setting) -> None:
         self.job, self.setting = job, setting
+        self.refusal = ""
         self._nfe: dict[int, int] = {}
 
     def tableau(self, steps: int) -> Tableau:
@@ -54,6 +62,22 @@ class Costs:
         )
         self._nfe[steps] = built.nfe
         return built
+
+    @cached_property
+    def least(self) -> int:
+        """Fewest steps the method can take: some starts need more than one.
+
+        Raises the ValueError of a method that takes no number of steps at all, for its options say.
+        """
+        for steps in range(1, MOST_REFUSED):
+            try:
+                self.tableau(steps)
+            except ValueError as problem:
+                self.refusal = str(problem)
+            else:
+                return steps
+        self.tableau(MOST_REFUSED)
+        return MOST_REFUSED
 
     def nfe(self, steps: float) -> float:
         """Return the evaluations that a real number of steps stands for, by a line between whole numbers.
@@ -110,6 +134,9 @@ class OnGaussians:
 
     def error(self, steps: int, target: GaussianMixture) -> Error:
         """Return the errors in so many steps; infinite if the method is unstable."""
+        if steps < self.costs.least:
+            self.failure = self.costs.refusal
+            return NO_LAW
         key = (steps, target)
         if key not in self._errors:
             try:
@@ -194,6 +221,9 @@ class OnLine:
 
         Raises UnmeasurableError where the density of this method cannot be had at all.
         """
+        if steps < self.costs.least:
+            self.failure = self.costs.refusal
+            return float("inf")
         if steps not in self._errors:
             tableau = self.costs.tableau(steps)
             try:
@@ -231,11 +261,11 @@ class AtEvaluations:
     @property
     def range(self) -> tuple[float, float]:
         """Fewest and most evaluations."""
-        return self.costs.nfe(1), self.costs.nfe(self.most)
+        return self.costs.nfe(self.costs.least), self.costs.nfe(self.most)
 
     def steps(self, nfe: float) -> int:
         """Return the largest number of steps below `most` that costs no more."""
-        low, high = 1, self.most
+        low, high = self.costs.least, self.most
         # mostly a line between the ends, which spares the tableaux that halving would build
         first, last = self.range
         guess = round(low + (high - low) * (nfe - first) / (last - first))

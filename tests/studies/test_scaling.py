@@ -245,6 +245,20 @@ def test_a_method_without_density_and_a_target_out_of_reach_give_their_reasons()
     assert out_of_reach.reason.startswith("not reached in 4 steps: the error is ")
 
 
+def test_a_start_that_needs_two_steps_is_measured_from_two() -> None:
+    one = study_of("dpm-solver++-3m(start='exact')")
+    assert one.costs.least > 1
+    by_w2, _ = one.against("epsilon")
+    coarse = one._need(1.0, 1e3, ByLaw(one.gaussians, gaussian(NATURAL), "W2"), 64)
+    assert coarse.steps == one.costs.least
+    assert coarse.reason.startswith(f"fewer than {one.costs.least} steps: steps is ")
+    assert np.isfinite([n.nfe for n in by_w2.needs]).all()
+    (found, *_) = study.crossings(one, study_of("euler"), "spectrum-16")
+    assert found.low == one.costs.nfe(one.costs.least)
+    with pytest.raises(ValueError, match="eta"):
+        list(study_of("ddim-eta(eta=-1.0)").against("epsilon"))
+
+
 def test_an_order_floor_is_told_from_steps_that_do_not_suffice() -> None:
     with pytest.raises(NotReachedError, match="no longer falls"):
         steps_to_stay(lambda steps: 0.5 + 1 / steps**2, 0.1, 64)
@@ -324,11 +338,12 @@ def test_sizes_that_are_not_reached_and_too_few_steps_are_left_out_of_the_expone
     good = [Need(10.0**k, 0.1, 10.0**k, 10.0**k) for k in range(2, 7)]
     nothing = float("nan")
     ends = [Need(1.0, 0.1, 1.0, 1.0, study.FEW), *good, Need(1e9, 0.1, nothing, nothing, "not reached")]
-    assert exponent_of(ends).value == pytest.approx(1.0)
+    unstable = Need(1e8, 0.1, 3.0, 3.0, "fewer than 3 steps: the method is unstable")
+    assert exponent_of([*ends[:-1], unstable, ends[-1]]).value == pytest.approx(1.0)
 
 
 def stub(label: str, error: Callable[[int], float], nfe: int) -> Any:
-    costs: Any = SimpleNamespace(nfe=lambda steps: nfe * steps)
+    costs: Any = SimpleNamespace(nfe=lambda steps: nfe * steps, least=1)
     return SimpleNamespace(
         label=label, costs=costs, error_on=lambda name: ("W2/scale", error, 4096), on_the_line=True
     )
