@@ -199,6 +199,11 @@ def learned_gap(
         yield measure(name, network, samples, seed)
 
 
+def restored(record: dict[str, Any]) -> LearnedGap:
+    """Rebuild a record from JSON, which has lists for tuples."""
+    return LearnedGap(**{k: tuple(v) if isinstance(v, list) else v for k, v in record.items()})
+
+
 def trained(name: str, states: str | Path | None = None) -> Network:
     """Train a network of `RECIPES`, or read it back if `states` has it from the same recipe."""
     from .networks import load

@@ -19,6 +19,7 @@ from .. import gap_frames, gap_plots, learned_gap, plots, tables, words
 from ..ladders import Setting
 from ..report import Report, progress, show
 from ..store import Store
+from ..training import RECIPES
 from .options import FormatOption, JsonOption, TableOption, check_output
 
 STUDIES = ("size", "noise", "pulse", "contraction", "evaluations", "learned")
@@ -141,14 +142,10 @@ def _show_learned(
 ) -> None:
     """Measure networks, one finished cell at a time."""
     store = None if out is None else Store(out / "finished")
-    names = [learned_gap.EXACT, *learned_gap.RECIPES]
+    names = [learned_gap.EXACT, *RECIPES]
     keys = {name: {"study": "gap learned", "network": name, "train": train, "seed": seed} for name in names}
     saved: dict[str, Any] = {name: store.load(key) if store else None for name, key in keys.items()}
-    found = {
-        name: learned_gap.LearnedGap(**{k: tuple(v) if isinstance(v, list) else v for k, v in record.items()})
-        for name, record in saved.items()
-        if record is not None
-    }
+    found = {name: learned_gap.restored(record) for name, record in saved.items() if record is not None}
     states = None if out is None else out / "networks"
     with progress() as bar:
         task = bar.add_task("", total=len(names) - len(found))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,10 @@ from scipy.integrate import solve_ivp
 
 from analytic import GaussianMixture, distances, paths, targets
 from solvers import Imperfect, ScoreError, catalogue, density, grids
-from studies import gap, gap_frames, gap_plots, words
+from studies import gap, gap_frames, gap_plots, learned_gap, words
 from studies.gap import TRUTH, Gap, Plan
 from studies.ladders import Setting
+from studies.training import RECIPES
 
 from .test_cli import Run, assay  # noqa: F401  (a fixture)
 
@@ -205,6 +206,34 @@ def test_the_command_prints_writes_and_goes_on(assay: Run, tmp_path: Path) -> No
     assert "kept" in assay(*arguments)[1]
 
 
+def test_learned_cells_are_kept_shown_and_drawn(
+    assay: Run,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    measured: list[str] = []
+
+    def quick(name: str, *_: Any) -> learned_gap.LearnedGap:
+        measured.append(name)
+        numbers = {f.name: 0.001 for f in fields(learned_gap.LearnedGap)}
+        words_and_lists = {
+            "network": name,
+            "objective": "score matching",
+            "times": (0.1,),
+            "score_errors": (0.2,),
+        }
+        return learned_gap.LearnedGap(**(numbers | words_and_lists))  # type: ignore[arg-type]
+
+    monkeypatch.setattr(learned_gap, "measure", quick)
+    arguments = ("gap", "--target", "nine-2d", "--out", str(tmp_path))
+    code, first, _ = assay(*arguments)
+    assert code == 0
+    assert measured == [learned_gap.EXACT, *RECIPES]
+    assert (tmp_path / "gap-learned.png").stat().st_size > 0
+    assert assay(*arguments)[1] == first
+    assert len(measured) == 1 + len(RECIPES)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -216,6 +245,9 @@ def test_the_command_prints_writes_and_goes_on(assay: Run, tmp_path: Path) -> No
         (["--steps", "1"], "steps is 1"),
         (["--target", "pair-2d", "--study", "contraction"], "needs a target on the line"),
         (["--plot", "gap.pdf"], "gap.pdf"),
+        (["--study", "learned", "--target", "easy-1d"], "ask for it alone"),
+        (["--study", "learned", "--study", "size"], "ask for it alone"),
+        (["--study", "size", "--train"], "nothing is learned"),
     ],
 )
 def test_bad_words_are_one_line(assay: Run, arguments: list[str], said: str) -> None:  # noqa: F811
