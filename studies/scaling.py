@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 
-from analytic import GaussianMixture, targets
+from analytic import targets
 from solvers.catalogue import unknown
 
 from . import frames
@@ -18,7 +16,8 @@ from .inference import TINY, Slope, fit
 from .ladders import Setting
 from .needed import NotReachedError, steps_to_stay
 from .order import Job
-from .scaling_errors import AtEvaluations, ByLaw, Costs, ErrorOf, OnGaussians, OnLine, UnmeasurableError
+from .scaling_errors import ByLaw, Costs, ErrorOf, OnGaussians, OnLine, UnmeasurableError
+from .scaling_targets import MODE_SPACING, MODES, SEPARATIONS, TV, families, modes
 
 Array = NDArray[np.float64]
 AGAINST = ("epsilon", "dimension", "condition", "intrinsic", "separation", "modes")
@@ -41,40 +40,9 @@ METHODS = (
 )
 TARGETS = ("spectrum-16", "easy-1d")
 SLOW = ("sde-dpm-solver++-2m", "stochastic-heun")  # seconds a density: on the line only when named
-# low order against high, one step against several, without noise against with it
-PAIRS = (
-    ("euler", "heun"),
-    ("euler", "dpm-solver++-2m"),
-    ("heun", "rk4"),
-    ("heun", "dpm-solver++-2m"),
-    ("midpoint", "rk4"),
-    ("dpm-solver++-2m", "rk4"),
-    ("dpm-solver++-2m", "dpm-solver++-3m"),
-    ("dpm-solver++-3m", "dpm-solver-3"),
-    ("deis-tab-2", "rk4"),
-    ("euler", "ddpm"),
-    ("euler", "ddim-eta"),
-    ("euler", "euler-maruyama"),
-    ("heun", "euler-maruyama"),
-    ("heun", "edm-churn"),
-    ("heun", "stochastic-heun"),
-    ("dpm-solver++-2m", "sde-dpm-solver++-2m"),
-    ("dpm-solver++-2m", "stochastic-heun"),
-    ("euler-maruyama", "stochastic-heun"),
-)
 EPSILONS = tuple(float(f"{first}e-{k}") for k in range(1, 9) for first in ((1,) if k == 1 else (5, 2, 1)))
-DIMENSIONS = (1, 3, 10, 30, 100, 300, 1000)
-CONDITIONS = (1, 10, 100, 1000, 10_000, 100_000, 1_000_000)
-CONDITION_DIMENSION = 16
-AMBIENT = 1000
-SEPARATIONS = (1, 2, 4, 8, 16)
-MODES = (1, 2, 4, 8)
-MODE_DEVIATION, MODE_SPACING = 0.25, 8
-W2, RELATIVE, KL, TV = 0.01, 0.01, 0.001, 0.02
 MOST = 1 << 15
 MOST_ON_LINE = 1 << 8
-CROSSING_NFE = 4096  # crossings are sought up to here
-ROUNDING = 1e-12  # of W2 over the scale: below, a crossing is one of rounding errors
 PRECISION = 0.02  # ratio of the numbers of steps between which crossings are interpolated
 INTERPOLATION = 1e-4  # what that does to a number of steps, relative
 LEAST_STEPS = 2.0  # below, a number of steps is no measure of an error
@@ -156,33 +124,6 @@ class Growth:
     metric: str
     needs: tuple[Need, ...]
     exponent: Slope
-
-
-@dataclass(frozen=True)
-class Crossing:
-    """Where two methods have the same error at equal cost.
-
-    Attributes
-    ----------
-    on, metric, first, second : str
-    nfe, error : float
-        nan if they do not cross.
-    below, above : str
-        Which is better at fewer evaluations, and at more.
-    low, high : float
-        The range of NFE looked at.
-    """
-
-    on: str
-    metric: str
-    first: str
-    second: str
-    nfe: float
-    error: float
-    below: str
-    above: str
-    low: float
-    high: float
 
 
 def label_of(job: Job) -> str:
@@ -333,107 +274,3 @@ def exponent_of(needs: Sequence[Need]) -> Slope:
             low, high = min(low, limit), max(high, limit)
     window = (round(slope.window[0] ** (1 / stretch)), round(slope.window[1] ** (1 / stretch)))
     return replace(slope, value=value, low=low, high=high, window=window, local=local, status=status)
-
-
-@dataclass(frozen=True)
-class Family:
-    """Gaussians of growing size.
-
-    Attributes
-    ----------
-    on : str
-    sizes : tuple of int
-    targets : tuple of GaussianMixture
-    held : tuple of (metric, error to reach)
-    """
-
-    on: str
-    sizes: tuple[int, ...]
-    targets: tuple[GaussianMixture, ...]
-    held: tuple[tuple[str, float], ...]
-
-
-def gaussian(variances: Array) -> GaussianMixture:
-    """Return the Gaussian with these variances along the axes and means of half a standard deviation."""
-    return GaussianMixture([1.0], 0.5 * np.sqrt(variances)[None, :], variances[None, :])
-
-
-def families(against: str) -> tuple[Family, ...]:
-    """Return the Gaussians whose size is varied: "dimension", "condition" or "intrinsic".
-
-    dimension: variances 1, and 1/k as natural images have. condition: 16 variances from 1 down to 1/size, equal
-    ratios. intrinsic: `size` variances 1 out of 1000, the others zero.
-    """
-    if against == "dimension":
-        held: tuple[tuple[str, float], ...] = (("W2", W2), ("W2/scale", RELATIVE), ("KL", KL))
-        isotropic = tuple(gaussian(np.ones(d)) for d in DIMENSIONS)
-        natural = tuple(gaussian(1 / np.arange(1.0, d + 1)) for d in DIMENSIONS)
-        return (
-            Family("isotropic", DIMENSIONS, isotropic, held),
-            Family("spectrum 1/k", DIMENSIONS, natural, held),
-        )
-    held = (("W2/scale", RELATIVE), ("KL", KL))
-    if against == "condition":
-        elongated = (gaussian(np.geomspace(1, 1 / c, CONDITION_DIMENSION)) for c in CONDITIONS)
-        return (
-            Family(f"{CONDITION_DIMENSION} variances in equal ratios", CONDITIONS, tuple(elongated), held),
-        )
-    held = (("W2", W2), ("KL", KL))
-    flat = (gaussian((np.arange(AMBIENT) < k).astype(np.float64)) for k in DIMENSIONS)
-    return (Family(f"k of {AMBIENT} dimensions", DIMENSIONS, tuple(flat), held),)
-
-
-def modes(count: int, spacing: float) -> GaussianMixture:
-    """Return equal modes on the line, `spacing` of their standard deviations apart, about zero."""
-    places = MODE_DEVIATION * spacing * (np.arange(count) - (count - 1) / 2)
-    return GaussianMixture(np.full(count, 1 / count), places[:, None], MODE_DEVIATION**2)
-
-
-def crossings(first: Study, second: Study, name: str) -> list[Crossing]:
-    """Find where two methods' errors on a target cross as evaluations grow.
-
-    Both errors are interpolated on logarithms between whole numbers of steps and compared at half octaves of NFE, from
-    the fewest both can spend to `CROSSING_NFE`; crossings closer than that are not seen.
-
-    Returns
-    -------
-    list of Crossing
-        By NFE; one with nan if they do not cross.
-
-    Raises
-    ------
-    UnmeasurableError
-        One of them has no law there.
-    """
-    metric, error, most = first.error_on(name)
-    if metric == "TV" and not (first.on_the_line and second.on_the_line):
-        return []
-    most = min(most, CROSSING_NFE)
-    a = AtEvaluations(first.costs, error, most)
-    b = AtEvaluations(second.costs, second.error_on(name)[1], most)
-    low = max(a.range[0], b.range[0])
-    high = min(a.range[1], b.range[1], float(CROSSING_NFE))
-    places = np.geomspace(low, high, int(2 * np.log2(high / low)) + 2)[:-1]
-    floor = np.log(ROUNDING)
-    values = np.array([(a(x), b(x)) for x in places])
-    gaps = np.where(np.all(values > floor, axis=1), values[:, 0] - values[:, 1], np.nan)
-    named = (first.label, second.label)
-    found = []
-    for (x, before), (y, after) in itertools.pairwise(zip(places, gaps, strict=True)):
-        if before * after < 0:
-            nfe = float(brentq(lambda at: a(at) - b(at), x, y, rtol=1e-6))
-            order = named if before < 0 else named[::-1]
-            found.append(Crossing(name, metric, *named, nfe, float(np.exp(a(nfe))), *order, low, high))
-    if found:
-        return found
-    nothing = float("nan")
-    known = gaps[np.isfinite(gaps)]
-    better = "" if not len(known) else named[0] if known[-1] < 0 else named[1]
-    return [Crossing(name, metric, *named, nothing, nothing, better, better, low, high)]
-
-
-def pairs_of(labels: Sequence[str], everything: bool) -> list[tuple[str, str]]:
-    """Return the pairs to compare: those of `PAIRS`, or of all methods named."""
-    if everything:
-        return list(itertools.combinations(labels, 2))
-    return [(a, b) for a, b in PAIRS if a in labels and b in labels]

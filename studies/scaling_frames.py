@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from .report import Report
-from .scaling import FEW, Crossing, Growth
+from .scaling import FEW, Growth
+from .scaling_crossings import Crossing
 
 TITLES = {
     "epsilon": "Evaluations to reach an error epsilon",

@@ -15,7 +15,7 @@ from analytic import targets as named
 from solvers import grids
 from solvers.catalogue import unknown
 
-from .. import plots, scaling_frames, scaling_plots, tables, token_scaling, words
+from .. import plots, scaling_crossings, scaling_frames, scaling_plots, tables, token_scaling, words
 from .. import scaling as study
 from ..inference import Slope
 from ..ladders import Setting
@@ -122,10 +122,12 @@ def _check_targets(names: Sequence[str]) -> None:
 
 def _continuous(
     work: Sequence[Job], plan: study.Plan, against: Sequence[str], store: Store | None, named_methods: bool
-) -> tuple[list[study.Growth], list[study.Crossing]]:
+) -> tuple[list[study.Growth], list[scaling_crossings.Crossing]]:
     """Measure every method against every size, two at a time: the compiled parts run outside the lock."""
     studies = [study.Study(job, plan, everywhere=named_methods) for job in work]
-    pairs = study.pairs_of([s.label for s in studies], named_methods) if "epsilon" in against else []
+    pairs = (
+        scaling_crossings.pairs_of([s.label for s in studies], named_methods) if "epsilon" in against else []
+    )
     of = {s.label: s for s in studies}
     with progress() as bar, ThreadPoolExecutor(2) as pool:
         task = bar.add_task("evaluations needed", total=len(studies) * len(against) + len(pairs))
@@ -137,7 +139,7 @@ def _continuous(
                 bar.advance(task)
             return found
 
-        def crossing_of(pair: tuple[str, str]) -> list[study.Crossing]:
+        def crossing_of(pair: tuple[str, str]) -> list[scaling_crossings.Crossing]:
             found = []
             for name in plan.targets:
                 found += _kept_crossings(store, of[pair[0]], of[pair[1]], name)
@@ -189,13 +191,13 @@ def _slope(record: dict[str, Any]) -> Slope:
 
 def _kept_crossings(
     store: Store | None, first: study.Study, second: study.Study, name: str
-) -> list[study.Crossing]:
+) -> list[scaling_crossings.Crossing]:
     key = {"study": f"crossings {name}", "first": _key(first), "second": _key(second)}
     saved = store.load(key) if store else None
     if saved is not None:
-        return [study.Crossing(**record) for record in saved]
+        return [scaling_crossings.Crossing(**record) for record in saved]
     try:
-        found = study.crossings(first, second, name)
+        found = scaling_crossings.crossings(first, second, name)
     except UnmeasurableError:  # the table against epsilon says which method has no law and why
         found = []
     if store:
@@ -224,7 +226,7 @@ def _tokens(store: Store | None) -> list[token_scaling.Scaling]:
 
 def _show(
     growths: Sequence[study.Growth],
-    crossings: Sequence[study.Crossing],
+    crossings: Sequence[scaling_crossings.Crossing],
     tokens: Sequence[token_scaling.Scaling],
     form: str | None,
     as_json: bool,
@@ -245,7 +247,7 @@ def _show(
 
 def _write(
     growths: Sequence[study.Growth],
-    crossings: Sequence[study.Crossing],
+    crossings: Sequence[scaling_crossings.Crossing],
     tokens: Sequence[token_scaling.Scaling],
     file: Path,
 ) -> None:

@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 
 from analytic import targets
 from solvers import catalogue, density, law
-from studies import plots, scaling_frames, scaling_plots, words
+from studies import plots, scaling_crossings, scaling_frames, scaling_plots, scaling_targets, words
 from studies import scaling as study
 from studies.needed import NotReachedError, crossing, steps_to_reach, steps_to_stay
-from studies.scaling import Growth, Need, Plan, Study, exponent_of, gaussian
+from studies.scaling import Growth, Need, Plan, Study, exponent_of
 from studies.scaling_errors import AtEvaluations, ByLaw, OnLine, UnmeasurableError
+from studies.scaling_targets import gaussian
 from studies.verbs import scaling as verb
 
 from .test_cli import Run, assay  # noqa: F401  (a fixture)
@@ -135,7 +136,7 @@ def test_midpoint_hides_a_term_on_a_gaussian_and_shows_it_on_a_mixture() -> None
 
 
 def against_isotropic(one: Study) -> dict[str, Growth]:
-    isotropic, _ = study.families("dimension")
+    isotropic, _ = scaling_targets.families("dimension")
     found = {}
     for metric, target in isotropic.held:
         laws = zip(isotropic.sizes, isotropic.targets, strict=True)
@@ -171,7 +172,7 @@ def test_a_natural_spectrum_costs_less_w2_and_more_kl_than_an_isotropic_one() ->
         natural, flat = (found[on, metric].needs for on in ("spectrum 1/k", "isotropic"))
         assert natural[0] == flat[0]
         assert sign * (natural[-1].nfe - flat[-1].nfe) > 0.2 * flat[-1].nfe
-        assert len(natural) == len(study.DIMENSIONS)
+        assert len(natural) == len(scaling_targets.DIMENSIONS)
 
 
 def test_directions_without_data_cost_euler_nothing_and_euler_maruyama_something() -> None:
@@ -197,7 +198,7 @@ def test_the_condition_number_stops_counting_at_the_noise_that_is_left() -> None
 
 
 def test_a_density_at_half_the_resolution_is_exact_enough() -> None:
-    target = study.modes(2, 4.0)
+    target = scaling_targets.modes(2, 4.0)
     for method in ("heun", "ddpm"):
         one = study_of(method)
         tableau = one.costs.tableau(32)
@@ -206,7 +207,7 @@ def test_a_density_at_half_the_resolution_is_exact_enough() -> None:
 
 
 def test_modes_are_where_they_should_be() -> None:
-    target = study.modes(3, 8.0)
+    target = scaling_targets.modes(3, 8.0)
     assert target.means[:, 0] == pytest.approx([-2.0, 0.0, 2.0])
     assert target.variances[:, 0] == pytest.approx([1 / 16] * 3)
     assert target.weights == pytest.approx([1 / 3] * 3)
@@ -219,8 +220,8 @@ def test_separation_and_number_of_modes_are_measured_by_density() -> None:
     # two modes 8 deviations apart are in both ladders
     of_two = {n.size: n.steps for n in many.needs}[2]
     assert {n.size: n.steps for n in apart.needs}[8] == pytest.approx(of_two, rel=1e-12)
-    above, below = (OnLine(one.costs, study.modes(2, 8.0))(int(of_two) + k) for k in (0, 1))
-    assert below <= study.TV < above
+    above, below = (OnLine(one.costs, scaling_targets.modes(2, 8.0))(int(of_two) + k) for k in (0, 1))
+    assert below <= scaling_targets.TV < above
 
 
 def test_a_method_without_density_and_a_target_out_of_reach_give_their_reasons() -> None:
@@ -253,7 +254,7 @@ def test_a_start_that_needs_two_steps_is_measured_from_two() -> None:
     assert coarse.steps == one.costs.least
     assert coarse.reason.startswith(f"fewer than {one.costs.least} steps: steps is ")
     assert np.isfinite([n.nfe for n in by_w2.needs]).all()
-    (found, *_) = study.crossings(one, study_of("euler"), "spectrum-16")
+    (found, *_) = scaling_crossings.crossings(one, study_of("euler"), "spectrum-16")
     assert found.low == one.costs.nfe(one.costs.least)
     with pytest.raises(ValueError, match="eta"):
         list(study_of("ddim-eta(eta=-1.0)").against("epsilon"))
@@ -352,18 +353,18 @@ def stub(label: str, error: Callable[[int], float], nfe: int) -> Any:
 def test_crossings_of_powers_are_where_algebra_puts_them() -> None:
     first = stub("first", lambda N: 1 / N, 1)
     second = stub("second", lambda N: 10 / N**2, 2)
-    (found,) = study.crossings(first, second, "any")
+    (found,) = scaling_crossings.crossings(first, second, "any")
     assert found.nfe == pytest.approx(40, rel=1e-3)  # 1/F = 10/(F/2)^2
     assert found.error == pytest.approx(1 / 40, rel=1e-3)
     assert (found.below, found.above) == ("first", "second")
-    (never,) = study.crossings(first, stub("third", lambda N: 3 / N, 1), "any")
+    (never,) = scaling_crossings.crossings(first, stub("third", lambda N: 3 / N, 1), "any")
     assert np.isnan(never.nfe)
     assert never.above == "first"
 
 
 def test_a_crossing_on_a_target_is_a_change_of_rank_there() -> None:
     euler, heun = study_of("euler"), study_of("heun")
-    (found,) = study.crossings(euler, heun, "spectrum-16")
+    (found,) = scaling_crossings.crossings(euler, heun, "spectrum-16")
     at = [ByLaw(s.gaussians, targets.load("spectrum-16"), "W2/scale") for s in (euler, heun)]
     low = int(found.nfe) // 2
     assert at[0](2 * low) < at[1](low)
@@ -381,11 +382,15 @@ def test_errors_at_evaluations_go_through_the_whole_numbers() -> None:
 
 def test_the_defaults_are_methods_of_the_catalogue() -> None:
     assert len(study.METHODS) >= 10
-    for name in {*study.METHODS, *study.SLOW, *(n for pair in study.PAIRS for n in pair)}:
+    for name in {*study.METHODS, *study.SLOW, *(n for pair in scaling_crossings.PAIRS for n in pair)}:
         assert name in study.METHODS
         assert catalogue[name].half == "continuous"
-    assert study.pairs_of(["a", "b", "c"], everything=True) == [("a", "b"), ("a", "c"), ("b", "c")]
-    assert study.pairs_of(["heun", "euler"], everything=False) == [("euler", "heun")]
+    assert scaling_crossings.pairs_of(["a", "b", "c"], everything=True) == [
+        ("a", "b"),
+        ("a", "c"),
+        ("b", "c"),
+    ]
+    assert scaling_crossings.pairs_of(["heun", "euler"], everything=False) == [("euler", "heun")]
 
 
 def test_methods_slow_on_the_line_are_measured_there_only_when_named() -> None:
@@ -451,7 +456,7 @@ def test_the_verb_keeps_what_it_finished(
         raise AssertionError("measured again")
 
     monkeypatch.setattr(Study, "against", fail)
-    monkeypatch.setattr(study, "crossings", fail)
+    monkeypatch.setattr(scaling_crossings, "crossings", fail)
     code, second, _ = assay(*arguments)
     assert code == 0
     assert json.loads(second) == found
