@@ -6,12 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from analytic import targets
 from solvers.catalogue import unknown
 
-from . import frames
+from .budget import label_of
 from .inference import TINY, Slope, fit
 from .ladders import Setting
 from .needed import NotReachedError, steps_to_stay
@@ -19,7 +18,6 @@ from .order import Job
 from .scaling_errors import ByLaw, Costs, ErrorOf, OnGaussians, OnLine, UnmeasurableError
 from .scaling_targets import MODE_SPACING, MODES, SEPARATIONS, TV, families, modes
 
-Array = NDArray[np.float64]
 AGAINST = ("epsilon", "dimension", "condition", "intrinsic", "separation", "modes")
 METHODS = (
     "euler",
@@ -124,11 +122,6 @@ class Growth:
     metric: str
     needs: tuple[Need, ...]
     exponent: Slope
-
-
-def label_of(job: Job) -> str:
-    """Return a method's name with its options, and its start if that is not the practical one."""
-    return frames.named(job.method.labelled(job.options), job.start)
 
 
 class Study:
