@@ -47,6 +47,7 @@ LEAST_STEPS = 2.0  # below, a number of steps is no measure of an error
 FEW = "fewer than two steps do"
 MOST_CHANGE = 0.05  # of itself: an exponent that changes by more from a size to the next is on its way
 MOST_SHARE = 0.9  # NFE that grow by less from a size to the next do not say where exponents go
+WIDE = 1e6  # sizes times this are told apart as whole numbers, which windows are given in
 FLAT_EXPONENT = 0.02  # below, growth is read as it is
 
 
@@ -197,7 +198,10 @@ class Study:
     def _against_epsilon(self, name: str) -> Iterator[Growth]:
         for metric in ("W2/scale", "KL") if targets.load(name).is_gaussian else ("TV",):
             metric, error, most = self.error_on(name, metric)
-            yield self._growth("epsilon", name, metric, [(1 / e, e, error) for e in EPSILONS], most)
+            # the divergence is quadratic in the law's error: its squares are reached where the error is
+            power = 2 if metric == "KL" else 1
+            epsilons = [float(f"{e**power:.1e}") for e in EPSILONS]
+            yield self._growth("epsilon", name, metric, [(1 / e, e, error) for e in epsilons], most)
 
     def _growth(
         self,
@@ -249,9 +253,10 @@ def exponent_of(needs: Sequence[Need]) -> Slope:
         first, last = known[0], known[-1]
         whole = abs(np.log(nfe[last] / nfe[first]) / np.log(sizes[last] / sizes[first]))
         stretch = float(whole) if FLAT_EXPONENT < whole < 1 else 1.0
+    stretched = WIDE * sizes**stretch
     # evaluations grow as errors fall: the exponent is the order of 1/NFE
     uncertainty = INTERPOLATION / np.where(np.isfinite(nfe), nfe, 1.0)
-    slope = fit(list(sizes**stretch), 1 / nfe, uncertainty)
+    slope = fit(list(stretched), 1 / nfe, uncertainty)
     local = tuple(stretch * x for x in slope.local)
     value, low, high = (stretch * x for x in (slope.value, slope.low, slope.high))
     status = slope.status
@@ -265,5 +270,6 @@ def exponent_of(needs: Sequence[Need]) -> Slope:
             # 1/NFE, would still change belongs in the interval, twice over since sizes are unevenly spaced
             limit = local[-1] + 2 * change * share / (1 - share)
             low, high = min(low, limit), max(high, limit)
-    window = (round(slope.window[0] ** (1 / stretch)), round(slope.window[1] ** (1 / stretch)))
+    places = [int(np.argmin(np.abs(stretched - end))) for end in slope.window]
+    window = (round(sizes[places[0]]), round(sizes[places[1]]))
     return replace(slope, value=value, low=low, high=high, window=window, local=local, status=status)

@@ -322,6 +322,7 @@ def test_exponents_of_powers_are_exact_and_other_growth_drifts() -> None:
         assert found.value == pytest.approx(power, rel=1e-6)
         assert found.status == "settled"
         assert found.low <= power <= found.high
+        assert found.window == (30, 1000)
     assert of(lambda s: 10 + 10 * np.log(s)).status == "drifting"
     assert abs(of(lambda s: 40.0).value) < 1e-9
 
