@@ -1,0 +1,209 @@
+"""The schedule studies: grids, optimised grids, the diffusion time, and the singularity next to sigma = 0."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from analytic import GaussianMixture, paths, targets
+from solvers import grids, law
+from studies import schedules as study
+from studies import schedules_frames as frames
+from studies import schedules_plots
+from studies import schedules_times as times
+from studies.verbs.schedules import schedules
+from studies.words import job_of
+
+VP = paths.VP()
+POINT, WIDTH = 1.0, 0.25  # mean and variance of gaussian-1d
+
+
+def w2(method: str, path: paths.Gaussian, nodes: np.ndarray, target: GaussianMixture) -> float:
+    """Return W2 of a sampler's law to the marginal, from means and variances of a Gaussian along the axes."""
+    found = law(job_of(method).method.tableau(path, nodes), target)
+    a, s = float(path.alpha(nodes[-1])), float(path.sigma(nodes[-1]))
+    deviations = np.sqrt(np.diag(found.covariance)) - np.sqrt(a**2 * np.diag(target.covariance()) + s**2)
+    return float(np.sqrt(np.sum((found.mean - a * target.mean()) ** 2) + np.sum(deviations**2)))
+
+
+def test_every_grid_of_the_catalogue_is_tried_once():
+    made = {name: build(VP, 7) for name, build in study.named_grids().items()}
+    assert {name.split()[0] for name in made} == set(grids.catalogue) - {"exponential"}
+    nodes = np.array(list(made.values()))
+    gaps = np.abs(nodes[:, None] - nodes[None]).max(axis=2)
+    assert gaps[~np.eye(len(nodes), dtype=bool)].min() > 1e-4
+
+
+@pytest.mark.parametrize(("method", "budget", "steps"), [("euler", 16, 16), ("heun", 16, 8), ("rk4", 18, 4)])
+def test_a_budget_buys_as_many_steps_as_it_pays_for(method, budget, steps):
+    assert study.steps_for(job_of(method), VP, budget) == steps
+
+
+def test_the_best_grid_is_the_least_and_the_others_are_multiples_of_it():
+    target = targets.load("spectrum-16")
+    found = list(study.by_grid(job_of("dpm-solver++-2m"), "spectrum-16", target, VP, budgets=(16,)))
+    errors = {g: w2("dpm-solver++-2m", VP, build(VP, 16), target) for g, build in study.named_grids().items()}
+    assert {g.grid: g.error for g in found} == pytest.approx(errors, rel=1e-9)
+    (row,) = frames.by_grid(found).to_dict("records")
+    best = min(errors, key=lambda g: errors[g])
+    assert row["best"] == best == "polyexponential 2"
+    assert float(row["W2"]) == pytest.approx(errors[best], rel=5e-3)
+    assert {g: float(row[g]) for g in errors} == pytest.approx(
+        {g: e / errors[best] for g, e in errors.items()}, rel=6e-3
+    )
+
+
+def test_logits_give_their_grid_back():
+    nodes = grids.karras(VP, 6)
+    assert study.nodes_of(VP, study.logits_of(VP, nodes)) == pytest.approx(nodes, rel=1e-10)
+
+
+def test_an_optimised_grid_is_stationary_and_no_worse_than_any_made_by_hand():
+    target = targets.load("spectrum-16")
+    found = list(study.by_optimum(job_of("euler"), "spectrum-16", target, VP, {}, 4))
+    by_name = {g.grid: g.error for g in found}
+    assert by_name["optimised"] < 0.95 * min(e for g, e in by_name.items() if g != "optimised")
+    nodes, error = study.optimise(job_of("euler"), VP, target, 4, [grids.power(VP, 4)])
+    assert w2("euler", VP, nodes, target) == pytest.approx(error, rel=1e-9)
+    assert error == pytest.approx(by_name["optimised"], rel=1e-4)
+    # in time, which the optimiser does not see, every inner node sits at a minimum
+    for i in (1, 2, 3):
+        for factor in (0.97, 1.03):
+            moved = nodes.copy()
+            moved[i] *= factor
+            assert w2("euler", VP, moved, target) > error
+
+
+def test_truncation_falls_as_the_closed_form_of_the_ornstein_uhlenbeck_process():
+    """From N(0, 1) instead of N(m e^-T, V): the flow keeps the deviation, the posterior of x_0 all but forgets it."""
+    target = targets.load("gaussian-1d")
+    T = 3.0
+    V = WIDTH * np.exp(-2 * T) + 1 - np.exp(-2 * T)
+    flow = np.hypot(np.sqrt(WIDTH / V) * POINT * np.exp(-T), np.sqrt(WIDTH / V) * (1 - np.sqrt(V)))
+    gain = WIDTH * np.exp(-T) / V  # E[x_0 | x_T] per x_T
+    after = np.sqrt(WIDTH * (1 - np.exp(-2 * T)) / V + gain**2)
+    reverse = np.hypot(gain * POINT * np.exp(-T), np.sqrt(WIDTH) - after)
+    (ode,) = times.by_time(job_of("rk4"), "g", target, "log-snr", 256, [T])
+    (sde,) = times.by_time(job_of("ddpm"), "g", target, "log-snr", 4096, [T])
+    # stopped at s = 1e-3, where the data is blurred by about that much
+    assert ode.truncation == pytest.approx(flow, rel=5e-3)
+    assert sde.truncation == pytest.approx(reverse, rel=1e-2)
+    assert ode.discretisation < 1e-6 < sde.discretisation
+
+
+@pytest.mark.parametrize(("method", "rate"), [("heun", 1), ("ddpm", 2)])
+def test_truncation_rates_and_the_best_time(method, rate):
+    target = targets.load("gaussian-1d")
+    best = []
+    for steps in (16, 64, 256):
+        found = list(times.by_time(job_of(method), "g", target, "log-snr", steps))
+        best.append(times.best_time(found))
+        assert best[-1].error == min(e.error for e in found)
+        by_T = [e.discretisation for e in found[2:]]
+        assert by_T == sorted(by_T)
+    assert times.truncation_rate(found).value == pytest.approx(rate, abs=0.02)
+    assert best[0].time < best[1].time < best[2].time
+
+
+def test_the_path_is_the_process_it_is_called_after():
+    path = times.ornstein_uhlenbeck(2.5)
+    s = np.linspace(0.1, 2.5, 7)
+    assert path.alpha(s / 2.5) == pytest.approx(np.exp(-s), rel=1e-12)
+    assert path.sigma(s / 2.5) ** 2 == pytest.approx(-np.expm1(-2 * s), rel=1e-12)
+
+
+@pytest.mark.parametrize("variance", [0.25, 0.0])
+@pytest.mark.parametrize("path", [VP, times.SINGULAR_PATH], ids=str)
+@pytest.mark.parametrize("form", times.FORMS)
+def test_time_derivatives_are_those_of_the_denoiser(form, path, variance):
+    target = GaussianMixture([1.0], [[0.7]], [variance])
+
+    def prediction(x: np.ndarray, t: float) -> np.ndarray:
+        a, s = float(path.alpha(t)), float(path.sigma(t))
+        x0 = target.denoise(x[:, None], a, s)[:, 0]
+        eps = (x - a * x0) / s
+        # the velocity of the path alpha x_0 + sigma eps, given x_t, is that of the flow
+        velocity = float(path.d_alpha(t)) * x0 + float(path.d_sigma(t)) * eps
+        return {"x0": x0, "eps": eps, "score": -eps / s, "v": a * eps - s * x0, "velocity": velocity}[form]
+
+    nodes, weights = np.polynomial.hermite_e.hermegauss(8)
+    for t in (0.5, 1e-2):
+        a, s = float(path.alpha(t)), float(path.sigma(t))
+        x, h = a * 0.7 + np.sqrt(a**2 * variance + s**2) * nodes, 1e-4 * t
+        slope = (
+            8 * (prediction(x, t + h) - prediction(x, t - h))
+            - prediction(x, t + 2 * h)
+            + prediction(x, t - 2 * h)
+        ) / (12 * h)
+        measured = np.sqrt(np.sum(weights * slope**2) / weights.sum())
+        exact = times.time_derivative(form, t, 0.7, variance, path)
+        assert float(exact) == pytest.approx(measured, rel=1e-7, abs=1e-9)
+
+
+def test_growth_exponents():
+    # by hand, sigma ~ sqrt(t): eps = (x - alpha x0)/sigma over data of width above 0, and over a point
+    found = {(form, w): times.growth(form, 1.0, w) for form in times.FORMS for w in (0.25, 0.0)}
+    smooth = {"eps": 0.5, "v": 0.5, "x0": 0, "score": 0, "velocity": 0}
+    point = {"eps": 1, "v": 1, "x0": 0, "score": 1.5, "velocity": 1.5}
+    assert {form: found[form, 0.25] for form in times.FORMS} == pytest.approx(smooth, abs=2e-3)
+    assert {form: found[form, 0.0] for form in times.FORMS} == pytest.approx(point, abs=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "grid", "order"),
+    [
+        ("kutta-3", {}, "uniform", 2),
+        ("rk4", {}, "uniform", 3),
+        ("dpm-solver++-2m", {}, "uniform", 1),
+        ("kutta-3", {"clock": "time"}, "uniform", 3),
+        ("rk4", {}, "power", 4),
+        ("dpm-solver++-2m", {}, "log-snr", 2),
+    ],
+)
+@pytest.mark.parametrize("name", ["spectrum-16", "easy-1d"])
+def test_singular_orders_are_those_predicted(name, method, options, grid, order):
+    target = targets.load(name)
+    if name == "easy-1d" and options:
+        assert not list(times.singular_orders(name, target, cases=[(method, options, grid)]))
+        return
+    (found,) = times.singular_orders(name, target, cases=[(method, options, grid)])
+    assert found.predicted == order
+    assert found.slope.low - 0.1 <= order <= found.slope.high + 0.1
+
+
+def test_refusals_name_the_way_out():
+    with pytest.raises(ValueError, match="on the line"):
+        study.metric_of(targets.load("pair-2d"))
+    with pytest.raises(ValueError, match="inner nodes"):
+        study.optimise(job_of("euler"), VP, targets.load("gaussian-1d"), 1, [])
+    with pytest.raises(ValueError, match="starts has no grid"):
+        study.optimise(job_of("euler"), VP, targets.load("gaussian-1d"), 3, [])
+    with pytest.raises(ValueError, match="form is"):
+        times.time_derivative("noise", 0.1, 1.0, 1.0)
+    with pytest.raises(ValueError, match="T is"):
+        times.ornstein_uhlenbeck(0.0)
+    with pytest.raises(ValueError, match="no Gaussian"):
+        list(times.by_time(job_of("heun"), "easy-1d", targets.load("easy-1d"), "uniform", 8))
+    with pytest.raises(ValueError, match="nothing to draw"):
+        schedules_plots.figure()
+
+
+def test_the_verb_prints_json_writes_a_table_and_draws(tmp_path):
+    app = typer.Typer()
+    app.command()(schedules)
+    arguments = ["euler", "--study", "grids", "--study", "time", "--target", "gaussian-1d"]
+    files = ["--table", str(tmp_path / "s.csv"), "--plot", str(tmp_path / "s.json")]
+    result = CliRunner().invoke(app, [*arguments, *files, "--json"])
+    assert result.exit_code == 0, result.exception
+    found = json.loads(result.stdout)
+    chosen = next(r for r in found["grids"] if r["grid"] == "cosine" and r["steps"] == 16)
+    nodes = grids.cosine(VP, 16)
+    assert chosen["error"] == pytest.approx(w2("euler", VP, nodes, targets.load("gaussian-1d")), rel=1e-9)
+    assert len(list(tmp_path.iterdir())) == 3
+    assert len(json.loads((tmp_path / "s.json").read_text())["concat"]) == 2
+    refused = CliRunner().invoke(app, ["--study", "time", "--target", "easy-1d"])
+    assert isinstance(refused.exception, ValueError)
