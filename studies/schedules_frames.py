@@ -20,6 +20,7 @@ from .schedules_times import (
     TimeError,
     best_time,
     growth,
+    logarithmic,
     time_derivative,
     truncation_rate,
 )
@@ -99,7 +100,12 @@ def by_time(found: Sequence[TimeError], deterministic: Sequence[str]) -> pd.Data
 
 
 def verdict(order: SingularOrder) -> Verdict:
-    """Hold the predicted order, from both sides, against what was measured: a higher one refutes it too."""
+    """Hold the predicted order, from both sides, against what was measured: a higher one refutes it too.
+
+    N^-p log N has the local slope p - 1/log N, which is what a finite ladder of that form can show.
+    """
+    if logarithmic(order.method, order.claim, order.clock, order.grid):
+        return judge(order.predicted - 1 / float(np.log(order.steps[-1])), order.slope)
     if order.slope.status == "settled" and order.slope.low > order.predicted + 0.1:
         return "refuted"
     return judge(order.predicted, order.slope)
@@ -115,7 +121,8 @@ def singular(found: Sequence[SingularOrder]) -> pd.DataFrame:
                 "clock": o.clock,
                 "grid": o.grid,
                 "claim": f"{o.claim:g}",
-                "predicted": f"{o.predicted:g}",
+                "predicted": f"{o.predicted:g}"
+                + (" with log" if logarithmic(o.method, o.claim, o.clock, o.grid) else ""),
                 "order": str(o.slope),
                 f"{o.steps[0]} steps": f"{o.errors[0]:.2e}",
                 f"{o.steps[-1]} steps": f"{o.errors[-1]:.2e}",

@@ -72,7 +72,7 @@ def _by_grid(found: Sequence[GridError]) -> Any:
     y = _error_axis(frame["error"], found[0].metric)
     names = list(most)
     base = alt.Chart(alt.InlineData(values=rows)).encode(x=x, y=y, color=_colour(names, 3))
-    layers = [base.mark_line(strokeWidth=1), base.mark_point(filled=True, size=48, opacity=1)]
+    layers = [base.mark_line(strokeWidth=1, opacity=0.3), base.mark_point(filled=True, size=48, opacity=1)]
     nfe = max(g.nfe for g in found)
     title = f"{found[0].metric} on {found[0].target} by grid, NFE {nfe}"
     return alt.layer(*layers).properties(width=PANEL[0], height=PANEL[1], title=title)

@@ -161,6 +161,11 @@ def predicted_order(method: str, order: float, clock: str, grid: str) -> float:
     return min(order, (order + 1) / 2 if order % 2 else (order + 2) / 2)
 
 
+def logarithmic(method: str, order: float, clock: str, grid: str) -> bool:
+    """Return True where end and interior share an order, 1 or 2, and the error is N^-order log N."""
+    return grid == "uniform" and clock == "sigma" and not catalogue[method].multistep and order in (1, 2)
+
+
 def singular_orders(
     name: str,
     target: GaussianMixture,
@@ -170,8 +175,8 @@ def singular_orders(
 ) -> Iterator[SingularOrder]:
     """Measure the order of each (method, options, grid) down to a time far below every step.
 
-    In the clock t a slope is a difference of terms of size 1/t, so its rounding is 1/stop times that of one. On the line
-    those cases are left out: the density of a map so rough cannot be resolved.
+    In the clock t a slope is a difference of terms of size 1/t, so its rounding is 1/stop times that of one. On the
+    line those cases are left out: the density of a map so rough cannot be resolved.
 
     Raises ValueError for a target that is neither Gaussian nor on the line.
     """
