@@ -100,13 +100,14 @@ def by_time(found: Sequence[TimeError], deterministic: Sequence[str]) -> pd.Data
 
 
 def verdict(order: SingularOrder) -> Verdict:
-    """Hold the predicted order, from both sides, against what was measured: a higher one refutes it too.
+    """Hold the predicted order against what was measured: where it is below the claim, a higher one refutes it too.
 
     N^-p log N has the local slope p - 1/log N, which is what a finite ladder of that form can show.
     """
     if logarithmic(order.method, order.claim, order.clock, order.grid):
         return judge(order.predicted - 1 / float(np.log(order.steps[-1])), order.slope)
-    if order.slope.status == "settled" and order.slope.low > order.predicted + 0.1:
+    lowered = order.predicted < order.claim
+    if lowered and order.slope.status == "settled" and order.slope.low > order.predicted + 0.1:
         return "refuted"
     return judge(order.predicted, order.slope)
 

@@ -81,7 +81,7 @@ def _by_grid(found: Sequence[GridError]) -> Any:
 def _by_time(found: Sequence[TimeError]) -> Any:
     """Error against T on the last grid, a line for each method and number of steps, its least point marked."""
     grid = found[-1].grid
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"series": f"{e.method}, {e.steps} steps", "T": e.time, "error": e.error}
         for e in found
         if e.grid == grid and np.isfinite(e.error)
