@@ -43,7 +43,9 @@ def figure(
 
 
 def _colour(names: Sequence[str], columns: int = 2) -> alt.Color:
-    legend = alt.Legend(title=None, labelLimit=0, orient="bottom", columns=columns, symbolStrokeWidth=2)
+    legend = alt.Legend(
+        title=None, labelLimit=0, orient="bottom", columns=columns, symbolStrokeWidth=2, symbolOpacity=1
+    )
     return alt.Color(
         "series:N", sort=list(names), scale=alt.Scale(domain=list(names), range=list(COLOURS)), legend=legend
     )
@@ -123,7 +125,7 @@ def _singular(found: Sequence[SingularOrder]) -> Any:
         "clock:N",
         sort=clocks,
         scale=alt.Scale(domain=clocks, range=[[1, 0], [2, 3], [8, 4]][: len(clocks)]),
-        legend=alt.Legend(title=None, labelLimit=0, orient="bottom"),
+        legend=alt.Legend(title=None, labelLimit=0, orient="bottom", columns=1, symbolSize=400),
     )
     base = alt.Chart(alt.InlineData(values=rows)).encode(x=x, y=y, color=_colour(names, 3))
     layers = [
