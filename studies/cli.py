@@ -13,6 +13,7 @@ from .verbs.list import list_
 from .verbs.order import order
 from .verbs.precision import precision
 from .verbs.scaling import scaling
+from .verbs.schedules import schedules
 
 app = typer.Typer(
     help="Hold samplers against targets whose every quantity is known in closed form.",
@@ -21,7 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for verb in (order, gap, budget, scaling, likelihood, precision):
+for verb in (order, gap, budget, scaling, schedules, likelihood, precision):
     app.command()(verb)
 app.command(name="list")(list_)
 
