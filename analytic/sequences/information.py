@@ -179,7 +179,8 @@ def _shares(revealed: ArrayLike) -> Floats:
 def _weighted_powers(shares: Floats, power: int, weights: Floats, order: int) -> Floats:
     """Derivative of r^power sum_m weights_m (1 - r)^m at every share, (shares,)."""
     count, m = len(weights), np.arange(len(weights))
-    hidden = np.ones((len(shares), count))  # (1 - r)^m, by products: a power of each costs several times as much
+    # (1 - r)^m, by products: a power of each costs several times as much
+    hidden = np.ones((len(shares), count))
     hidden[:, 1:] = 1.0 - shares[:, None]
     np.multiply.accumulate(hidden, axis=1, out=hidden)
     total = np.zeros(len(shares))
