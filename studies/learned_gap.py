@@ -208,7 +208,8 @@ def learned_gap(
 
 def restored(record: dict[str, Any]) -> LearnedGap:
     """Rebuild a record from JSON, which has lists for tuples."""
-    return LearnedGap(**{k: tuple(v) if isinstance(v, list) else v for k, v in record.items()})
+    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in record.items()}
+    return LearnedGap(**fields)
 
 
 def trained(name: str, states: str | Path | None = None) -> Network:
