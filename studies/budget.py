@@ -37,19 +37,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from analytic import GaussianMixture
-from analytic import targets as named
 from solvers import Tableau, catalogue, density, law, sample
-from solvers.imperfect import Imperfect, Shape
 from solvers.law import marginal
 
-from . import frames, words
+from . import frames
 from .budget_coordinates import Coordinates, GaussianCoordinates, LineCoordinates, inner, norm
 from .ladders import Ladder, Setting
 from .order import Job
@@ -362,34 +360,6 @@ def _rounding(
         float(np.mean(moves)),
         float(np.std(moves) / np.sqrt(n)),
     )
-
-
-def score_of(text: str, target: GaussianMixture) -> Any:
-    """Return the imperfect model of a target that a user named.
-
-    "exact": none; "relative(0.02)" and the other shapes of `ScoreError`; "widths(1.1)": the exact score of the target
-    with all variances multiplied; the name of a target or a file of data: that target's own score.
-    Raises ValueError for anything else, and for a target of another dimension.
-    """
-    name, arguments, keywords = words.split("score", text)
-    if name == "exact":
-        return None
-    if name == "widths":
-        if len(arguments) != 1 or keywords or not arguments[0] > 0:
-            raise ValueError(
-                f"score is {text!r}: give one positive factor of the variances, as in widths(1.1)"
-            )
-        if target.rotations is not None:
-            raise ValueError(
-                f"score is {text!r}, for targets along the axes: this one is rotated, name another"
-            )
-        return GaussianMixture(target.weights, target.means, arguments[0] * target.variances)
-    if name in get_args(Shape):
-        return Imperfect(target, words.error_of(text))
-    model = named.load(name)
-    if model.dim != target.dim:
-        raise ValueError(f"score is {text!r}, a target in {model.dim} dimensions: take one in {target.dim}")
-    return model
 
 
 def table(found: Sequence[Budget]) -> pd.DataFrame:

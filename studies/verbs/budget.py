@@ -14,7 +14,7 @@ from solvers import grids
 from solvers.catalogue import unknown
 
 from .. import budget as study
-from .. import budget_plots, initial_law, plots, tables, words
+from .. import budget_plots, initial_law, models, plots, tables, words
 from ..ladders import Setting
 from ..order import Job
 from ..report import Report, progress, show
@@ -55,7 +55,8 @@ def budget(
         str,
         typer.Option(
             help="The imperfect score: relative, constant, wave or bump with its size and options, 'widths(1.1)' "
-            "(variances times a factor), another target by name, or exact."
+            "(variances times a factor), 'weights(0.5, 0.5)', 'missing(0)' (a component), 'kernel(200, 0.1)' (samples, "
+            "bandwidth), another target by name, or exact."
         ),
     ] = "relative(0.01)",
     part: Annotated[
@@ -110,7 +111,7 @@ def budget(
     causes = study.Causes(on=tuple(part or study.PARTS), samples=samples, seed=seed)
     chosen = {name: named.load(name) for name in target or TARGETS}
     benches = [
-        study.Bench(name, law, setting, replace(causes, model=study.score_of(score, law)))
+        study.Bench(name, law, setting, replace(causes, model=models.score_of(score, law)))
         for name, law in chosen.items()
     ]
     work = [words.job_of(text) for text in methods or METHODS]

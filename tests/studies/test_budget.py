@@ -20,7 +20,7 @@ from analytic import GaussianMixture, distances, paths, targets
 from solvers import Imperfect, ScoreError, catalogue, density, grids, law, sample
 from solvers.law import gaussian_law, marginal
 from studies import budget as study
-from studies import budget_plots, initial_law, plots
+from studies import budget_plots, initial_law, models, plots
 from studies.budget import Bench, Causes, budget
 from studies.budget_coordinates import GaussianCoordinates, LineCoordinates, inner, norm
 from studies.ladders import Setting
@@ -322,15 +322,34 @@ def test_bad_words_are_named() -> None:
         ("widths(-1)", "positive factor"),
         ("pair-2d", "2 dimensions"),
         ("bent(1)", "not known"),
+        ("weights(1.0)", "2 positive weights"),
+        ("weights(1.0, -1.0)", "2 positive weights"),
+        ("missing(2)", "component that is missing"),
+        ("kernel(0, 0.1)", "number of samples"),
+        ("kernel(10, 0.0)", "bandwidth"),
+        ("widths(factor=2.0)", "without names"),
     ):
         with pytest.raises(ValueError, match=said):
-            study.score_of(text, EASY)
+            models.score_of(text, EASY)
     with pytest.raises(ValueError, match="rotated"):
-        study.score_of("widths(2)", targets.load("rotated-16"))
-    assert study.score_of("exact", EASY) is None
-    np.testing.assert_allclose(study.score_of("widths(1.2)", EASY).variances, WIDER.variances)
-    assert study.score_of("narrow-1d", EASY) is NARROW
-    assert study.score_of("relative(0.02)", EASY).errors == (ScoreError(0.02, "relative"),)
+        models.score_of("widths(2)", targets.load("rotated-16"))
+    assert models.score_of("exact", EASY) is None
+    np.testing.assert_allclose(models.score_of("widths(1.2)", EASY).variances, WIDER.variances)
+    assert models.score_of("narrow-1d", EASY) is NARROW
+    assert models.score_of("relative(0.02)", EASY).errors == (ScoreError(0.02, "relative"),)
+    np.testing.assert_allclose(models.score_of("weights(1.0, 3.0)", EASY).weights, [0.25, 0.75])
+    assert models.score_of("missing(0)", EASY).means.tolist() == EASY.means[1:].tolist()
+
+
+def test_a_kernel_score_brings_its_samples_and_its_bandwidth_to_the_law() -> None:
+    kernel = models.score_of("kernel(50, 0.3)", EASY)
+    x = EASY.sample(50, seed=0)
+    np.testing.assert_allclose(kernel.mean(), x.mean(axis=0))
+    np.testing.assert_allclose(kernel.covariance(), np.cov(x.T, ddof=0).reshape(1, 1) + 0.09)
+    found = budget(job_of("heun"), Bench("easy-1d", EASY, SETTING, Causes(model=kernel, on=("score",))), 32)
+    # a sampler with the kernel's score ends near the kernel's own law, so the score's part is that law's distance
+    wanted = distances.w2_1d(kernel.quantile, EASY.quantile).value
+    assert found.whole == pytest.approx(wanted, rel=0.1)
 
 
 # ---------------------------------------------------------------- the published table
