@@ -156,7 +156,7 @@ def learned_gap(
     networks : mapping, optional
         Networks by name; those shipped by default.
     retrain : bool
-        Train all of `training.RECIPES` first instead, about ten minutes on one core; needs torch.
+        Train all of `training.RECIPES` first instead; needs torch.
     states : path, optional
         Folder for half-trained and trained networks, from which a killed run goes on.
     skip : collection of str
