@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit, prange
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from .imperfect import Imperfect, Perturbation, perturb_block, perturbation
 from .initial import as_mixture, check_samples
 from .jit import COMPILED, PARALLEL, check_counts, check_threads, using_threads
-from .mixture_block import INITIAL_STEP, Mixture, draw, evaluate, mixture
+from .mixture_block import INITIAL_STEP, Mixture, draw, evaluate, mixture, normalisers
 from .noise import LANES, MAX_CHANNELS, MAX_DIM, check_seed, fill_normals
 from .packed import Packed, pack
 from .protocols import Target
@@ -20,13 +20,34 @@ from .tableau import SCORE, Tableau
 DTYPES = ("float64", "float32")
 
 
+class Plan(NamedTuple):
+    """All that a trajectory reads: coefficients, errors of the model, the mixture, and what to start from.
+
+    normaliser (N, S, K) or (1, 1, K), see `mixture_block.normalisers`; `noise` (channels, n, dim) replaces the
+    addressed stream when it has channels; `given` is True where samples start at given points, `errs` where the
+    model errs.
+    """
+
+    packed: Packed
+    wrong: Perturbation
+    target: Mixture
+    normaliser: Any
+    start: Mixture
+    noise: Any
+    seed: Any
+    first: int
+    given: bool
+    errs: bool
+
+
 @njit(**COMPILED)
-def _combine(out: Any, coefficients: Any, terms: Any, count: int, fresh: bool) -> None:
-    """Out (dim, lanes) = or += sum_i coefficients[i] terms[i]; zero coefficients are skipped."""
+def _combine(out: Any, coefficients: Any, terms: Any, fresh: bool) -> None:
+    """Out (dim, lanes) = or += sum_i coefficients[i] terms[i]; zero coefficients, padding too, are skipped."""
     dim, lanes = out.shape
-    for i in range(count):
+    zero = out.dtype.type(0.0)
+    for i in range(terms.shape[0]):
         c = coefficients[i]
-        if c == 0.0:
+        if c == zero:
             continue
         for d in range(dim):
             if fresh:
@@ -37,7 +58,58 @@ def _combine(out: Any, coefficients: Any, terms: Any, count: int, fresh: bool) -
                     out[d, lane] += c * terms[i, d, lane]
         fresh = False
     if fresh:
-        out[:] = 0.0
+        for d in range(dim):
+            for lane in range(lanes):
+                out[d, lane] = zero
+
+
+@njit(inline="always", **COMPILED)
+def begin(plan: Plan, x: Any, row: int, Z: Any, words: Any, normals: Any) -> None:
+    """Fill register 0 of Z (R, dim, lanes), and zero the others, for the samples from `row` of x (n, dim) on."""
+    R, dim, lanes = Z.shape
+    for r in range(1, R):
+        for d in range(dim):
+            for lane in range(lanes):
+                Z[r, d, lane] = Z.dtype.type(0.0)
+    if plan.given:
+        for lane in range(lanes):
+            for d in range(dim):
+                Z[0, d, lane] = x[row + lane, d]
+    else:
+        draw(plan.start, plan.seed, plan.first + row, words, normals, Z[0])
+
+
+@njit(inline="always", **COMPILED)
+def advance(
+    plan: Plan, i: int, row: int, Z: Any, new: Any, F: Any, xi: Any, U: Any, work: Any, words: Any
+) -> None:
+    """Carry the registers Z (R, dim, lanes) of the samples from `row` on through step i, into `new`.
+
+    F (S, dim, lanes), xi (C, dim, lanes), U (dim, lanes), work (K + 2 + dim, lanes) and words (2, lanes) are scratch.
+    """
+    packed = plan.packed
+    stages, channels, out = packed.counts[i, 0], packed.counts[i, 1], packed.counts[i, 3]
+    dim, lanes = U.shape
+    for m in range(channels):
+        if plan.noise.shape[0] > 0:
+            for lane in range(lanes):
+                for d in range(dim):
+                    xi[m, d, lane] = plan.noise[packed.first_channel[i] + m, row + lane, d]
+        else:
+            fill_normals(plan.seed, plan.first + row, i, m, words, xi[m])
+    for s in range(stages):
+        _combine(U, packed.U[i, s], Z, True)
+        _combine(U, packed.A[i, s], F, False)
+        _combine(U, packed.G[i, s], xi, False)
+        normaliser = plan.normaliser[i % plan.normaliser.shape[0], s % plan.normaliser.shape[1]]
+        alpha, sigma = packed.levels[i, s, 0], packed.levels[i, s, 1]
+        evaluate(plan.target, normaliser, packed.score[i, s], alpha, sigma, U, F[s], work)
+        if plan.errs:
+            perturb_block(plan.wrong.linear[i, s], plan.wrong.fields[i, s], U, F[s])
+    for r in range(out):
+        _combine(new[r], packed.V[i, r], Z, True)
+        _combine(new[r], packed.B[i, r], F, False)
+        _combine(new[r], packed.H[i, r], xi, False)
 
 
 @njit(**PARALLEL)
@@ -45,64 +117,36 @@ def _trajectories(
     packed: Packed,
     wrong: Perturbation,
     target: Mixture,
+    normaliser: Any,
     start: Mixture,
-    x: Any,
-    given: bool,
     noise: Any,
     seed: Any,
     first: int,
+    given: bool,
     errs: bool,
+    x: Any,
 ) -> None:
-    """Run samples first .. first + n - 1 in place: x (n, dim) is the initial (if `given`) and becomes the final.
-
-    `noise` (channels, n, dim) is used in place of the addressed stream when it has channels.
-    """
+    """Run all rows of x (n, dim) in place: the initial points, where those are given, become the final ones."""
     n, dim = x.shape
     N, S, R = packed.U.shape
     C, K = packed.G.shape[2], target.means.shape[0]
     dtype = x.dtype
     for block in prange((n + LANES - 1) // LANES):
-        begin = block * LANES
-        lanes = min(LANES, n - begin)
-        Z, new = np.zeros((R, dim, lanes), dtype), np.zeros((R, dim, lanes), dtype)
+        row = block * LANES
+        lanes = min(LANES, n - row)
+        Z, new = np.empty((R, dim, lanes), dtype), np.zeros((R, dim, lanes), dtype)
         F, xi = np.empty((S, dim, lanes), dtype), np.empty((C, dim, lanes), dtype)
         U, work = np.empty((dim, lanes), dtype), np.empty((K + 2 + dim, lanes), dtype)
-        words, wide = np.empty((2, lanes), np.uint64), np.empty((dim, lanes))
-        if given:
-            for lane in range(lanes):
-                for d in range(dim):
-                    Z[0, d, lane] = x[begin + lane, d]
-        else:
-            draw(start, seed, first + begin, words, wide, Z[0])
+        words = np.empty((2, lanes), np.uint64)
+        # made here, since a parallel loop takes no tuple of tuples
+        plan = Plan(packed, wrong, target, normaliser, start, noise, seed, first, given, errs)
+        begin(plan, x, row, Z, words, U)
         for i in range(N):
-            stages, channels, into, out = packed.counts[i]
-            for m in range(channels):
-                if noise.shape[0] > 0:
-                    for lane in range(lanes):
-                        for d in range(dim):
-                            xi[m, d, lane] = noise[packed.first_channel[i] + m, begin + lane, d]
-                else:
-                    fill_normals(seed, first + begin, i, m, words, wide)
-                    for d in range(dim):
-                        for lane in range(lanes):
-                            xi[m, d, lane] = wide[d, lane]
-            for s in range(stages):
-                _combine(U, packed.U[i, s], Z, into, True)
-                _combine(U, packed.A[i, s], F, s, False)
-                _combine(U, packed.G[i, s], xi, channels, False)
-                evaluate(
-                    target, packed.score[i, s], packed.levels[i, s, 0], packed.levels[i, s, 1], U, F[s], work
-                )
-                if errs:
-                    perturb_block(wrong.linear[i, s], wrong.fields[i, s], U, F[s])
-            for r in range(out):
-                _combine(new[r], packed.V[i, r], Z, into, True)
-                _combine(new[r], packed.B[i, r], F, stages, False)
-                _combine(new[r], packed.H[i, r], xi, channels, False)
+            advance(plan, i, row, Z, new, F, xi, U, work, words)
             Z, new = new, Z
         for lane in range(lanes):
             for d in range(dim):
-                x[begin + lane, d] = Z[0, d, lane]
+                x[row + lane, d] = Z[0, d, lane]
 
 
 def sample(
@@ -182,16 +226,21 @@ def sample(
     else:
         start, given = mixture(target, kind), True
         x = check_samples("initial", initial, (n, dim)).astype(kind)
-    noise = (
-        np.empty((0, 0, 0))
-        if noise is None
-        else check_samples("noise", noise, (len(tableau.channels), n, dim))
+    shape = (len(tableau.channels), n, dim)
+    plan = Plan(
+        Packed._make(array.astype(kind) if array.dtype == np.float64 else array for array in packed),
+        Perturbation._make(array.astype(kind) for array in perturbation(packed, target)),
+        mixture(target, kind),
+        normalisers(target, packed, kind),
+        start,
+        np.empty((0, 0, 0), kind) if noise is None else check_samples("noise", noise, shape).astype(kind),
+        key,
+        first,
+        given,
+        isinstance(target, Imperfect),
     )
-    cast: Any = Packed._make(array.astype(kind) if array.dtype == np.float64 else array for array in packed)
-    wrong: Any = Perturbation._make(array.astype(kind) for array in perturbation(packed, target))
-    errs = isinstance(target, Imperfect)
     with using_threads(threads):
-        _trajectories(cast, wrong, mixture(target, kind), start, x, given, noise, key, first, errs)
+        _trajectories(*plan, x)
     bad = ~np.isfinite(x).all(axis=1)
     if np.any(bad):
         raise FloatingPointError(

@@ -194,11 +194,11 @@ def perturbation(packed: Packed, target: Any) -> Perturbation:
 @njit(**COMPILED)
 def field(term: Any, x: float) -> tuple[float, float]:
     """Value and derivative of a field (kind, amplitude, rate, place) at x."""
-    kind, amplitude, rate, place = term[0], term[1], term[2], term[3]
-    if kind == WAVE:
+    shape, amplitude, rate, place = term[0], term[1], term[2], term[3]
+    if shape == term.dtype.type(WAVE):
         return amplitude * sin(rate * x + place), amplitude * rate * cos(rate * x + place)
     z = rate * (x - place)
-    value = amplitude * exp(-z * z / 2)
+    value = amplitude * exp(-z * z * term.dtype.type(0.5))
     return value, -rate * z * value
 
 

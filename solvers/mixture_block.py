@@ -11,9 +11,10 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
-from . import vector_math
 from .jit import COMPILED, PARALLEL
 from .noise import LANES, check_seed, fill_normals, fill_words
+from .packed import Packed
+from .primitives import exp
 from .protocols import Target
 
 INITIAL_STEP = 0xFFFFFFFF
@@ -23,12 +24,13 @@ _COMPONENT_CHANNEL = 255
 class Mixture(NamedTuple):
     """Parameters as compiled code takes them.
 
-    log_weights (K,), cumulative (K,), means (K, dim), variances (K or 1, dim): one row if the components
-    share it; rotations (K, dim, dim) with eigenvectors as columns, or (0, 0, 0).
+    log_weights (K,); thresholds (K,) uint64: cumulative weights times 2^53, above which the next component is
+    drawn; means (K, dim); variances (K or 1, dim): one row if the components share it; rotations (K, dim, dim) with
+    eigenvectors as columns, or (0, 0, 0).
     """
 
     log_weights: NDArray[Any]
-    cumulative: NDArray[Any]
+    thresholds: NDArray[np.uint64]
     means: NDArray[Any]
     variances: NDArray[Any]
     rotations: NDArray[Any]
@@ -42,23 +44,44 @@ def mixture(target: Target, dtype: Any = np.float64) -> Mixture:
     # copies, since read-only arrays are another type to numba and would compile everything again
     return Mixture(
         np.array(np.log(target.weights), dtype),
-        np.cumsum(target.weights),
+        np.ceil(np.cumsum(target.weights) * 2.0**53).astype(np.uint64),
         np.array(target.means, dtype, order="C"),
         np.array(variances[:1] if shared else variances, dtype, order="C"),
         np.array(rotations, dtype, order="C"),
     )
 
 
-@njit(**COMPILED)
-def evaluate(parameters: Mixture, score: bool, alpha: Any, sigma: Any, x: Any, out: Any, work: Any) -> None:
-    """Fill out (dim, lanes) with the denoiser or the score at x (dim, lanes).
+def normalisers(target: Target, packed: Packed, dtype: Any = np.float64) -> NDArray[Any]:
+    """Return log w_k - log det(alpha^2 C_k + sigma^2 I)/2 at every evaluation of a tableau, (N, S, K).
 
-    `work` (K + 2 + dim, lanes) is scratch. At sigma = 0 the denoiser is x/alpha; at alpha = 0 the prior mean.
+    Where the components share their variances the determinant cancels: (1, 1, K), the same everywhere.
+    """
+    log_weights, variances = np.log(target.weights), np.asarray(target.variances)
+    if len(mixture(target).variances) < len(log_weights) or len(log_weights) == 1:
+        return np.array(log_weights[None, None], dtype)
+    out = np.empty((*packed.score.shape, len(log_weights)), dtype)
+    for n, levels in enumerate(packed.levels):
+        a2, s2 = levels[:, 0, None, None] ** 2, levels[:, 1, None, None] ** 2
+        with np.errstate(divide="ignore"):  # at sigma = 0 only a score is asked for, of variances that are positive
+            out[n] = log_weights - np.log(a2 * variances + s2).sum(axis=2) / 2
+    return out
+
+
+@njit(**COMPILED)
+def evaluate(
+    parameters: Mixture, normaliser: Any, score: bool, alpha: Any, sigma: Any, x: Any, out: Any, work: Any
+) -> None:
+    """Fill out (dim, lanes) with the denoiser or the score at x (dim, lanes), in the type of x.
+
+    `normaliser` (K,) is that of `normalisers` at this evaluation, `work` (K + 2 + dim, lanes) is scratch. At sigma =
+    0 the denoiser is x/alpha; at alpha = 0 the prior mean.
     """
     means, variances, rotations = parameters.means, parameters.variances, parameters.rotations
     K, dim = means.shape
     lanes = x.shape[1]
-    if sigma == 0.0 and not score:
+    kind = x.dtype.type
+    zero, half, one = kind(0.0), kind(0.5), kind(1.0)
+    if sigma == zero and not score:
         for d in range(dim):
             for lane in range(lanes):
                 out[d, lane] = x[d, lane] / alpha
@@ -67,20 +90,16 @@ def evaluate(parameters: Mixture, score: bool, alpha: Any, sigma: Any, x: Any, o
     rotated, shared = rotations.shape[0] > 0, variances.shape[0] < K
     logits, largest, total, turned = work[:K], work[K], work[K + 1], work[K + 2 :]
     for lane in range(lanes):
-        largest[lane] = -np.inf
-        total[lane] = 0.0
+        largest[lane] = kind(-np.inf)
+        total[lane] = zero
     for k in range(K):
         row = 0 if shared else k
-        constant = parameters.log_weights[k]
-        if not shared:
-            for d in range(dim):
-                constant -= np.log(a2 * variances[row, d] + s2) / 2
         for lane in range(lanes):
-            logits[k, lane] = constant
+            logits[k, lane] = normaliser[k]
         if rotated:
             _rotate(rotations[k], alpha, means[k], x, turned)
         for d in range(dim):
-            precision = 1 / (2 * (a2 * variances[row, d] + s2))
+            precision = half / (a2 * variances[row, d] + s2)
             shift = alpha * means[k, d]
             if rotated:
                 for lane in range(lanes):
@@ -93,29 +112,29 @@ def evaluate(parameters: Mixture, score: bool, alpha: Any, sigma: Any, x: Any, o
             largest[lane] = max(largest[lane], logits[k, lane])
     for d in range(dim):
         for lane in range(lanes):
-            out[d, lane] = 0.0
+            out[d, lane] = zero
     for k in range(K):
         row = 0 if shared else k
         weight = logits[k]
         for lane in range(lanes):
-            weight[lane] = vector_math.exp(weight[lane] - largest[lane])
+            weight[lane] = exp(weight[lane] - largest[lane])
             total[lane] += weight[lane]
         if rotated:
             _rotate(rotations[k], alpha, means[k], x, turned)
         for d in range(dim):
             variance = a2 * variances[row, d] + s2
-            gain = -1 / variance if score else alpha * variances[row, d] / variance
+            gain = -one / variance if score else alpha * variances[row, d] / variance
             if rotated:
                 for lane in range(lanes):
                     turned[d, lane] *= gain
                 continue
             shift = alpha * means[k, d]
-            base = 0 * shift if score else means[k, d]
+            base = zero if score else means[k, d]
             for lane in range(lanes):
                 out[d, lane] += weight[lane] * (base + gain * (x[d, lane] - shift))
         if rotated:
             for d in range(dim):
-                base = 0 * alpha if score else means[k, d]
+                base = zero if score else means[k, d]
                 for lane in range(lanes):
                     out[d, lane] += weight[lane] * base
                 for e in range(dim):
@@ -133,7 +152,7 @@ def _rotate(rotation: Any, alpha: Any, mean: Any, x: Any, out: Any) -> None:
     dim, lanes = x.shape
     for e in range(dim):
         for lane in range(lanes):
-            out[e, lane] = 0.0
+            out[e, lane] = out.dtype.type(0.0)
         for d in range(dim):
             entry, shift = rotation[d, e], alpha * mean[d]
             for lane in range(lanes):
@@ -169,8 +188,14 @@ def draw(parameters: Mixture, seed: Any, first: int, words: Any, normals: Any, o
     fill_normals(seed, first, INITIAL_STEP, 0, words, normals)
     fill_words(seed, first, INITIAL_STEP, _COMPONENT_CHANNEL, 0, words)
     for lane in range(lanes):
-        u = np.float64(np.int64(words[0, lane] >> np.uint64(11))) * 1.1102230246251565e-16
-        k = min(np.searchsorted(parameters.cumulative, u, side="right"), K - 1)
+        word = words[0, lane] >> np.uint64(11)
+        k, beyond = 0, K - 1  # the component is between them
+        while k < beyond:
+            middle = (k + beyond) // 2
+            if parameters.thresholds[middle] <= word:
+                k = middle + 1
+            else:
+                beyond = middle
         row = 0 if shared else k
         for d in range(dim):
             out[d, lane] = parameters.means[k, d]

@@ -11,13 +11,14 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
-from . import vector_math
 from .jit import COMPILED, PARALLEL
+from .primitives import log, sincospi
 
 Array = NDArray[np.float64]
 _M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
-_W0, _W1 = np.uint32(0x9E3779B9), np.uint32(0xBB67AE85)
-_LOW, _HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
+_W0, _W1 = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
+_LOW, _HALF, _ONE = np.uint64(0xFFFFFFFF), np.uint64(32), np.uint64(1)
+_EIGHTH, _REST = np.uint64(61), np.uint64((1 << 61) - 1)
 MAX_CHANNELS, MAX_DIM = 256, 1 << 25
 LANES = 64
 
@@ -28,30 +29,39 @@ def philox(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> Any:
 
     Salmon et al. 2011, section 3.3 and table 2.
     """
-    # numba widens sums of uint32 to uint64, hence the casts
+    # the state is uint32; products and sums pass through uint64, from which nothing overflows when interpreted
     for _ in range(10):
         p0, p1 = _M0 * np.uint64(c0), _M1 * np.uint64(c2)
         c0, c1, c2, c3 = (
             np.uint32(np.uint32(p1 >> _HALF) ^ c1 ^ k0),
-            np.uint32(p1),
+            np.uint32(p1 & _LOW),
             np.uint32(np.uint32(p0 >> _HALF) ^ c3 ^ k1),
-            np.uint32(p0),
+            np.uint32(p0 & _LOW),
         )
-        k0 = np.uint32(k0 + _W0)
-        k1 = np.uint32(k1 + _W1)
+        k0 = np.uint32((np.uint64(k0) + _W0) & _LOW)
+        k1 = np.uint32((np.uint64(k1) + _W1) & _LOW)
     return c0, c1, c2, c3
 
 
 @njit(inline="always", **COMPILED)
-def box_muller(high: Any, low: Any) -> tuple[float, float]:
-    """Two independent N(0, 1) from two uint64 words (Box and Muller 1958).
+def box_muller(high: Any, low: Any, kind: Any) -> tuple[Any, Any]:
+    """Two independent N(0, 1) of type `kind` from two uint64 words (Box and Muller 1958).
 
-    The radius uses 63 bits, so its tail reaches 9.3 standard deviations; the angle uses 52.
+    The radius uses 63 bits, so its tail reaches 9.3 standard deviations in float32 too; the angle uses 64, of which
+    the first three choose the octant, so that the rest is rounded relative to the nearest quarter turn.
     """
-    u = (np.float64(np.int64(high >> np.uint64(1))) + 0.5) * 1.0842021724855044e-19
-    v = np.float64(np.int64(low >> np.uint64(12))) * 2.220446049250313e-16
-    radius = np.sqrt(-2.0 * vector_math.log(u))
-    cosine, sine = vector_math.turn(v)
+    u = (kind(np.int64(high >> _ONE)) + kind(0.5)) * kind(1.0842021724855044e-19)
+    radius = np.sqrt(kind(-2.0) * log(u))
+    octant = np.int64(low >> _EIGHTH)
+    rest = np.int64(low & _REST) - ((octant & np.int64(1)) << np.int64(61))
+    sine, cosine = sincospi(kind(rest) * kind(1.0842021724855044e-19))
+    quarter = (octant + np.int64(1)) >> np.int64(1)
+    if quarter & np.int64(1):
+        sine, cosine = cosine, sine
+    if (quarter + np.int64(1)) & np.int64(2):
+        cosine = -cosine
+    if quarter & np.int64(2):
+        sine = -sine
     return radius * cosine, radius * sine
 
 
@@ -74,22 +84,23 @@ def fill_words(seed: Any, first: int, step: int, channel: int, pair: int, words:
 
 @njit(**COMPILED)
 def fill_normals(seed: Any, first: int, step: int, channel: int, words: Any, out: Any) -> None:
-    """Fill out (dim, lanes) with the deviates of samples first, first + 1, ... at one (step, channel).
+    """Fill out (dim, lanes), of either float type, with the deviates of samples first, ... at one (step, channel).
 
     Dimensions 2p and 2p + 1 come from the words of pair p. `words` (2, lanes) uint64 is scratch: integers and
     floats in loops of their own become vector instructions.
     """
     dim, lanes = out.shape
+    kind = out.dtype.type
     for pair in range((dim + 1) // 2):
         fill_words(seed, first, step, channel, pair, words)
         if 2 * pair + 1 < dim:
             for lane in range(lanes):
-                x, y = box_muller(words[0, lane], words[1, lane])
+                x, y = box_muller(words[0, lane], words[1, lane], kind)
                 out[2 * pair, lane] = x
                 out[2 * pair + 1, lane] = y
         else:
             for lane in range(lanes):
-                out[2 * pair, lane] = box_muller(words[0, lane], words[1, lane])[0]
+                out[2 * pair, lane] = box_muller(words[0, lane], words[1, lane], kind)[0]
 
 
 @njit(**PARALLEL)

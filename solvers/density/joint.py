@@ -18,7 +18,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from ..jit import COMPILED
-from ..vector_math import exp
+from ..primitives import exp
 from .chain import Chain, Pieces
 from .classify import Link
 from .convolve import cover

@@ -14,7 +14,7 @@ from ..imperfect import Perturbation
 from ..jit import COMPILED
 from ..packed import Packed
 from ..protocols import Target
-from ..vector_math import exp as vector_exp
+from ..primitives import exp as vector_exp
 
 Array = NDArray[np.float64]
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..jit import COMPILED
 from ..packed import Packed
-from ..vector_math import exp
+from ..primitives import exp
 from .chain import Chain
 from .classify import Link
 from .convolve import cover

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import combinations
+from typing import Any
 
 import mpmath
 import numba
@@ -12,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from solvers import noise, vector_math
+from solvers import noise, primitives
 
 Array = NDArray[np.float64]
 FALSE_ALARM = 1e-6  # of each statistical test here
@@ -46,15 +47,15 @@ def _philox(c0: int, c1: int, c2: int, c3: int, k0: int, k1: int) -> tuple[int, 
 @numba.njit
 def _box_muller(high: Array, low: Array, out: Array) -> None:
     for i in range(len(high)):
-        out[i, 0], out[i, 1] = noise.box_muller(high[i], low[i])
+        out[i, 0], out[i, 1] = noise.box_muller(high[i], low[i], out.dtype.type)
 
 
 @numba.njit
-def _vector_math(x: Array, exp: Array, log: Array, cosine: Array, sine: Array) -> None:
+def _primitives(least: Array, x: Array, exp: Array, log: Array, sine: Array, cosine: Array) -> None:
     for i in range(len(x)):
-        exp[i] = vector_math.exp(-708 * x[i])
-        log[i] = vector_math.log(x[i])
-        cosine[i], sine[i] = vector_math.turn(x[i])
+        exp[i] = primitives.exp(least[0] * x[i])
+        log[i] = primitives.log(x[i])
+        sine[i], cosine[i] = primitives.sincospi(x[i] * x.dtype.type(0.25))
 
 
 def test_the_counter_is_sample_step_channel_and_pair_under_the_seed_as_key() -> None:
@@ -67,20 +68,21 @@ def test_the_counter_is_sample_step_channel_and_pair_under_the_seed_as_key() -> 
     np.testing.assert_array_equal(found[0, 2 * pair :], out[0])
 
 
-def test_box_muller_is_the_textbook_map_up_to_its_extremes() -> None:
+@pytest.mark.parametrize(("kind", "tolerance"), [(np.float64, 2e-15), (np.float32, 1e-6)])
+def test_box_muller_is_the_textbook_map_up_to_its_extremes(kind: Any, tolerance: float) -> None:
     generator = np.random.default_rng(0)
     extremes = np.array([0, 2**64 - 1, 2**63], np.uint64)
     high, low = (np.concatenate([generator.integers(0, 2**64, 500, np.uint64), extremes]) for _ in range(2))
-    out = np.empty((len(high), 2))
+    out = np.empty((len(high), 2), kind)
     _box_muller(high, low, out)
     with mpmath.workdps(40):
         for h, l, pair in zip(high.tolist(), low.tolist(), out, strict=True):
             # u rounded to 53 bits takes radii below 1e-8 for zero: one deviate in 1e16
-            radius = mpmath.sqrt(-2 * mpmath.log((float(h >> 1) + 0.5) / 2.0**63))
-            angle = 2 * mpmath.pi * (l >> 12) / 2**52
+            radius = mpmath.sqrt(-2 * mpmath.log((float(kind(h >> 1) + kind(0.5))) / 2.0**63))
+            angle = 2 * mpmath.pi * l / 2**64
             expected = [float(radius * mpmath.cos(angle)), float(radius * mpmath.sin(angle))]
-            np.testing.assert_allclose(pair, expected, rtol=0, atol=2e-15)
-    assert np.abs(out).max() == pytest.approx(np.sqrt(2 * 64 * np.log(2)), abs=1e-12)
+            np.testing.assert_allclose(pair, expected, rtol=0, atol=tolerance)
+    assert np.abs(out).max() == pytest.approx(np.sqrt(2 * 64 * np.log(2)), abs=tolerance)
 
 
 # ---------------------------------------------------------------- law
@@ -139,49 +141,60 @@ def test_a_bad_seed_is_refused(seed: object, error: type[Exception]) -> None:
     assert noise.check_seed((1 << 64) - 1) == np.uint64((1 << 64) - 1)
 
 
-# ---------------------------------------------------------------- vector math
+# ---------------------------------------------------------------- primitives
 
 
-def _ulps(found: Array, x: Array, exact: Callable[[mpmath.mpf], mpmath.mpf]) -> float:
+def _ulps(found: Any, x: Any, exact: Callable[[mpmath.mpf], mpmath.mpf]) -> float:
     """Largest error in units in the last place of the exact value."""
     worst = 0.0
     with mpmath.workdps(40):
         for value, at in zip(found.tolist(), x.tolist(), strict=True):
             truth = exact(mpmath.mpf(at))
-            unit = float(np.spacing(abs(float(truth)))) or 1.0
+            unit = float(np.spacing(abs(found.dtype.type(float(truth))))) or 1.0
             worst = max(worst, float(abs(mpmath.mpf(value) - truth)) / unit)
     return worst
 
 
-def test_exp_log_and_turn_are_as_accurate_as_they_say() -> None:
+@pytest.mark.parametrize(
+    ("kind", "least", "angle"), [(np.float64, -708.0, 1.5e-16), (np.float32, -87.0, 9e-8)]
+)
+def test_exp_log_and_sincospi_are_as_accurate_as_they_say(kind: Any, least: float, angle: float) -> None:
     generator = np.random.default_rng(1)
-    near_one = 1 - np.geomspace(1e-16, 0.5, 300)
     x = np.concatenate(
         [
             generator.random(2000),
-            near_one,
-            np.geomspace(1e-300, 1, 300),
+            1 - np.geomspace(np.finfo(kind).eps, 0.5, 300),
+            np.geomspace(1e-30 if kind == np.float32 else 1e-300, 1, 300),
             np.arange(1, 8) / 8,
             [np.sqrt(0.5), 2**-64],
         ]
-    )
-    exp, log, cosine, sine = (np.empty_like(x) for _ in range(4))
-    _vector_math(x, exp, log, cosine, sine)
-    assert _ulps(exp, -708 * x, mpmath.exp) <= 1.5
+    ).astype(kind)
+    exp, log, sine, cosine = (np.empty_like(x) for _ in range(4))
+    _primitives(np.array([least], kind), x, exp, log, sine, cosine)
+    assert _ulps(exp, kind(least) * x, mpmath.exp) <= 1.5
     assert _ulps(log[x < 1], x[x < 1], mpmath.log) <= 2
     assert np.all(log[x == 1] == 0)
     with mpmath.workdps(40):
-        for u, c, s in zip(x.tolist(), cosine.tolist(), sine.tolist(), strict=True):
-            angle = 2 * mpmath.pi * mpmath.mpf(u)
-            assert abs(c - mpmath.cos(angle)) <= 1.5e-16
-            assert abs(s - mpmath.sin(angle)) <= 1.5e-16
+        for u, s, c in zip(x.tolist(), sine.tolist(), cosine.tolist(), strict=True):
+            assert abs(s - mpmath.sin(mpmath.pi * mpmath.mpf(u) / 4)) <= angle
+            assert abs(c - mpmath.cos(mpmath.pi * mpmath.mpf(u) / 4)) <= angle
 
 
-def test_exp_ends_softly() -> None:
-    x = np.array([0.0, 1.0, 1e3, 1e300, np.inf])
+@pytest.mark.parametrize(("kind", "last"), [(np.float64, 3.4e-308), (np.float32, 1.7e-38)])
+def test_exp_ends_softly(kind: Any, last: float) -> None:
+    x = np.array([0.0, 1.0, 1e3, 1e30, np.inf], kind)
     exp, rest = np.empty_like(x), np.empty_like(x)
     with np.errstate(all="ignore"):
-        _vector_math(x / 1.0, exp, rest, rest.copy(), rest.copy())
+        _primitives(np.array([-708.0], kind), x, exp, rest, rest.copy(), rest.copy())
     assert exp[0] == 1
-    assert np.all(exp[1:] <= 3.4e-308)
+    assert np.all(exp[1:] <= last)
     assert np.all(exp >= 0)
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.float32])
+def test_interpreted_the_primitives_are_plain_mathematics(kind: Any) -> None:
+    for x in (kind(0.2), kind(-0.13)):
+        assert primitives.exp(-abs(x)) == np.exp(-abs(x))
+        assert primitives.log(abs(x)) == np.log(abs(x))
+        np.testing.assert_allclose(primitives.sincospi(x), (np.sin(np.pi * x), np.cos(np.pi * x)), rtol=3e-7)
+        assert all(type(v) is kind for v in (*primitives.sincospi(x), primitives.exp(-abs(x))))
