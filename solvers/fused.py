@@ -182,7 +182,7 @@ def sample(
     dtype : str
         "float64" or "float32", in which registers, coefficients and evaluations are kept.
     device : str
-        "cpu".
+        "cpu", or "cuda", "cuda:1", ... for a GPU, where the samples stay: a CuPy array is returned.
     noise : (channels, n, dim) array, optional
         Deviates to use, in the order of `tableau.channels`, in place of the seed's.
     first : int
@@ -203,8 +203,6 @@ def sample(
     """
     if dtype not in DTYPES:
         raise ValueError(f"dtype is {dtype!r}: use one of {DTYPES}")
-    if device != "cpu":
-        raise ValueError(f"device is {device!r}: use 'cpu'")
     check_counts(n, first)
     check_threads(threads)
     key = check_seed(seed)
@@ -239,12 +237,28 @@ def sample(
         given,
         isinstance(target, Imperfect),
     )
-    with using_threads(threads):
-        _trajectories(*plan, x)
-    bad = ~np.isfinite(x).all(axis=1)
-    if np.any(bad):
+    if device == "cpu":
+        with using_threads(threads):
+            _trajectories(*plan, x)
+    else:
+        x = _on_gpu(plan, x, device)
+    bad = ~(x * 0 == 0).all(axis=1)
+    if bad.any():
         raise FloatingPointError(
             f"{tableau.name} gave {int(bad.sum())} of {n} samples that are not finite, "
-            f"the first number {int(np.argmax(bad))}: take more steps or another grid"
+            f"the first number {int(bad.argmax())}: take more steps or another grid"
         )
     return x
+
+
+def _on_gpu(plan: Plan, x: NDArray[Any], name: str) -> Any:
+    """Return the final samples, an array of the device; `x` holds the initial ones, if those are given."""
+    from .cuda import trajectories
+    from .cuda.device import Device
+
+    device = Device(name)
+    with device.current():
+        device.check_room(2 * x.nbytes, "draw fewer samples in a call, with first= for the rest")
+        there = device.xp.asarray(x) if plan.given else device.xp.empty(x.shape, x.dtype)
+        trajectories.run(plan, there, device)
+    return there

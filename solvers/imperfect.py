@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import cos, exp, sin
+from math import floor, pi
 from typing import Any, Literal, NamedTuple, get_args
 
 import array_api_compat
@@ -13,7 +13,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 from .jit import COMPILED
+from .noise import in_quarter
 from .packed import Packed
+from .primitives import exp, sincospi
 
 Array = NDArray[np.float64]
 Shape = Literal["constant", "relative", "wave", "bump"]
@@ -195,10 +197,15 @@ def perturbation(packed: Packed, target: Any) -> Perturbation:
 def field(term: Any, x: float) -> tuple[float, float]:
     """Value and derivative of a field (kind, amplitude, rate, place) at x."""
     shape, amplitude, rate, place = term[0], term[1], term[2], term[3]
-    if shape == term.dtype.type(WAVE):
-        return amplitude * sin(rate * x + place), amplitude * rate * cos(rate * x + place)
+    kind = term.dtype.type
+    if shape == kind(WAVE):
+        turns = (rate * x + place) * kind(0.5 / pi)
+        quarter = floor(kind(4.0) * turns + kind(0.5))
+        sine, cosine = sincospi(kind(2.0) * (turns - kind(0.25) * kind(quarter)))
+        sine, cosine = in_quarter(np.int64(quarter), sine, cosine)
+        return amplitude * sine, amplitude * rate * cosine
     z = rate * (x - place)
-    value = amplitude * exp(-z * z * term.dtype.type(0.5))
+    value = amplitude * exp(-z * z * kind(0.5))
     return value, -rate * z * value
 
 

@@ -5,6 +5,7 @@ Blocks are (dim, lanes): components outside, lanes innermost, so that every inne
 
 from __future__ import annotations
 
+from math import sqrt
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -62,7 +63,9 @@ def normalisers(target: Target, packed: Packed, dtype: Any = np.float64) -> NDAr
     out = np.empty((*packed.score.shape, len(log_weights)), dtype)
     for n, levels in enumerate(packed.levels):
         a2, s2 = levels[:, 0, None, None] ** 2, levels[:, 1, None, None] ** 2
-        with np.errstate(divide="ignore"):  # at sigma = 0 only a score is asked for, of variances that are positive
+        with np.errstate(
+            divide="ignore"
+        ):  # at sigma = 0 only a score is asked for, of variances that are positive
             out[n] = log_weights - np.log(a2 * variances + s2).sum(axis=2) / 2
     return out
 
@@ -200,7 +203,7 @@ def draw(parameters: Mixture, seed: Any, first: int, words: Any, normals: Any, o
         for d in range(dim):
             out[d, lane] = parameters.means[k, d]
         for e in range(dim):
-            step = np.sqrt(parameters.variances[row, e]) * normals[e, lane]
+            step = out.dtype.type(sqrt(parameters.variances[row, e])) * normals[e, lane]
             if rotated:
                 for d in range(dim):
                     out[d, lane] += parameters.rotations[k, d, e] * step

@@ -5,6 +5,7 @@ A deviate depends on its address alone, so results do not change with threads, c
 
 from __future__ import annotations
 
+from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,18 @@ def philox(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> Any:
 
 
 @njit(inline="always", **COMPILED)
+def in_quarter(quarter: Any, sine: Any, cosine: Any) -> tuple[Any, Any]:
+    """Sine and cosine of an angle that lies so many quarter turns (int64) beyond the one given."""
+    if quarter & np.int64(1):
+        sine, cosine = cosine, sine
+    if (quarter + np.int64(1)) & np.int64(2):
+        cosine = -cosine
+    if quarter & np.int64(2):
+        sine = -sine
+    return sine, cosine
+
+
+@njit(inline="always", **COMPILED)
 def box_muller(high: Any, low: Any, kind: Any) -> tuple[Any, Any]:
     """Two independent N(0, 1) of type `kind` from two uint64 words (Box and Muller 1958).
 
@@ -51,17 +64,11 @@ def box_muller(high: Any, low: Any, kind: Any) -> tuple[Any, Any]:
     the first three choose the octant, so that the rest is rounded relative to the nearest quarter turn.
     """
     u = (kind(np.int64(high >> _ONE)) + kind(0.5)) * kind(1.0842021724855044e-19)
-    radius = np.sqrt(kind(-2.0) * log(u))
+    radius = kind(sqrt(kind(-2.0) * log(u)))
     octant = np.int64(low >> _EIGHTH)
     rest = np.int64(low & _REST) - ((octant & np.int64(1)) << np.int64(61))
     sine, cosine = sincospi(kind(rest) * kind(1.0842021724855044e-19))
-    quarter = (octant + np.int64(1)) >> np.int64(1)
-    if quarter & np.int64(1):
-        sine, cosine = cosine, sine
-    if (quarter + np.int64(1)) & np.int64(2):
-        cosine = -cosine
-    if quarter & np.int64(2):
-        sine = -sine
+    sine, cosine = in_quarter((octant + np.int64(1)) >> np.int64(1), sine, cosine)
     return radius * cosine, radius * sine
 
 

@@ -1,0 +1,103 @@
+"""The kernel of continuous samplers: a thread carries one sample through a whole tableau, all state its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+from numba import cuda
+
+from ..fused import Plan, advance, begin
+from .device import MOST, Device, simulated
+
+
+class Shape(NamedTuple):
+    """Sizes of a sample's own arrays, known when its kernel is compiled; `kind` is the float type's name."""
+
+    registers: int
+    stages: int
+    channels: int
+    components: int
+    dim: int
+    kind: str
+
+
+def shape_of(plan: Plan) -> Shape:
+    """Return the sizes that a plan needs a kernel for."""
+    _, S, R = plan.packed.U.shape
+    K, dim = plan.target.means.shape
+    return Shape(R, S, plan.packed.G.shape[2], K, dim, plan.packed.U.dtype.name)
+
+
+def with_a_channel(plan: Plan) -> Plan:
+    """Return the plan with at least one channel, unused where a method has none: no array may be empty."""
+    packed = plan.packed
+    if packed.G.shape[2]:
+        return plan
+    N, S, R = packed.U.shape
+    kind = packed.U.dtype
+    return plan._replace(packed=packed._replace(G=np.zeros((N, S, 1), kind), H=np.zeros((N, R, 1), kind)))
+
+
+def build(shape: Shape) -> Callable[[Any], None]:
+    """Return the kernel, uncompiled, of plans of one shape: it takes (plan, x) and runs the rows of x in place."""
+    R, S, C, K, dim = shape[:5]
+    kind = getattr(np if simulated() else numba, shape.kind)
+    whole = np.uint64 if simulated() else numba.uint64
+    words_shape, line, scratch = (2, 1), (dim, 1), (K + 2 + dim, 1)
+    registers, stages, channels = (R, dim, 1), (S, dim, 1), (C, dim, 1)
+
+    def trajectories(arguments: Any) -> None:
+        plan, x = arguments
+        row = cuda.grid(1)
+        if row >= x.shape[0]:
+            return
+        Z, new = cuda.local.array(registers, kind), cuda.local.array(registers, kind)
+        F, xi = cuda.local.array(stages, kind), cuda.local.array(channels, kind)
+        U, work = cuda.local.array(line, kind), cuda.local.array(scratch, kind)
+        words = cuda.local.array(words_shape, whole)
+        begin(plan, x, row, Z, words, U)
+        for i in range(plan.packed.U.shape[0]):
+            advance(plan, i, row, Z, new, F, xi, U, work, words)
+            for r in range(R):
+                for d in range(dim):
+                    Z[r, d, 0] = new[r, d, 0]
+        for d in range(dim):
+            x[row, d] = Z[0, d, 0]
+
+    return trajectories
+
+
+@lru_cache(maxsize=256)
+def kernel(shape: Shape) -> Any:
+    """Return the compiled kernel of plans of one shape."""
+    from . import libdevice  # noqa: F401  # makes the primitives known
+
+    return cuda.jit(build(shape))
+
+
+def run(plan: Plan, x: Any, device: Device) -> None:
+    """Run all rows of x (n, dim), an array of the device, in place; they start there where `plan.given`.
+
+    Raises MemoryError if the plan's tables do not fit.
+    """
+    plan = with_a_channel(plan)
+    device.check_room(_size(plan), "take fewer steps, or a target with fewer components")
+    there, compiled = device.put(plan), kernel(shape_of(plan))
+    n = x.shape[0]
+    for first in range(0, n, MOST):
+        part = there._replace(first=plan.first + first)
+        if plan.noise.shape[0]:
+            part = part._replace(noise=device.put(np.ascontiguousarray(plan.noise[:, first : first + MOST])))
+        rows = x[first : first + MOST]
+        device.launch(compiled, len(rows), (part, device.seen(rows)))
+
+
+def _size(value: Any) -> int:
+    """Bytes of all arrays in nested tuples."""
+    if isinstance(value, tuple):
+        return sum(_size(part) for part in value)
+    return int(value.nbytes) if isinstance(value, np.ndarray) else 0
