@@ -17,7 +17,7 @@ PARALLEL: dict[str, Any] = {**COMPILED, "parallel": True}
 
 def check_threads(threads: object) -> None:
     """Raise ValueError unless it is None or a number of threads that compiled code can run on."""
-    most: int = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]  # set at import, unknown to the checker
+    most: int = numba.config.NUMBA_NUM_THREADS
     whole = isinstance(threads, int | np.integer) and not isinstance(threads, bool)
     if threads is not None and not (whole and 1 <= threads <= most):  # type: ignore[operator]  # whole says so
         raise ValueError(

@@ -20,7 +20,7 @@ _REMEDY = "or use device='cpu'"
 
 def simulated() -> bool:
     """Return True if kernels are interpreted, for want of a GPU."""
-    return bool(numba.config.ENABLE_CUDASIM)  # type: ignore[attr-defined]  # set at import, unknown to the checker
+    return bool(numba.config.ENABLE_CUDASIM)
 
 
 class Device:

@@ -13,8 +13,8 @@ from scipy.special import ndtr
 from ..imperfect import Perturbation
 from ..jit import COMPILED
 from ..packed import Packed
-from ..protocols import Target
 from ..primitives import exp as vector_exp
+from ..protocols import Target
 
 Array = NDArray[np.float64]
 
