@@ -17,6 +17,8 @@ from .panels import ANALYSIS, ROUNDING, Panels, ends, halved, halves, nodes, res
 
 Array = NDArray[np.float64]
 _DEEPEST = 60
+# Panels that are still rough at one depth, beyond which no end is in sight.
+_MOST = 1 << 17
 # A fold that holds less probability than this is left alone.
 _UNSEEN = 1e-13
 
@@ -72,12 +74,13 @@ def image(chain: Chain, link: Link, law: Panels) -> Curve:
             weight * rough_slope > tolerance * np.abs(slope).max(axis=1)
         )
         parts.append(chosen(curve, ~bad))
-        if not bad.any():
+        if not bad.any() or np.count_nonzero(bad) > _MOST:
             break
         left, right, density = *halved(left[bad], right[bad]), halves(density[bad])
-    else:
+    if bad.any():
         raise FloatingPointError(
-            f"{chain.name}: the map is rough on every scale, take more steps or another grid"
+            f"{chain.name}: the map is rough on every scale, take more steps or another grid (steps uniform in t are "
+            "too coarse near t = 0: stop earlier, or use grids.log_snr)"
         )
     curve = stacked(parts)
     falling = np.any(curve.slope <= 0, axis=1) | np.any(ends(curve.slope) <= 0, axis=1)

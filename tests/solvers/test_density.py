@@ -302,3 +302,11 @@ def test_bad_arguments_are_named() -> None:
         density(tableau, EASY, resolution=0.1)
     with pytest.raises(ValueError, match="truth has a component of variance 0"):
         density(tableau, EASY).tv(GaussianMixture([1.0], [0.0], [0.0]))
+
+
+@pytest.mark.slow
+def test_a_map_too_rough_to_resolve_is_refused_in_the_end() -> None:
+    path = paths.VP()
+    tableau = catalogue["heun"].tableau(path, grids.uniform(path, 32, stop=1e-8), clock="time")
+    with pytest.raises(FloatingPointError, match="rough on every scale.*stop earlier, or use grids.log_snr"):
+        density(tableau, GaussianMixture([0.3, 0.7], [[-1.0], [2.0]], [0.1, 0.3]), estimate_error=False)
