@@ -7,9 +7,13 @@ from collections.abc import Iterator, Sequence
 import pandas as pd
 
 from .gap import TRUTH, Gap, growth
+from .inference import Slope
 
 _NOTES = {
-    "size": "growth: gap ~ size^growth. exact score: the same distance with no error, in as many steps.",
+    "size": (
+        "growth: gap ~ size^growth, hidden where gaps hardly exceed those with no error. exact score: the same distance "
+        "with no error, in as many steps."
+    ),
     "pulse": "columns: log-SNR at the middle of a pulse of width 1; larger is later, nearer the data.",
     "evaluations": "in brackets: with the exact score, which is what discretisation costs.",
 }
@@ -53,9 +57,15 @@ def _by_size(found: Sequence[Gap]) -> pd.DataFrame:
         rows.append(
             {"law": of, "from": to, "distance": metric}
             | cells
-            | {"growth": str(slopes[of, to, metric]), "exact score": f"{own[0].exact:.2g}"}
+            | {"growth": _growth(slopes[of, to, metric], own), "exact score": f"{own[0].exact:.2g}"}
         )
     return pd.DataFrame(rows)
+
+
+def _growth(slope: Slope, gaps: Sequence[Gap]) -> str:
+    """Return the exponent in words: where too few gaps stand out of what there is with no error, say so."""
+    seen = any(g.exact > g.uncertainty for g in gaps)
+    return "hidden" if seen and slope.status in ("exact", "floor") else str(slope)
 
 
 def _by_noise(found: Sequence[Gap]) -> pd.DataFrame:

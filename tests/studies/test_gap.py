@@ -259,3 +259,16 @@ def test_bad_words_are_one_line(assay: Run, arguments: list[str], said: str) -> 
 
 def test_an_error_is_read_from_words() -> None:
     assert words.error_of("bump(0.3, of='x0', width=0.5)") == ScoreError(0.3, "bump", "x0", width=0.5)
+
+
+def test_a_gap_no_larger_than_that_with_the_exact_score_shows_no_growth() -> None:
+    def ladder(exact: float) -> list[Gap]:
+        return [
+            Gap("size", "easy-1d", "size", size, "heun", TRUTH, "W2", size, exact, 0.0)
+            for size in (0.2, 0.1, 0.05, 0.025, 0.0125)
+        ]
+
+    words = [
+        next(gap_frames.tables_of(found))[2]["growth"][0] for found in (ladder(1e-9), ladder(0.1), ladder(0.0))
+    ]
+    assert [word.split("±")[0] for word in words] == ["1.000", "hidden", "1.000"]
