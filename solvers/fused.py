@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import array_api_compat
 import numpy as np
 from numba import njit, prange
 from numpy.typing import ArrayLike, NDArray
@@ -242,8 +243,9 @@ def sample(
             _trajectories(*plan, x)
     else:
         x = _on_gpu(plan, x, device)
-    bad = ~(x * 0 == 0).all(axis=1)
-    if bad.any():
+    xp = array_api_compat.array_namespace(x)
+    bad = ~xp.all(xp.isfinite(x), axis=1)
+    if bool(xp.any(bad)):
         raise FloatingPointError(
             f"{tableau.name} gave {int(bad.sum())} of {n} samples that are not finite, "
             f"the first number {int(bad.argmax())}: take more steps or another grid"
