@@ -47,7 +47,6 @@ from analytic import GaussianMixture
 from solvers import Tableau, catalogue, density, law, sample
 from solvers.law import marginal
 
-from . import frames
 from .budget_coordinates import Coordinates, GaussianCoordinates, LineCoordinates, inner, norm
 from .ladders import Ladder, Setting
 from .order import Job
@@ -227,11 +226,6 @@ def tableau_of(job: Job, setting: Setting, steps: int) -> Tableau:
     return Ladder(job.method, job.start, setting, job.options)[steps]
 
 
-def label_of(job: Job) -> str:
-    """Return a method's name with its options, and its start if that is not the practical one."""
-    return frames.named(job.method.labelled(job.options), job.start)
-
-
 def budget(job: Job, bench: Bench, steps: int) -> Budget:
     """Split the error of one method in so many steps by cause.
 
@@ -331,7 +325,7 @@ def budget(job: Job, bench: Bench, steps: int) -> Budget:
         parts["precision"] = replace(parts["precision"], share=total)
     shares = sum(p.share for p in parts.values())
     return Budget(
-        label_of(job),
+        job.label,
         bench.name,
         bench.means,
         steps,

@@ -10,7 +10,7 @@ import pandas as pd
 from solvers import Claim, catalogue
 
 from .ladders import START_UP, Measurement
-from .order import Judgement
+from .order import Judgement, from_start
 
 # What a target's column shows for a claim of each sense, the sharpest that was measured first.
 _SHOWN = {"ode": ("w2", "weak"), "weak": ("w2", "weak"), "strong": ("strong",), "tv": ()}
@@ -76,7 +76,7 @@ def summary(measurements: Sequence[Measurement], judgements: Sequence[Judgement]
             claim = judgement.claim if judgement else None
             in_law = claim is None or claim.sense != "strong"
             row = {
-                "method": named(method, start),
+                "method": from_start(method, start),
                 "NFE/step": f"{first.nfe[-1] / first.steps[-1]:.3g}" if start == "practical" else NOTHING,
                 "claim": order_of(claim) if claim else NOTHING,
                 "by": claim.basis if claim else NOTHING,
@@ -167,11 +167,6 @@ def order_of(claim: Claim) -> str:
     return f"exact {claim.sense}" if np.isinf(claim.order) else f"{claim.order:g} {claim.sense}"
 
 
-def named(method: str, start: str) -> str:
-    """Return the method with its start, or its noise, where that is not the plain one."""
-    return method + {"practical": "", "exact": " (exact start)"}.get(start, f" ({start})")
-
-
 def _slope(measurement: Measurement | None) -> str:
     if measurement is None:
         return NOTHING
@@ -188,5 +183,5 @@ def cost_summary(measurements: Sequence[Measurement], metric: str) -> pd.DataFra
         for nfe, error, uncertainty in zip(m.nfe, m.errors, m.uncertainty, strict=True):
             bar = f"±{uncertainty:.1g}" if uncertainty else ""
             cells[nfe] = f"{error:.3g}{bar}" if np.isfinite(error) else "not finite"
-        rows.append({"method": named(m.method, m.start)} | {f"NFE {nfe}": cells[nfe] for nfe in budgets})
+        rows.append({"method": from_start(m.method, m.start)} | {f"NFE {nfe}": cells[nfe] for nfe in budgets})
     return pd.DataFrame(rows)

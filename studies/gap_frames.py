@@ -11,8 +11,8 @@ from .inference import Slope
 
 _NOTES = {
     "size": (
-        "growth: gap ~ size^growth, hidden where gaps hardly exceed those with no error. exact score: the same distance "
-        "with no error, in as many steps."
+        "growth: gap ~ size^growth, hidden where gaps hardly exceed those with no error. exact score: the same "
+        "distance with no error, in as many steps."
     ),
     "pulse": "columns: log-SNR at the middle of a pulse of width 1; larger is later, nearer the data.",
     "evaluations": "in brackets: with the exact score, which is what discretisation costs.",

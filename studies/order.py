@@ -76,6 +76,16 @@ class Job:
     start: str
     options: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def label(self) -> str:
+        """The method's name with its options, and its start if that is not the practical one."""
+        return from_start(self.method.labelled(self.options), self.start)
+
+
+def from_start(method: str, start: str) -> str:
+    """Return the method with its start, or its noise, where that is not the plain one."""
+    return method + {"practical": "", "exact": " (exact start)"}.get(start, f" ({start})")
+
 
 def jobs(methods: Sequence[str] | None = None, starts: Sequence[str] = ("practical", "exact")) -> list[Job]:
     """List what to study: the named methods (all continuous ones by default), multistep ones from each start.

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from . import frames, plots, tables
 from .ladders import Measurement
-from .order import Judgement
+from .order import Judgement, from_start
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def _as_json(reports: Sequence[Report]) -> dict[str, Any]:
 def refutations(judgements: Sequence[Judgement]) -> list[str]:
     """Return a line for every refuted claim, with what refuted it."""
     return [
-        f"refuted: {frames.named(j.method, j.start)}, {j.claim.order:g} {j.claim.sense} by {j.claim.source}: {j.reason}"
+        f"refuted: {from_start(j.method, j.start)}, {j.claim.order:g} {j.claim.sense} by {j.claim.source}: {j.reason}"
         for j in judgements
         if j.verdict == "refuted"
     ]

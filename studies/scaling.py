@@ -10,7 +10,6 @@ import numpy as np
 from analytic import targets
 from solvers.catalogue import unknown
 
-from .budget import label_of
 from .inference import TINY, Slope, fit
 from .ladders import Setting
 from .needed import NotReachedError, steps_to_stay
@@ -140,7 +139,7 @@ class Study:
         self.job, self.plan, self.everywhere = job, plan, everywhere
         self.costs = Costs(job, plan.setting)
         self.gaussians = OnGaussians(self.costs)
-        self.label = label_of(job)
+        self.label = job.label
         self._on_line: dict[str, OnLine] = {}
 
     def against(self, what: str) -> Iterator[Growth]:

@@ -96,8 +96,11 @@ def budget(
     """
     check_output(form, table, plot)
     if published:
-        if plot is not None:
-            raise ValueError(f"plot is '{plot}', but --published is a table: leave one out")
+        for name, value in (("plot", plot), ("out", out)):
+            if value is not None:
+                raise ValueError(
+                    f"{name} is '{value}', but --published is one table: leave one out, or use --table"
+                )
         _published(table, form, as_json)
         return
     if grid not in grids.catalogue:
@@ -129,7 +132,7 @@ def budget(
             for job in work:
                 own = _kept(store, job, bench, counts, score)
                 missing = [str(N) for N in counts if N not in {b.steps for b in own}]
-                what = f"{study.label_of(job)} on {bench.name}"
+                what = f"{job.label} on {bench.name}"
                 if missing:
                     unstable.append(f"unstable, so left out: {what} in {', '.join(missing)} steps")
                 found += own
@@ -157,7 +160,7 @@ def _kept(
     """Return the budgets of one method on one target, from the store where it has them."""
     key = {
         "study": "budget",
-        "method": study.label_of(job),
+        "method": job.label,
         "target": bench.name,
         "parameters": [
             a.tolist() for a in (bench.target.weights, bench.target.means, bench.target.variances)

@@ -60,6 +60,10 @@ def schedules(
     for name in asked:
         if name not in STUDIES:
             raise unknown("study", name, list(STUDIES))
+    if plot is not None and asked == ("optimised",):
+        raise ValueError(
+            f"plot is '{plot}', but the study 'optimised' has no figure: leave plot out, or add 'grids'"
+        )
     jobs = [words.job_of(text) for text in methods or ()]
     targets = {name: named.load(name) for name in target or TARGETS}
     for law in targets.values():

@@ -521,7 +521,8 @@ def test_the_verb_names_bad_input() -> None:
         (["--grid", "spiral"], "grid"),
         (["--steps", "1"], "steps is 1"),
         (["--part", "luck"], "parts has 'luck'"),
-        (["--published", "--plot", "a.png"], "is a table"),
+        (["--published", "--plot", "a.png"], "plot is .*is one table"),
+        (["--published", "--out", "a"], "out is .*is one table"),
     ):
         with pytest.raises(ValueError, match=said):
             CliRunner().invoke(APP, arguments, catch_exceptions=False)
