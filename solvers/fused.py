@@ -219,25 +219,14 @@ def sample(
             raise ValueError(
                 "target has a component of zero variance, whose score at sigma = 0 does not exist: stop at sigma > 0"
             )
-    kind = np.dtype(dtype)
+    law, x = None, np.empty((n, dim), dtype)
     if isinstance(initial, str) or hasattr(initial, "means") or hasattr(initial, "variances"):
-        start, given, x = mixture(as_mixture(initial, tableau, target), kind), False, np.empty((n, dim), kind)
+        law = as_mixture(initial, tableau, target)
     else:
-        start, given = mixture(target, kind), True
-        x = check_samples("initial", initial, (n, dim)).astype(kind)
-    shape = (len(tableau.channels), n, dim)
-    plan = Plan(
-        Packed._make(array.astype(kind) if array.dtype == np.float64 else array for array in packed),
-        Perturbation._make(array.astype(kind) for array in perturbation(packed, target)),
-        mixture(target, kind),
-        normalisers(target, packed, kind),
-        start,
-        np.empty((0, 0, 0), kind) if noise is None else check_samples("noise", noise, shape).astype(kind),
-        key,
-        first,
-        given,
-        isinstance(target, Imperfect),
-    )
+        x[:] = check_samples("initial", initial, (n, dim))
+    if noise is not None:
+        noise = check_samples("noise", noise, (len(tableau.channels), n, dim))
+    plan = plan_of(packed, target, law, dtype, key, first, noise)
     if device == "cpu":
         with using_threads(threads):
             _trajectories(*plan, x)
@@ -251,6 +240,31 @@ def sample(
             f"the first number {int(bad.argmax())}: take more steps or another grid"
         )
     return x
+
+
+def plan_of(
+    packed: Packed,
+    target: Target,
+    law: Target | None,
+    dtype: str,
+    seed: np.uint64,
+    first: int = 0,
+    noise: NDArray[np.float64] | None = None,
+) -> Plan:
+    """Lay out what trajectories read, in one float type. They start from a law, or with None at given points."""
+    kind = np.dtype(dtype)
+    return Plan(
+        Packed._make(array.astype(kind) if array.dtype == np.float64 else array for array in packed),
+        Perturbation._make(array.astype(kind) for array in perturbation(packed, target)),
+        mixture(target, kind),
+        normalisers(target, packed, kind),
+        mixture(target if law is None else law, kind),
+        np.empty((0, 0, 0), kind) if noise is None else noise.astype(kind),
+        seed,
+        first,
+        law is None,
+        isinstance(target, Imperfect),
+    )
 
 
 def _on_gpu(plan: Plan, x: NDArray[Any], name: str) -> Any:

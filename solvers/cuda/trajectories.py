@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -10,7 +10,13 @@ import numba
 import numpy as np
 from numba import cuda
 
-from ..fused import Plan, advance, begin
+from analytic import GaussianMixture, paths
+
+from .. import grids
+from ..catalogue import catalogue
+from ..fused import Plan, advance, begin, plan_of
+from ..imperfect import Imperfect, ScoreError
+from ..packed import pack
 from .device import MOST, Device, simulated
 
 
@@ -94,6 +100,29 @@ def run(plan: Plan, x: Any, device: Device) -> None:
             part = part._replace(noise=device.put(np.ascontiguousarray(plan.noise[:, first : first + MOST])))
         rows = x[first : first + MOST]
         device.launch(compiled, len(rows), (part, device.seen(rows)))
+
+
+def examples() -> Iterator[tuple[str, Callable[[Any], None], Any]]:
+    """Yield (name, uncompiled kernel, its argument) for the shapes in use: what is checked without a GPU."""
+    generator = np.random.default_rng(0)
+    line = GaussianMixture([0.3, 0.7], [[-1.0], [2.0]], [0.1, 0.3])
+    turned = GaussianMixture([0.4, 0.6], [[-1.0, 0.0], [1.0, 1.0]], [[[0.5, 0.2], [0.2, 0.3]]] * 2)
+    targets: dict[str, Any] = {
+        "line": line,
+        "line, wrong score": Imperfect(line, ScoreError(0.2, "wave")),
+        "plane, 9 components": GaussianMixture(np.ones(9) / 9, generator.normal(size=(9, 2)), 0.05),
+        "plane, rotated": turned,
+        "64 dimensions": GaussianMixture([1.0], generator.normal(size=(1, 64)), 0.25),
+    }
+    path = paths.VP()
+    for method in ("ddpm", "heun", "dpm-solver++-3m", "rk4", "predictor-corrector"):
+        tableau = catalogue[method].tableau(path, grids.log_snr(path, steps=8))
+        for name, target in targets.items():
+            law = target.noised(*tableau.start)
+            for dtype in ("float32", "float64"):
+                plan = with_a_channel(plan_of(pack(tableau), target, law, dtype, np.uint64(0)))
+                x = np.empty((1, target.means.shape[1]), dtype)
+                yield f"{method}, {name}, {dtype}", build(shape_of(plan)), (plan, x)
 
 
 def _size(value: Any) -> int:
