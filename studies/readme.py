@@ -29,7 +29,7 @@ from .token_order import default_settings, pairs, token_jobs, token_order
 from .words import job_of
 
 ROOT = Path(__file__).parent.parent
-README, TOKENS = ROOT / "README.md", ROOT / "docs" / "tokens.md"
+README, TOKENS, GPU = ROOT / "README.md", ROOT / "docs" / "tokens.md", ROOT / "docs" / "gpu.md"
 GUIDED = [
     f"{method}(gamma={gamma})"
     for method in ("guided-ancestral", "guided-tau-leaping")
@@ -92,7 +92,18 @@ def _text() -> None:
     replaced(TOKENS, text=text_tables())
 
 
-PARTS: dict[str, Callable[[], None]] = {"orders": _orders, "guided": _guided, "text": _text}
+def _kernels() -> None:
+    from . import kernels  # which needs the extra gpu
+
+    replaced(GPU, kernels=kernels.table())
+
+
+PARTS: dict[str, Callable[[], None]] = {
+    "orders": _orders,
+    "guided": _guided,
+    "text": _text,
+    "kernels": _kernels,
+}
 
 
 def commands() -> dict[str, tuple[Path, str]]:

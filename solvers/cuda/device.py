@@ -83,11 +83,16 @@ class Device:
 
         return cuda.as_cuda_array(array, sync=False)
 
+    def free(self) -> int:
+        """Return the bytes that are free, in the device's memory or CuPy's pool; of a simulated one 2^28."""
+        if simulated():
+            return 1 << 28
+        pool = self.xp.get_default_memory_pool()
+        return int(self.xp.cuda.runtime.memGetInfo()[0] + pool.free_bytes())
+
     def check_room(self, size: int, remedy: str) -> None:
         """Raise MemoryError unless so many bytes are free, in the device's memory or CuPy's pool."""
-        if simulated():
-            return
-        free = self.xp.cuda.runtime.memGetInfo()[0] + self.xp.get_default_memory_pool().free_bytes()
+        free = self.free()
         if size > free:
             raise MemoryError(
                 f"device {self.name!r} has {free / 1e9:.2f} GB free and this takes {size / 1e9:.2f} GB: {remedy}"

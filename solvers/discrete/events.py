@@ -23,6 +23,7 @@ from .moves import Move, Stream, Tokens, check_possible
 from .tables import Tables
 
 MOST_TABLE, MOST_LAW_STATES = 4096, 4096
+EXCEEDED_RATE = "a rate exceeds its bound {move.bound:g} between {move.t:g} and {move.s:g}"
 _NEVER = -45.0  # log n at which masks are 3e-20 of what they were: n = 0 for the law
 
 
@@ -205,15 +206,18 @@ class Events(Move):
         noise, data = noise_of(self.process), data_of(model.data)
         walk_all(RULES[self.rule], data, noise, *self.ends, self.bound, tokens, *stream, counts)
         if (counts == IMPOSSIBLE).any():
-            raise FloatingPointError(
-                f"a sample has probability 0 at t = {self.t:g}, where the model is undefined: start from tokens that "
-                "the target allows"
-            )
+            raise impossible_start(self)
         if (counts == EXCEEDED).any():
-            raise FloatingPointError(
-                f"a rate exceeds its bound {self.bound:g} between {self.t:g} and {self.s:g}"
-            )
+            raise FloatingPointError(EXCEEDED_RATE.format(move=self))
         return counts
+
+
+def impossible_start(move: Events) -> FloatingPointError:
+    """Return the error of a sample that starts where the model is undefined."""
+    return FloatingPointError(
+        f"a sample has probability 0 at t = {move.t:g}, where the model is undefined: start from tokens that "
+        "the target allows"
+    )
 
 
 class FirstHitting(Events):

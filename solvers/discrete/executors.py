@@ -21,6 +21,7 @@ from .site import draw_rows
 from .tables import Tables
 
 CHUNK_BYTES = 1 << 26
+MOST_ROWS = 1 << 20  # sequences of one launch on a device
 START = 0xFFFFFFFF  # the move's number under which start states are drawn
 
 
@@ -100,6 +101,7 @@ def sample(
     *,
     first: int = 0,
     threads: int | None = None,
+    device: str = "cpu",
 ) -> NDArray[Any]:
     """Draw token sequences with a kernel, compiled and in parallel.
 
@@ -119,7 +121,10 @@ def sample(
     first : int
         Address of the first sample.
     threads : int, optional
-        All that numba has by default.
+        Of the CPU; all that numba has by default.
+    device : str
+        "cpu", or "cuda", "cuda:1", ... for a GPU, where the tokens stay: a CuPy array is returned. Kernels of
+        independent sites on a MarkovSequence under mixture noise run there, and event-driven ones.
 
     Returns
     -------
@@ -132,8 +137,9 @@ def sample(
     FloatingPointError
         A sample reached a state of probability zero, or a step has probabilities outside [0, 1].
     """
-    parts = stream(kernel, data, n, seed, initial, first=first, threads=threads)
-    out = np.empty((n, data.length), dtype=_kind(kernel))
+    parts = stream(kernel, data, n, seed, initial, first=first, threads=threads, device=device)
+    library = np if device == "cpu" else _device(device).xp
+    out = library.empty((n, data.length), dtype=_kind(kernel))
     for begin, tokens in parts:
         out[begin - first : begin - first + len(tokens)] = tokens
     return out
@@ -149,12 +155,13 @@ def stream(
     first: int = 0,
     threads: int | None = None,
     rows: int | None = None,
+    device: str = "cpu",
 ) -> Iterator[tuple[int, NDArray[Any]]]:
     """Draw the token sequences of `sample` part by part, in memory that does not grow with n.
 
     Parameters
     ----------
-    kernel, data, n, seed, initial, first, threads
+    kernel, data, n, seed, initial, first, threads, device
         As in `sample`.
     rows : int, optional
         Sequences in a part; by default as many as keep it near 64 MB. Of no effect on the tokens.
@@ -178,6 +185,8 @@ def stream(
     if rows is not None and (isinstance(rows, bool) or not isinstance(rows, int | np.integer) or rows < 1):
         raise ValueError(f"rows is {rows!r}: give a whole number, at least 1")
     start = _start_tokens(kernel, data, n, initial)
+    if device != "cpu":
+        return _on_gpu(kernel, model, n, key, initial, start, first, rows, device)
     fused = trajectories(kernel.moves, model)
     if rows is None:
         # move by move, cavities and flows of every site are kept
@@ -198,6 +207,45 @@ def stream(
         return tokens.astype(_kind(kernel))
 
     return _parts(part, range(0, n, rows), first, threads)
+
+
+def _device(name: str) -> Any:
+    from ..cuda.device import Device
+
+    return Device(name)
+
+
+def _on_gpu(
+    kernel: Kernel,
+    model: Model,
+    n: int,
+    key: Any,
+    initial: Any,
+    start: NDArray[Any] | None,
+    first: int,
+    rows: int | None,
+    name: str,
+) -> Iterator[tuple[int, Any]]:
+    """Return the parts of `stream` on a device; start states are drawn here and sent there."""
+    from ..cuda.tokens import Runner
+
+    device = _device(name)
+    with device.current():
+        runner = Runner(kernel, model, device)
+        rows = min(rows or MOST_ROWS, runner.rows())
+
+    def parts() -> Iterator[tuple[int, Any]]:
+        for begin in range(0, n, rows):
+            stop = min(n, begin + rows)
+            if start is None:
+                tokens = _drawn_start(kernel, model.data, initial, stop - begin, key, first + begin)
+            else:
+                tokens = start[begin:stop]
+            with device.current():
+                drawn = runner.draw(tokens, key, first + begin).astype(_kind(kernel))
+            yield first + begin, drawn
+
+    return parts()
 
 
 def _parts(

@@ -30,7 +30,7 @@ def _moment_of(noise: Any, w: float) -> tuple[float, float]:
 
 
 @njit(**COMPILED)
-def _walk(
+def walk(
     rule: int,
     data: Any,
     noise: Any,
@@ -141,6 +141,4 @@ def walk_all(
     for block in prange((n + _BLOCK - 1) // _BLOCK):
         scratch = (np.empty(V), np.empty(max(2 * V, data.table.shape[0])), np.empty(S), np.empty(L))
         for r in range(block * _BLOCK, min(n, (block + 1) * _BLOCK)):
-            counts[r] = _walk(
-                rule, data, noise, start, stop, bound, tokens[r], seed, first + r, step, scratch
-            )
+            counts[r] = walk(rule, data, noise, start, stop, bound, tokens[r], seed, first + r, step, scratch)

@@ -87,7 +87,7 @@ def _contradicts(near: Neighbours, states: Any, lane: int) -> bool:
 
 
 @njit(**COMPILED)
-def _by_neighbours(
+def by_neighbours(
     packed: Packed,
     m: int,
     near: Neighbours,
@@ -151,7 +151,7 @@ def through_neighbours(
                 if failed[part, 1] > 0 or failed[part, 2] > 0:
                     break
                 failed[part, 0] = m
-                failed[part, 1], failed[part, 2] = _by_neighbours(
+                failed[part, 1], failed[part, 2] = by_neighbours(
                     packed, m, near, states, live, seed, first + begin, moved, words, cavity, row
                 )
             for lane in range(live):

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numba import njit, prange
+from numba.extending import overload
 
 from ..jit import COMPILED, PARALLEL
 from ..noise import philox
@@ -95,7 +96,7 @@ def settle(exit_kind: int, h: float, x: int, out: Any) -> None:
             out[y] = 1.0 if y == best else 0.0
         return
     if exit_kind == POISSON:
-        _compound(h, x, out)
+        compound(h, x, out)
         return
     total = 0.0
     for y in range(S):
@@ -164,6 +165,19 @@ def _compound(h: float, x: int, out: Any) -> None:
                 out[y] += falling[b] * rising[a]
         out[0] += falling[b] * (above[0] - above[min(max(b - x + 1, 0), most)])
         out[top] += falling[b] * above[min(max(top - x + b, 0), most)]
+
+
+def compound(h: Any, x: Any, out: Any) -> Any:
+    """Replace flows by the law of x plus all displacements, clamped to the states; on a CPU only."""
+    _compound(h, x, out)
+
+
+@overload(compound, target="cpu")
+def _(h: Any, x: Any, out: Any) -> Any:
+    def call(h: Any, x: Any, out: Any) -> Any:
+        _compound(h, x, out)
+
+    return call
 
 
 @njit(**COMPILED)

@@ -269,6 +269,7 @@ def test_a_gap_no_larger_than_that_with_the_exact_score_shows_no_growth() -> Non
         ]
 
     words = [
-        next(gap_frames.tables_of(found))[2]["growth"][0] for found in (ladder(1e-9), ladder(0.1), ladder(0.0))
+        next(gap_frames.tables_of(found))[2]["growth"][0]
+        for found in (ladder(1e-9), ladder(0.1), ladder(0.0))
     ]
     assert [word.split("±")[0] for word in words] == ["1.000", "hidden", "1.000"]

@@ -1,0 +1,337 @@
+"""Kernels of token samplers: a thread carries one sequence through its moves, one after the other.
+
+States lie as (L, n), and scratch with the thread's number last, so that neighbouring threads touch neighbouring
+numbers. Draws are in float64, by the same addresses and functions as on the CPU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+from numba import cuda
+from numba.extending import overload
+
+from analytic import chains, sequences
+
+from .. import grids
+from ..catalogue import catalogue
+from ..discrete import one_chain
+from ..discrete.chain_model import Chain
+from ..discrete.events import EXCEEDED_RATE, Events, data_of, impossible_start, noise_of
+from ..discrete.fused import Trajectories, trajectories
+from ..discrete.jump_chain import EXCEEDED, IMPOSSIBLE, RULES, walk
+from ..discrete.kernel import Kernel
+from ..discrete.model import Model, undefined
+from ..discrete.neighbours import Neighbours, by_neighbours
+from ..discrete.packed_moves import Packed
+from ..discrete.site import compound
+from .device import Device, simulated
+
+_SHARE = 0.5  # of the free memory that one launch takes at most
+
+
+@overload(compound, target="cuda")
+def _(h: Any, x: Any, out: Any) -> Any:
+    def none(
+        h: Any, x: Any, out: Any
+    ) -> Any:  # laws of any length need memory of any size: `check` refuses them
+        for y in range(out.shape[0]):
+            out[y] = np.nan
+
+    return none
+
+
+class Fused(NamedTuple):
+    """What `fused_by_messages` and `fused_by_neighbours` take: all moves, the model, states (L, n) and failures (n, 3).
+
+    A failure is the move's number with the numbers of impossible rows and of laws that are none.
+    """
+
+    packed: Packed
+    model: Chain | Neighbours
+    states: Any
+    failed: Any
+    seed: Any
+    first: int
+    predicted: Any
+    line: Any
+    row: Any
+    moved: Any
+
+
+class Walk(NamedTuple):
+    """What `events` takes: one move's rule, clock and bound, states (L, n) and counts (n,)."""
+
+    rule: int
+    data: Any
+    noise: Any
+    start: float
+    stop: float
+    bound: float
+    states: Any
+    counts: Any
+    seed: Any
+    first: int
+    step: int
+    line: Any
+    work: Any
+    row: Any
+    due: Any
+
+
+def _words() -> Any:
+    return np.uint64 if simulated() else numba.uint64
+
+
+_WORDS = _words()
+
+
+def fused_by_neighbours(arguments: Any) -> None:
+    """Masked or known tokens: the nearest known ones say all about a site."""
+    plan = arguments[0]
+    r = cuda.grid(1)
+    if r >= plan.states.shape[1]:
+        return
+    words = cuda.local.array((2, 1), _WORDS)
+    states, moved = plan.states[:, r : r + 1], plan.moved[:, :, r]
+    for m in range(plan.packed.keep.shape[0]):
+        impossible, bad = by_neighbours(
+            plan.packed,
+            m,
+            plan.model,
+            states,
+            1,
+            plan.seed,
+            plan.first + r,
+            moved,
+            words,
+            plan.line[0, :, r],
+            plan.row[:, r],
+        )
+        if impossible > 0 or bad > 0:
+            plan.failed[r, 0], plan.failed[r, 1], plan.failed[r, 2] = m, impossible, bad
+            return
+
+
+def fused_by_messages(arguments: Any) -> None:
+    """Any mixture noise: forward and backward messages of the whole sequence."""
+    plan = arguments[0]
+    r = cuda.grid(1)
+    if r >= plan.states.shape[1]:
+        return
+    words = cuda.local.array((2, 1), _WORDS)
+    states, predicted = plan.states[:, r], plan.predicted[:, :, r]
+    for m in range(plan.packed.keep.shape[0]):
+        impossible, bad = one_chain.step(
+            plan.packed,
+            m,
+            plan.model,
+            states,
+            plan.seed,
+            plan.first + r,
+            predicted,
+            plan.line[0, :, r],
+            plan.line[1, :, r],
+            words,
+            plan.line[2, :, r],
+            plan.row[:, r],
+        )
+        if impossible > 0 or bad > 0:
+            plan.failed[r, 0], plan.failed[r, 1], plan.failed[r, 2] = m, impossible, bad
+            return
+
+
+def events(arguments: Any) -> None:
+    """The reverse process event by event, as `Events` says."""
+    plan = arguments[0]
+    r = cuda.grid(1)
+    if r >= plan.states.shape[1]:
+        return
+    scratch = (plan.line[:, r], plan.work[:, r], plan.row[:, r], plan.due[:, r])
+    plan.counts[r] = walk(
+        plan.rule,
+        plan.data,
+        plan.noise,
+        plan.start,
+        plan.stop,
+        plan.bound,
+        plan.states[:, r],
+        plan.seed,
+        plan.first + r,
+        plan.step,
+        scratch,
+    )
+
+
+@lru_cache
+def _compiled(kernel: Callable[[Any], None]) -> Any:
+    from . import libdevice  # noqa: F401  # makes the primitives known
+
+    return cuda.jit(kernel)
+
+
+class Runner:
+    """A token sampler on a device.
+
+    Parameters
+    ----------
+    kernel : Kernel
+    model : Model
+    device : Device
+
+    Raises
+    ------
+    ValueError
+        A kernel that has moves of another kind, or data that they are not fused on.
+    """
+
+    def __init__(self, kernel: Kernel, model: Model, device: Device) -> None:
+        self.kernel, self.model, self.device = kernel, model, device
+        self.fused = trajectories(kernel.moves, model)
+        for move in kernel.moves:
+            exit_kind = getattr(move, "exit", "")
+            if not (isinstance(move, Events) or (self.fused and exit_kind != "poisson")):
+                what = f"{type(move).__name__}({exit_kind})" if exit_kind else type(move).__name__
+                raise ValueError(
+                    f"device is {device.name!r}, where {kernel.name!r} with its move {what} on {model.data!r} does not "
+                    "run: kernels of independent sites on a MarkovSequence under mixture noise do, and event-driven "
+                    "ones; use device='cpu'"
+                )
+
+    @property
+    def row_bytes(self) -> int:
+        """Device memory that one sequence takes."""
+        L, V, S = self.model.data.length, self.model.process.vocabulary, self.model.process.states
+        if self.fused is None:
+            return 8 * (3 * L + V + S + max(2 * V, V**L if not self._chain else 0))
+        return 8 * (2 * L + 3 * V + S + (3 * L if self.fused.near else L * V))
+
+    @property
+    def _chain(self) -> bool:
+        return isinstance(self.model.data, sequences.MarkovSequence | sequences.Product)
+
+    def rows(self) -> int:
+        """Sequences that one launch takes at most. Raises MemoryError if there is no room for one."""
+        self.device.check_room(self.row_bytes, "free memory on the device, or take shorter sequences")
+        return max(1, int(_SHARE * self.device.free() / self.row_bytes))
+
+    def draw(self, tokens: Any, seed: Any, first: int) -> Any:
+        """Carry tokens (n, L), a NumPy array, through all moves; return them as an array of the device."""
+        xp = self.device.xp
+        states = xp.asarray(np.ascontiguousarray(tokens.T))
+        if self.fused is not None:
+            self._draw_fused(self.fused, states, seed, first)
+        else:
+            for number, move in enumerate(self.kernel.moves):
+                assert isinstance(move, Events)
+                self._draw_events(move, states, seed, first, number)
+        return xp.ascontiguousarray(states.T)
+
+    def _draw_fused(self, fused: Trajectories, states: Any, seed: Any, first: int) -> None:
+        failed = self.device.xp.zeros((states.shape[1], 3), np.int64)
+        plan = fused_plan(fused, states, failed, seed, first, self.device)
+        kernel = fused_by_messages if fused.near is None else fused_by_neighbours
+        self.device.launch(_compiled(kernel), states.shape[1], (plan,))
+        wrong = failed[:, 1:].any(axis=1)
+        if bool(wrong.any()):
+            move, impossible, bad = (int(v) for v in failed[wrong][0])
+            if impossible:
+                raise undefined(fused.moves[move].flow.t, f"{int(wrong.sum())} such samples")
+            raise FloatingPointError(f"{bad} sites had a probability that is none: take more steps")
+
+    def _draw_events(self, move: Events, states: Any, seed: Any, first: int, number: int) -> None:
+        counts = self.device.xp.zeros(states.shape[1], np.int64)
+        plan = events_plan(move, self.model, states, counts, seed, first, number, self.device)
+        self.device.launch(_compiled(events), states.shape[1], (plan,))
+        if bool((counts == IMPOSSIBLE).any()):
+            raise impossible_start(move)
+        if bool((counts == EXCEEDED).any()):
+            raise FloatingPointError(EXCEEDED_RATE.format(move=move))
+
+
+def fused_plan(fused: Trajectories, states: Any, failed: Any, seed: Any, first: int, device: Device) -> Fused:
+    """Lay out moves, model and scratch for all columns of states (L, n) on a device."""
+    xp, (L, n) = device.xp, states.shape
+    V, S = fused.model.process.vocabulary, fused.model.process.states
+    known = fused.near is not None
+    scratch = (
+        xp.empty((1, 1, 1) if known else (L, V, n)),
+        xp.empty((1 if known else 3, V, n)),
+        xp.empty((S, n)),
+        xp.empty((L, 3, n) if known else (1, 1, 1), np.int64),
+    )
+    model = device.put(fused.near if known else fused.model.chain)
+    states, failed = device.seen(states), device.seen(failed)
+    predicted, line, row, moved = (device.seen(array) for array in scratch)
+    return Fused(device.put(fused.packed), model, states, failed, seed, first, predicted, line, row, moved)
+
+
+def events_plan(
+    move: Events, model: Model, states: Any, counts: Any, seed: Any, first: int, number: int, device: Device
+) -> Walk:
+    """Lay out one move and scratch for all columns of states (L, n) on a device."""
+    xp, (L, n) = device.xp, states.shape
+    V, S = model.process.vocabulary, model.process.states
+    data = data_of(model.data)
+    scratch = (
+        xp.empty((V, n)),
+        xp.empty((max(2 * V, data.table.shape[0]), n)),
+        xp.empty((S, n)),
+        xp.empty((L, n)),
+    )
+    start, stop = move.ends
+    return Walk(
+        RULES[move.rule],
+        device.put(data),
+        noise_of(model.process),
+        start,
+        stop,
+        move.bound,
+        device.seen(states),
+        device.seen(counts),
+        seed,
+        first,
+        number,
+        *(device.seen(array) for array in scratch),
+    )
+
+
+class _Host:
+    """Stands in for a device where only the types of arrays matter."""
+
+    xp = np
+
+    @staticmethod
+    def put(value: Any) -> Any:
+        return value
+
+    seen = put
+
+
+def examples() -> Iterator[tuple[str, Callable[[Any], None], Any]]:
+    """Yield (name, uncompiled kernel, its argument): what is checked without a GPU."""
+    here: Any = _Host()
+    transition = np.full((3, 3), 0.2) + 0.4 * np.eye(3)
+    data = sequences.MarkovSequence(np.full(3, 1 / 3), transition, 6)
+    seed, states, one = np.uint64(0), np.zeros((6, 4), np.int64), np.zeros(4, np.int64)
+    for name, noise in (
+        ("masked", chains.Absorbing(vocabulary=3)),
+        ("uniform", chains.Uniform(vocabulary=3)),
+    ):
+        grid = grids.uniform(noise, steps=4)
+        fused = trajectories(catalogue["tweedie-tau-leaping"].kernel(noise, grid).moves, Model(noise, data))
+        assert fused is not None
+        plan = fused_plan(fused, states, np.zeros((4, 3), np.int64), seed, 0, here)
+        yield (
+            f"sites, {name}, by {'messages' if fused.near is None else 'neighbours'}",
+            fused_by_messages if fused.near is None else fused_by_neighbours,
+            (plan,),
+        )
+    noise = chains.Uniform(vocabulary=3)
+    (move,) = catalogue["gillespie"].kernel(noise, grids.uniform(noise, steps=1)).moves
+    assert isinstance(move, Events)
+    yield "events, uniform", events, (events_plan(move, Model(noise, data), states, one, seed, 0, 0, here),)
