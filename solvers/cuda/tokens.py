@@ -168,7 +168,7 @@ def events(arguments: Any) -> None:
 
 
 @lru_cache
-def _compiled(kernel: Callable[[Any], None]) -> Any:
+def compiled(kernel: Callable[[Any], None]) -> Any:
     from . import libdevice  # noqa: F401  # makes the primitives known
 
     return cuda.jit(kernel)
@@ -235,7 +235,7 @@ class Runner:
         failed = self.device.xp.zeros((states.shape[1], 3), np.int64)
         plan = fused_plan(fused, states, failed, seed, first, self.device)
         kernel = fused_by_messages if fused.near is None else fused_by_neighbours
-        self.device.launch(_compiled(kernel), states.shape[1], (plan,))
+        self.device.launch(compiled(kernel), states.shape[1], (plan,))
         wrong = failed[:, 1:].any(axis=1)
         if bool(wrong.any()):
             move, impossible, bad = (int(v) for v in failed[wrong][0])
@@ -246,7 +246,7 @@ class Runner:
     def _draw_events(self, move: Events, states: Any, seed: Any, first: int, number: int) -> None:
         counts = self.device.xp.zeros(states.shape[1], np.int64)
         plan = events_plan(move, self.model, states, counts, seed, first, number, self.device)
-        self.device.launch(_compiled(events), states.shape[1], (plan,))
+        self.device.launch(compiled(events), states.shape[1], (plan,))
         if bool((counts == IMPOSSIBLE).any()):
             raise impossible_start(move)
         if bool((counts == EXCEEDED).any()):

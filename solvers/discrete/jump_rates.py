@@ -88,6 +88,19 @@ def envelope(noise: Any, now: Any, x: int) -> float:
     return g / b * (1.0 - b) if b > 0.0 else 0.0
 
 
+# loops, since code on a device assigns no array to another
+@njit(**COMPILED)
+def _copy(source: Any, out: Any) -> None:
+    for v in range(out.shape[0]):
+        out[v] = source[v]
+
+
+@njit(**COMPILED)
+def _ones(out: Any) -> None:
+    for v in range(out.shape[0]):
+        out[v] = 1.0
+
+
 @njit(**COMPILED)
 def _weigh(now: Any, x: int, message: Any) -> None:
     """Multiply a message (V,) by the likelihood of x."""
@@ -120,14 +133,14 @@ def _chain_cavity(data: Any, now: Any, tokens: Any, i: int, far: bool, c: Any, w
             if tokens[j] < V:
                 at = j
                 break
-    c[:] = data.initial
+    _copy(data.initial, c)
     for j in range(at, i):
         if j == at and at > 0:
-            c[:] = 1.0
+            _ones(c)
         _weigh(now, tokens[j], c)
         if not _normalise(c):
             return False
-        message[:] = c
+        _copy(c, message)
         for v in range(V):
             c[v] = 0.0
             for w in range(V):
@@ -138,12 +151,12 @@ def _chain_cavity(data: Any, now: Any, tokens: Any, i: int, far: bool, c: Any, w
             if tokens[j] < V:
                 at = j
                 break
-    message[:] = 1.0
+    _ones(message)
     for j in range(at, i, -1):
         _weigh(now, tokens[j], message)
         if not _normalise(message):
             return False
-        other[:] = message
+        _copy(message, other)
         for v in range(V):
             message[v] = 0.0
             for w in range(V):
@@ -157,9 +170,9 @@ def _chain_cavity(data: Any, now: Any, tokens: Any, i: int, far: bool, c: Any, w
 def _table_cavity(data: Any, now: Any, tokens: Any, i: int, c: Any, work: Any) -> bool:
     L, V = tokens.shape[0], c.shape[0]
     size = data.table.shape[0]
-    work[:size] = data.table
+    _copy(data.table, work[:size])
     for j in range(L - 1, i, -1):  # sum out the last site
-        c[:] = 1.0
+        _ones(c)
         _weigh(now, tokens[j], c)
         size //= V
         for k in range(size):
@@ -168,7 +181,7 @@ def _table_cavity(data: Any, now: Any, tokens: Any, i: int, c: Any, work: Any) -
                 value += work[k * V + v] * c[v]
             work[k] = value
     for j in range(i):  # sum out the first site
-        c[:] = 1.0
+        _ones(c)
         _weigh(now, tokens[j], c)
         size //= V
         for k in range(size):
@@ -176,7 +189,7 @@ def _table_cavity(data: Any, now: Any, tokens: Any, i: int, c: Any, work: Any) -
             for v in range(V):
                 value += work[v * size + k] * c[v]
             work[k] = value
-    c[:] = work[:V]
+    _copy(work[:V], c)
     return _normalise(c)
 
 

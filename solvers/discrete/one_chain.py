@@ -80,7 +80,7 @@ def step(
     """Carry the states (L,) of one sample through move m.
 
     Returns (1, 0) if the sample is impossible, else 0 and the number of laws that are none. Random numbers are those
-    of `fused.through_messages`. predicted (L, V), expected, work, cavity (V,), row (S,) and words (2, 1) uint64 are scratch.
+    of `fused.through_messages`. predicted (L, V), expected, work, cavity (V,), row (S,), words (2, 1) uint64: scratch.
     """
     L, V = predicted.shape
     k = coefficients(packed, m)

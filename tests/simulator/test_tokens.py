@@ -1,0 +1,129 @@
+"""Token samplers on the CUDA simulator: the same tokens as on the CPU."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from analytic import chains, sequences
+from solvers import catalogue, grids, sample
+from solvers.cuda import tokens
+from solvers.cuda.device import Device
+from solvers.discrete import stream
+from solvers.discrete.chain_model import LANES
+from solvers.discrete.fused import trajectories
+from solvers.discrete.model import Model
+
+pytestmark = pytest.mark.simulator
+
+V, L = 4, 9
+SMOOTH = sequences.MarkovSequence(np.full(V, 0.25), np.random.default_rng(0).dirichlet(np.ones(V), size=V), L)
+SHARP = sequences.MarkovSequence(np.full(V, 0.25), 0.004 / V + 0.996 * np.roll(np.eye(V), 1, axis=1), L)
+CHANGING = sequences.MarkovSequence(
+    np.full(V, 0.25), np.random.default_rng(1).dirichlet(np.ones(V), size=(L - 1, V)), L
+)
+TABLE = sequences.Enumerated(np.random.default_rng(2).dirichlet(np.ones(V**3)).reshape(V, V, V))
+NOISES = {
+    "masked": chains.Absorbing(vocabulary=V),
+    "uniform": chains.Uniform(vocabulary=V),
+    "hybrid": chains.Hybrid(vocabulary=V, p_uniform=0.2),
+}
+# Methods with a move that has no kernel yet: two stages, choices among sites, draws by a Poisson law, ...
+REFUSED: set[str] = set()
+
+
+def kernel_of(name: str, noise: str, steps: int = 8, **keywords: Any) -> Any:
+    return catalogue[name].kernel(NOISES[noise], grids.uniform(NOISES[noise], steps=steps), **keywords)
+
+
+def assert_same(kernel: Any, data: Any, n: int, **keywords: Any) -> None:
+    expected = sample(kernel, data, n, seed=5, **keywords)
+    found = sample(kernel, data, n, seed=5, device="cuda", **keywords)
+    assert found.dtype == expected.dtype
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("noise", NOISES)
+@pytest.mark.parametrize("name", sorted(set(catalogue.discrete) - REFUSED))
+def test_tokens_are_those_of_the_cpu(name: str, noise: str) -> None:
+    try:
+        kernel = kernel_of(name, noise)
+    except ValueError as error:
+        pytest.skip(str(error))  # no method of this noise, or only with options
+    for data in (SMOOTH, SHARP, CHANGING):
+        assert_same(kernel, data, 20, first=(1 << 32) - 3)
+
+
+@pytest.mark.parametrize("name", sorted(REFUSED))
+def test_what_does_not_run_there_says_so(name: str) -> None:
+    with pytest.raises(
+        ValueError, match=rf"device is 'cuda', where '{name}' with its move .* use device='cpu'"
+    ):
+        sample(kernel_of(name, "masked"), SMOOTH, 2, device="cuda")
+
+
+@pytest.mark.parametrize("noise", NOISES)
+@pytest.mark.parametrize("name", ["gillespie", "uniformization"])
+def test_events_on_a_table_too(name: str, noise: str) -> None:
+    assert_same(kernel_of(name, noise), TABLE, 10)
+
+
+@pytest.mark.parametrize("noise", NOISES)
+@pytest.mark.parametrize("n", [1, LANES - 1, LANES + 1, 64])
+def test_any_number_of_samples(noise: str, n: int) -> None:
+    kernel = kernel_of("tweedie-tau-leaping", noise, 4, finalise="argmax")
+    assert_same(kernel, SMOOTH, n)
+    assert_same(kernel, SMOOTH, n, initial="prior")
+    whole = sample(kernel, SMOOTH, n + 5, seed=5, device="cuda")
+    np.testing.assert_array_equal(sample(kernel, SMOOTH, n, seed=5, first=5, device="cuda"), whole[5:])
+
+
+def test_infilling_and_parts() -> None:
+    kernel = kernel_of("discrete-euler", "masked")
+    start = np.full((20, L), V)
+    start[:, 3] = 1
+    assert_same(kernel, SMOOTH, 20, initial=start)
+    parts = list(stream(kernel, SMOOTH, 20, seed=5, initial=start, rows=7, device="cuda"))
+    assert [first for first, _ in parts] == [0, 7, 14]
+    expected = sample(kernel, SMOOTH, 20, seed=5, initial=start)
+    np.testing.assert_array_equal(np.concatenate([tokens for _, tokens in parts]), expected)
+
+
+def test_a_row_that_the_data_forbid_is_reported() -> None:
+    forbidden = sequences.MarkovSequence(np.full(2, 0.5), np.eye(2), 3)
+    noise = chains.Absorbing(vocabulary=2)
+    grid = grids.uniform(noise, steps=4)
+    start = np.array([[0, 2, 0], [0, 2, 1]])
+    for name in ("tweedie-tau-leaping", "gillespie"):
+        with pytest.raises(FloatingPointError, match=r"a sample has probability 0 at t = .*undefined"):
+            sample(catalogue[name].kernel(noise, grid), forbidden, 2, initial=start, device="cuda")
+
+
+def test_sites_run_on_chains_alone() -> None:
+    with pytest.raises(ValueError, match=r"move Sites.*on Enumerated.*use device='cpu'"):
+        sample(kernel_of("tau-leaping", "masked"), TABLE, 2, device="cuda")
+
+
+def test_threads_beyond_the_last_sample_do_nothing() -> None:
+    for name, noise in (
+        ("tweedie-tau-leaping", "masked"),
+        ("tweedie-tau-leaping", "uniform"),
+        ("gillespie", "uniform"),
+    ):
+        model, kernel, device = Model(NOISES[noise], SMOOTH), kernel_of(name, noise, 2), Device("cuda")
+        room = np.full((L, 40), 1)
+        fused = trajectories(kernel.moves, model)
+        if fused is None:
+            plan: Any = tokens.events_plan(
+                kernel.moves[0], model, room[:, :5], np.zeros(5, np.int64), np.uint64(5), 0, 0, device
+            )
+            tokens_kernel = tokens.events
+        else:
+            plan = tokens.fused_plan(fused, room[:, :5], np.zeros((5, 3), np.int64), np.uint64(5), 0, device)
+            tokens_kernel = tokens.fused_by_messages if fused.near is None else tokens.fused_by_neighbours
+        device.launch(tokens.compiled(tokens_kernel), 40, (plan,), threads=32)
+        assert np.all(room[:, 5:] == 1)
+        if noise == "uniform":
+            assert np.any(room[:, :5] != 1)
