@@ -22,13 +22,16 @@ from ..catalogue import catalogue
 from ..discrete import one_chain
 from ..discrete.chain_model import Chain
 from ..discrete.events import EXCEEDED_RATE, Events, data_of, impossible_start, noise_of
+from ..discrete.flow import half_noised
 from ..discrete.fused import Trajectories, trajectories
 from ..discrete.jump_chain import EXCEEDED, IMPOSSIBLE, RULES, walk
 from ..discrete.kernel import Kernel
 from ..discrete.model import Model, undefined
+from ..discrete.moves import SIGNED, Move, Pair, Sites, pair_row
 from ..discrete.neighbours import Neighbours, by_neighbours
 from ..discrete.packed_moves import Packed
-from ..discrete.site import compound
+from ..discrete.reveal import Reveal, reveal_row
+from ..discrete.site import EXITS, LEAP, compound, fill_flow, step_row
 from .device import Device, simulated
 
 _SHARE = 0.5  # of the free memory that one launch takes at most
@@ -61,6 +64,29 @@ class Fused(NamedTuple):
     line: Any
     row: Any
     moved: Any
+
+
+class Steps(NamedTuple):
+    """What `sites`, `pair` and `reveal` take: one move, the model with what states tell at its times, states (L, n).
+
+    `told` is the move itself: for `sites` (k, exit, h), for `pair` (k at both times, both h, how), for `reveal`
+    (order, temperature, after, mask). failed (n, 2): impossible rows and laws that are none.
+    """
+
+    told: Any
+    model: Chain
+    seen: Any
+    states: Any
+    failed: Any
+    seed: Any
+    first: int
+    step: int
+    predicted: Any
+    line: Any
+    row: Any
+    held: Any
+    before: Any
+    chosen: Any
 
 
 class Walk(NamedTuple):
@@ -167,11 +193,83 @@ def events(arguments: Any) -> None:
     )
 
 
+def sites(arguments: Any) -> None:
+    """All sites at once, one move."""
+    plan = arguments[0]
+    r = cuda.grid(1)
+    if r >= plan.states.shape[1]:
+        return
+    k, exit_kind, h = plan.told
+    states, cavities = plan.states[:, r], plan.predicted[:, :, r]
+    if not one_chain.cavities(
+        plan.model, plan.seen[0], states, cavities, plan.line[0, :, r], plan.line[1, :, r]
+    ):
+        plan.failed[r, 0] = 1
+        return
+    sample = plan.first + r
+    plan.failed[r, 1] = step_row(
+        k, exit_kind, h, states, cavities, plan.seed, sample, plan.step, 0, plan.row[0, :, r]
+    )
+
+
+def pair(arguments: Any) -> None:
+    """Two leaps, as `Pair` says."""
+    plan = arguments[0]
+    r = cuda.grid(1)
+    if r >= plan.states.shape[1]:
+        return
+    k_first, k_second, h_first, h, how = plan.told
+    states, cavities, before = plan.states[:, r], plan.predicted[:, :, r], plan.before[:, r]
+    held, expected, work = plan.held[:, :, r], plan.line[0, :, r], plan.line[1, :, r]
+    row, now, sample = plan.row[0, :, r], plan.row[1, :, r], plan.first + r
+    if not one_chain.cavities(plan.model, plan.seen[0], states, cavities, expected, work):
+        plan.failed[r, 0] = 1
+        return
+    for i in range(states.shape[0]):
+        before[i] = states[i]
+        fill_flow(k_first, states[i], cavities[i], held[i])
+    plan.failed[r, 1] = step_row(
+        k_first, LEAP, h_first, states, cavities, plan.seed, sample, plan.step, 0, row
+    )
+    if not one_chain.cavities(plan.model, plan.seen[1], states, cavities, expected, work):
+        plan.failed[r, 0] = 1
+        return
+    plan.failed[r, 1] += pair_row(
+        k_second, h, states, before, cavities, held, how, plan.seed, sample, plan.step, now, row
+    )
+
+
+def reveal(arguments: Any) -> None:
+    """Some masked sites, as `Reveal` says; where it reveals nothing, the model is not asked."""
+    plan = arguments[0]
+    r = cuda.grid(1)
+    if r >= plan.states.shape[1]:
+        return
+    order, temperature, after, mask = plan.told
+    states, posteriors = plan.states[:, r], plan.predicted[:, :, r]
+    masked = 0
+    for i in range(states.shape[0]):
+        if states[i] == mask:
+            masked += 1
+    if after[masked] >= masked:
+        return
+    if not one_chain.cavities(
+        plan.model, plan.seen[0], states, posteriors, plan.line[0, :, r], plan.line[1, :, r]
+    ):
+        plan.failed[r, 0] = 1
+        return
+    scratch = (plan.before[:, r], plan.chosen[0, :, r], plan.held[:, 0, r], plan.chosen[1, :, r])
+    reveal_row(order, temperature, after, states, posteriors, plan.seed, plan.first + r, plan.step, scratch)
+
+
 @lru_cache
 def compiled(kernel: Callable[[Any], None]) -> Any:
     from . import libdevice  # noqa: F401  # makes the primitives known
 
     return cuda.jit(kernel)
+
+
+MOVES: dict[type, Callable[[Any], None]] = {Sites: sites, Pair: pair, Reveal: reveal}
 
 
 class Runner:
@@ -194,12 +292,13 @@ class Runner:
         self.fused = trajectories(kernel.moves, model)
         for move in kernel.moves:
             exit_kind = getattr(move, "exit", "")
-            if not (isinstance(move, Events) or (self.fused and exit_kind != "poisson")):
+            if not (
+                isinstance(move, Events) or (model.chain and type(move) in MOVES and exit_kind != "poisson")
+            ):
                 what = f"{type(move).__name__}({exit_kind})" if exit_kind else type(move).__name__
                 raise ValueError(
                     f"device is {device.name!r}, where {kernel.name!r} with its move {what} on {model.data!r} does not "
-                    "run: kernels of independent sites on a MarkovSequence under mixture noise do, and event-driven "
-                    "ones; use device='cpu'"
+                    "run: Sites, Pair and Reveal on a MarkovSequence do, and event-driven moves; use device='cpu'"
                 )
 
     @property
@@ -207,7 +306,9 @@ class Runner:
         """Device memory that one sequence takes."""
         L, V, S = self.model.data.length, self.model.process.vocabulary, self.model.process.states
         if self.fused is None:
-            return 8 * (3 * L + V + S + max(2 * V, V**L if not self._chain else 0))
+            table = V**L if not self._chain else 0
+            steps = 0 if self.model.chain is None else L * (V + S + 4) + 2 * V + 2 * S
+            return 8 * (3 * L + max(V + S + max(2 * V, table), steps))
         return 8 * (2 * L + 3 * V + S + (3 * L if self.fused.near else L * V))
 
     @property
@@ -227,8 +328,10 @@ class Runner:
             self._draw_fused(self.fused, states, seed, first)
         else:
             for number, move in enumerate(self.kernel.moves):
-                assert isinstance(move, Events)
-                self._draw_events(move, states, seed, first, number)
+                if isinstance(move, Events):
+                    self._draw_events(move, states, seed, first, number)
+                else:
+                    self._draw_steps(move, states, seed, first, number)
         return xp.ascontiguousarray(states.T)
 
     def _draw_fused(self, fused: Trajectories, states: Any, seed: Any, first: int) -> None:
@@ -241,6 +344,16 @@ class Runner:
             move, impossible, bad = (int(v) for v in failed[wrong][0])
             if impossible:
                 raise undefined(fused.moves[move].flow.t, f"{int(wrong.sum())} such samples")
+            raise FloatingPointError(f"{bad} sites had a probability that is none: take more steps")
+
+    def _draw_steps(self, move: Move, states: Any, seed: Any, first: int, number: int) -> None:
+        failed = self.device.xp.zeros((states.shape[1], 2), np.int64)
+        plan = steps_plan(move, self.model, states, failed, seed, first, number, self.device)
+        self.device.launch(compiled(MOVES[type(move)]), states.shape[1], (plan,))
+        impossible, bad = (int(v) for v in failed.sum(axis=0))
+        if impossible:
+            raise undefined(times_of(move)[0], f"{impossible} such samples")
+        if bad:
             raise FloatingPointError(f"{bad} sites had a probability that is none: take more steps")
 
     def _draw_events(self, move: Events, states: Any, seed: Any, first: int, number: int) -> None:
@@ -268,6 +381,46 @@ def fused_plan(fused: Trajectories, states: Any, failed: Any, seed: Any, first: 
     states, failed = device.seen(states), device.seen(failed)
     predicted, line, row, moved = (device.seen(array) for array in scratch)
     return Fused(device.put(fused.packed), model, states, failed, seed, first, predicted, line, row, moved)
+
+
+def times_of(move: Move) -> tuple[float, ...]:
+    """Return the times at which a move asks the model."""
+    if isinstance(move, Pair):
+        return move.first.t, move.second.t
+    if isinstance(move, Reveal):
+        return (half_noised(move.process),)
+    assert isinstance(move, Sites)
+    return (move.flow.t,)
+
+
+def steps_plan(
+    move: Move, model: Model, states: Any, failed: Any, seed: Any, first: int, number: int, device: Device
+) -> Steps:
+    """Lay out one move and scratch for all columns of states (L, n) on a device."""
+    xp, (L, n) = device.xp, states.shape
+    V, S = model.process.vocabulary, model.process.states
+    told: Any
+    if isinstance(move, Pair):
+        if not move.clip:
+            raise ValueError(SIGNED)
+        told = (move.first.coefficients, move.second.coefficients, move.h_first, move.h, move.how)
+    elif isinstance(move, Reveal):
+        told = (*move.how(L), V)
+    else:
+        assert isinstance(move, Sites)
+        told = (move.flow.coefficients, EXITS[move.exit], move.h)
+    seen = tuple(model.likelihood(t) for t in times_of(move))
+    scratch = (
+        xp.empty((L, V, n)),
+        xp.empty((2, V, n)),
+        xp.empty((2, S, n)),
+        xp.empty((L, S if isinstance(move, Pair) else 1, n)),
+        xp.empty((L, n), np.int64),
+        xp.empty((2, L, n), np.int64),
+    )
+    there = [device.seen(array) for array in scratch]
+    told, chain, seen = device.put((told, model.chain, seen))
+    return Steps(told, chain, seen, device.seen(states), device.seen(failed), seed, first, number, *there)
 
 
 def events_plan(
@@ -331,6 +484,18 @@ def examples() -> Iterator[tuple[str, Callable[[Any], None], Any]]:
             fused_by_messages if fused.near is None else fused_by_neighbours,
             (plan,),
         )
+    masked = chains.Absorbing(vocabulary=3)
+    grid = grids.uniform(masked, steps=1)
+    for method, name in (
+        ("theta-trapezoidal", "pair"),
+        ("maskgit", "reveal"),
+        ("tau-leaping", "sites, one move"),
+    ):
+        first_move, *_ = catalogue[method].kernel(masked, grid).moves
+        one_move = steps_plan(
+            first_move, Model(masked, data), states, np.zeros((4, 2), np.int64), seed, 0, 0, here
+        )
+        yield f"{name}, masked", MOVES[type(first_move)], (one_move,)
     noise = chains.Uniform(vocabulary=3)
     (move,) = catalogue["gillespie"].kernel(noise, grids.uniform(noise, steps=1)).moves
     assert isinstance(move, Events)

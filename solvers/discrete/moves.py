@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from ..jit import COMPILED, PARALLEL
 from .flow import Array, Flow
 from .model import Model
-from .site import EXITS, LEAP, draw_sites, fill_flow, fill_rows, pick, settle, uniforms
+from .site import EXITS, LEAP, draw_sites, fill_flow, fill_rows, impossible, pick, settle, uniforms
 from .tables import Tables
 
 Tokens = NDArray[Any]
 LOST = 1e-13  # mass on states that the target forbids beyond which a law is refused
 MOST_PAIR_STATES = 2048
+SIGNED = "clip is False: such a step is a signed measure, which law carries but no sample follows"
 PARTS = 8
 
 
@@ -271,6 +272,42 @@ def _spread_pair(
                 _scatter(weight, rows, inner, inner_values, parts[part])
 
 
+@njit(**COMPILED)
+def pair_row(
+    k: Any,
+    h: float,
+    tokens: Any,
+    held_tokens: Any,
+    cavities: Any,
+    held: Any,
+    how: Any,
+    seed: Any,
+    sample: int,
+    step: int,
+    now: Any,
+    row: Any,
+) -> int:
+    """Take the second leap with tokens (L,), in place; return the number of laws that are none.
+
+    `held_tokens` (L,) and flows `held` (L, S) are those at the start, `cavities` (L, V) those of the tokens; `now` and
+    `row` (S,) are scratch.
+    """
+    from_held, by_jump, clip, w_held, w_now = how
+    bad = 0
+    u = (0.0, 0.0)
+    for i in range(tokens.shape[0]):
+        if i % 2 == 0:
+            u = uniforms(seed, sample, step, 1, i // 2)
+        z, x = tokens[i], held_tokens[i]
+        fill_flow(k, z, cavities[i], now)
+        start = x if from_held else z
+        _blend(held[i], now, start, x, z, by_jump, clip, w_held, w_now, row)
+        settle(LEAP, h, start, row)
+        bad += impossible(row)
+        tokens[i] = pick(row, start, u[i % 2])
+    return bad
+
+
 @njit(**PARALLEL)
 def _draw_pair(
     k: Any,
@@ -284,26 +321,13 @@ def _draw_pair(
     first: int,
     step: int,
 ) -> int:
-    n, L = tokens.shape
     S = held.shape[2]
-    from_held, by_jump, clip, w_held, w_now = how
     bad = 0
-    for r in prange(n):
+    for r in prange(tokens.shape[0]):
         now, row = np.empty(S), np.empty(S)
-        u = (0.0, 0.0)
-        for i in range(L):
-            if i % 2 == 0:
-                u = uniforms(seed, first + r, step, 1, i // 2)
-            z, x = tokens[r, i], held_tokens[r, i]
-            fill_flow(k, z, cavities[r, i], now)
-            start = x if from_held else z
-            _blend(held[r, i], now, start, x, z, by_jump, clip, w_held, w_now, row)
-            settle(LEAP, h, start, row)
-            for y in range(S):
-                if not row[y] >= -1e-12:
-                    bad += 1
-                    break
-            tokens[r, i] = pick(row, start, u[i % 2])
+        bad += pair_row(
+            k, h, tokens[r], held_tokens[r], cavities[r], held[r], how, seed, first + r, step, now, row
+        )
     return bad
 
 
@@ -348,7 +372,8 @@ class Pair(Move):
     nfe: float = 2.0
 
     @property
-    def _how(self) -> tuple[bool, bool, bool, float, float]:
+    def how(self) -> tuple[bool, bool, bool, float, float]:
+        """What `pair_row` is told: from_start, by_jump, clip, w_first, w_second."""
         return self.from_start, self.by_jump, self.clip, self.w_first, self.w_second
 
     def push(self, weights: Array, tables: Tables) -> Array:
@@ -370,7 +395,7 @@ class Pair(Move):
         held, now = np.empty(shape), np.empty(shape)
         fill_flows(self.first.coefficients, tables.tokens, tables.cavities(self.first.t), held)
         fill_flows(self.second.coefficients, tables.tokens, tables.cavities(self.second.t), now)
-        _spread_pair(weights, tables.tokens, leap, held, now, self._how, self.h, parts)
+        _spread_pair(weights, tables.tokens, leap, held, now, self.how, self.h, parts)
         if not np.isfinite(parts).all():
             raise FloatingPointError(
                 f"the leap from t = {self.first.t:g} reaches states of probability 0: give a target without zeros"
@@ -379,15 +404,13 @@ class Pair(Move):
 
     def draw(self, tokens: Tokens, model: Model, stream: Stream) -> None:
         if not self.clip:
-            raise ValueError(
-                "clip is False: such a step is a signed measure, which law carries but no sample follows"
-            )
+            raise ValueError(SIGNED)
         start = tokens.copy()
         cavities = model.cavities(self.first.t, tokens)
         held = np.empty((*tokens.shape, model.process.states))
         fill_flows(self.first.coefficients, tokens, cavities, held)
         bad = draw_sites(self.first.coefficients, LEAP, self.h_first, tokens, cavities, *stream, 0)
         cavities = model.cavities(self.second.t, tokens)
-        bad += _draw_pair(self.second.coefficients, self.h, tokens, start, cavities, held, self._how, *stream)
+        bad += _draw_pair(self.second.coefficients, self.h, tokens, start, cavities, held, self.how, *stream)
         if bad:
             raise FloatingPointError(f"{bad} sites had a probability that is none: take more steps")

@@ -19,13 +19,12 @@ from .site import ARGMAX, PROBABILITY
 
 @njit(**COMPILED)
 def _absorb(seen: Likelihood, x: int, message: Any, scale: float, out: Any) -> float:
-    """Fill out (V,) with scale times a message times the likelihood of the state x; return its sum.
-
-    The likelihood is in the compact form of mixture noise.
-    """
-    total = 0.0
+    """Fill out (V,) with scale times a message times the likelihood of the state x; return its sum."""
+    total, table = 0.0, seen.table.shape[0] > 0
     for v in range(out.shape[0]):
         told = seen.peak[x] if v == x else seen.flat[x]
+        if table:
+            told = seen.table[x, v]
         out[v] = message[v] * told * scale
         total += out[v]
     return total
@@ -59,6 +58,34 @@ def predict(model: Chain, seen: Likelihood, states: Any, predicted: Any, work: A
         scale = 1.0 / total
         if i + 1 < L:
             _transmit(model.advance[i if model.advance.shape[0] > 1 else 0], work, predicted[i + 1])
+    return True
+
+
+@njit(**COMPILED)
+def cavities(model: Chain, seen: Likelihood, states: Any, predicted: Any, expected: Any, work: Any) -> bool:
+    """Fill predicted (L, V) with the law of each token given the states (L,) at all other sites.
+
+    `expected` and `work` (V,) are scratch. False where the sequence is impossible.
+    """
+    L, V = predicted.shape
+    if not predict(model, seen, states, predicted, work):
+        return False
+    for v in range(V):
+        expected[v] = 1.0
+    scale = 1.0
+    for i in range(L - 1, -1, -1):
+        total = 0.0
+        for v in range(V):
+            predicted[i, v] *= expected[v]
+            total += predicted[i, v]
+        if not total > WEAK:
+            return False
+        for v in range(V):
+            predicted[i, v] /= total
+        if i > 0:
+            together = _absorb(seen, states[i], expected, scale, work)
+            scale = 1.0 / together if together > 0.0 else 0.0
+            _transmit(model.retreat[i - 1 if model.retreat.shape[0] > 1 else 0], work, expected)
     return True
 
 
@@ -109,7 +136,7 @@ def step(
             states[i], wrong = step_site(k, exit_kind, h, x, u, cavity, row)
             bad += wrong
         if i > 0:
-            sum_ = _absorb(seen, x, expected, scale, work)
-            scale = 1.0 / sum_ if sum_ > 0.0 else 0.0
+            together = _absorb(seen, x, expected, scale, work)
+            scale = 1.0 / together if together > 0.0 else 0.0
             _transmit(model.retreat[i - 1 if model.retreat.shape[0] > 1 else 0], work, expected)
     return 0, bad

@@ -33,7 +33,7 @@ _GRADES = 1099511627776.0  # 2^40
 @njit(**COMPILED)
 def _grade(probability: float) -> float:
     # The law and the samples find posteriors by different sums: rounded, equal confidences are ties in both.
-    return np.floor(probability * _GRADES + 0.5)
+    return float(math.floor(probability * _GRADES + 0.5))
 
 
 @njit(**COMPILED)
@@ -48,7 +48,8 @@ def _sure(c: Any) -> float:
 @njit(**COMPILED)
 def _select(keys: Any, k: int, chosen: Any) -> None:
     """Mark the k largest of keys (m,) in chosen (m,), the first of equal ones."""
-    chosen[:] = False
+    for j in range(keys.shape[0]):
+        chosen[j] = False
     for _ in range(k):
         best = -1
         for j in range(keys.shape[0]):
@@ -153,6 +154,47 @@ def _push(
                         parts[part, y] += p * subsets[subset]
 
 
+@njit(**COMPILED)
+def reveal_row(
+    order: int,
+    temperature: float,
+    after: Any,
+    tokens: Any,
+    posteriors: Any,
+    seed: Any,
+    sample: int,
+    step: int,
+    scratch: Any,
+) -> None:
+    """Reveal sites of tokens (L,), in place, from their posteriors (L, V); scratch: four arrays (L,), see `_draw`."""
+    masked, drawn, key, chosen = scratch
+    L, V = posteriors.shape
+    m = 0
+    u = (0.0, 0.0)
+    w = (0.0, 0.0)
+    for i in range(L):
+        if i % 2 == 0:
+            u = uniforms(seed, sample, step, 0, i // 2)
+            w = uniforms(seed, sample, step, 1, i // 2)
+        if tokens[i] != V:
+            continue
+        c = posteriors[i]
+        masked[m], drawn[m], key[m] = i, pick(c, 0, u[i % 2]), -i
+        if order == RANDOM:
+            key[m] = w[i % 2]
+        elif order == LARGEST:
+            key[m] = _sure(c)
+        elif order == DRAWN and temperature == 0.0:
+            key[m] = _grade(c[drawn[m]])
+        elif order == DRAWN:
+            key[m] = math.log(c[drawn[m]]) - temperature * math.log(-math.log(w[i % 2]))
+        m += 1
+    _select(key[:m], m - after[m], chosen[:m])
+    for j in range(m):
+        if chosen[j]:
+            tokens[masked[j]] = drawn[j]
+
+
 @njit(**PARALLEL)
 def _draw(
     order: int,
@@ -169,35 +211,11 @@ def _draw(
 
     Numbers for tokens are of channel 0, those for sites of channel 1.
     """
-    L, V = posteriors.shape[1:]
+    L = posteriors.shape[1]
     for row in prange(rows.shape[0]):
         r = rows[row]
-        masked, drawn, key = np.empty(L, np.int64), np.empty(L, np.int64), np.empty(L)
-        chosen = np.empty(L, np.bool_)
-        m = 0
-        u = (0.0, 0.0)
-        w = (0.0, 0.0)
-        for i in range(L):
-            if i % 2 == 0:
-                u = uniforms(seed, first + r, step, 0, i // 2)
-                w = uniforms(seed, first + r, step, 1, i // 2)
-            if tokens[r, i] != V:
-                continue
-            c = posteriors[row, i]
-            masked[m], drawn[m], key[m] = i, pick(c, 0, u[i % 2]), -i
-            if order == RANDOM:
-                key[m] = w[i % 2]
-            elif order == LARGEST:
-                key[m] = _sure(c)
-            elif order == DRAWN and temperature == 0.0:
-                key[m] = _grade(c[drawn[m]])
-            elif order == DRAWN:
-                key[m] = math.log(c[drawn[m]]) - temperature * math.log(-math.log(w[i % 2]))
-            m += 1
-        _select(key[:m], m - after[m], chosen[:m])
-        for j in range(m):
-            if chosen[j]:
-                tokens[r, masked[j]] = drawn[j]
+        scratch = (np.empty(L, np.int64), np.empty(L, np.int64), np.empty(L), np.empty(L, np.bool_))
+        reveal_row(order, temperature, after, tokens[r], posteriors[row], seed, first + r, step, scratch)
 
 
 @dataclass(frozen=True)
@@ -240,7 +258,7 @@ class Reveal(Move):
         return np.minimum(stay, masked)
 
     def push(self, weights: Array, tables: Tables) -> Array:
-        order, temperature, after = self._how(tables.length)
+        order, temperature, after = self.how(tables.length)
         t, parts = half_noised(self.process), np.zeros((PARTS, tables.size))
         # the model is not asked about states in which nothing is revealed, not even if they are impossible
         acts = self._acts(tables.tokens, after)
@@ -250,7 +268,7 @@ class Reveal(Move):
         return np.where(acts, 0.0, weights) + parts.sum(axis=0)
 
     def draw(self, tokens: Tokens, model: Model, stream: Stream) -> None:
-        order, temperature, after = self._how(tokens.shape[1])
+        order, temperature, after = self.how(tokens.shape[1])
         rows = np.flatnonzero(self._acts(tokens, after))
         if len(rows):
             posteriors = model.cavities(half_noised(self.process), tokens[rows])
@@ -260,7 +278,8 @@ class Reveal(Move):
         masked = (tokens == self.process.mask).sum(axis=1)
         return np.asarray(after[masked] < masked)
 
-    def _how(self, length: int) -> tuple[int, float, NDArray[np.int64]]:
+    def how(self, length: int) -> tuple[int, float, NDArray[np.int64]]:
+        """Return what `reveal_row` is told: order, temperature and `after`."""
         return ORDERS[self.order], self.temperature, self.after(length)
 
 

@@ -228,6 +228,45 @@ def fill_rows(k: Any, exit_kind: int, h: float, tokens: Any, cavities: Any, rows
             settle(exit_kind, h, tokens[r, i], rows[r, i])
 
 
+@njit(**COMPILED)
+def impossible(row: Any) -> int:
+    """Return 1 if some entry of a law (S,) is below zero, or not a number, else 0."""
+    for y in range(row.shape[0]):
+        if not row[y] >= -1e-12:
+            return 1
+    return 0
+
+
+@njit(**COMPILED)
+def step_row(
+    k: Any,
+    exit_kind: int,
+    h: float,
+    tokens: Any,
+    cavities: Any,
+    seed: Any,
+    sample: int,
+    step: int,
+    channel: int,
+    row: Any,
+) -> int:
+    """Step tokens (L,) in place, all sites independently, given cavities (L, V).
+
+    Returns the number of laws that are none; `row` (S,) is scratch.
+    """
+    bad = 0
+    u = (0.0, 0.0)
+    for i in range(tokens.shape[0]):
+        if i % 2 == 0:
+            u = uniforms(seed, sample, step, channel, i // 2)
+        x = tokens[i]
+        fill_flow(k, x, cavities[i], row)
+        settle(exit_kind, h, x, row)
+        bad += impossible(row)
+        tokens[i] = pick(row, x, u[i % 2])
+    return bad
+
+
 @njit(**PARALLEL)
 def draw_sites(
     k: Any,
@@ -241,23 +280,11 @@ def draw_sites(
     channel: int,
 ) -> int:
     """Step tokens (n, L) in place, all sites independently; return the number of sites whose law is not one."""
-    n, L = tokens.shape
     S = max(k.add.shape[0], k.back.shape[0])
     bad = 0
-    for r in prange(n):
+    for r in prange(tokens.shape[0]):
         row = np.empty(S)
-        u = (0.0, 0.0)
-        for i in range(L):
-            if i % 2 == 0:
-                u = uniforms(seed, first + r, step, channel, i // 2)
-            x = tokens[r, i]
-            fill_flow(k, x, cavities[r, i], row)
-            settle(exit_kind, h, x, row)
-            for y in range(S):
-                if not row[y] >= -1e-12:
-                    bad += 1
-                    break
-            tokens[r, i] = pick(row, x, u[i % 2])
+        bad += step_row(k, exit_kind, h, tokens[r], cavities[r], seed, first + r, step, channel, row)
     return bad
 
 

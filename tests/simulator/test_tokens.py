@@ -31,7 +31,12 @@ NOISES = {
     "hybrid": chains.Hybrid(vocabulary=V, p_uniform=0.2),
 }
 # Methods with a move that has no kernel yet: two stages, choices among sites, draws by a Poisson law, ...
-REFUSED: set[str] = set()
+REFUSED = {
+    "guided-ancestral",
+    "guided-tau-leaping",
+    "location-corrected-tau-leaping",
+    "poisson-tau-leaping",
+}
 
 
 def kernel_of(name: str, noise: str, steps: int = 8, **keywords: Any) -> Any:
@@ -58,10 +63,26 @@ def test_tokens_are_those_of_the_cpu(name: str, noise: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(REFUSED))
 def test_what_does_not_run_there_says_so(name: str) -> None:
-    with pytest.raises(
-        ValueError, match=rf"device is 'cuda', where '{name}' with its move .* use device='cpu'"
+    data = sequences.Labelled([SMOOTH, SHARP], [0.5, 0.5]) if "guided" in name else SMOOTH
+    says = rf"device is 'cuda', where '{name}.*' with its move .* use device='cpu'"
+    with pytest.raises(ValueError, match=says):
+        sample(kernel_of(name, "uniform"), data, 2, device="cuda")
+
+
+@pytest.mark.parametrize("noise", ["masked", "uniform"])
+def test_options_and_finalisers_run_too(noise: str) -> None:
+    grid = grids.uniform(NOISES[noise], steps=4)
+    for name, options in (
+        ("theta-rk-2", {"theta": 0.4}),
+        ("theta-trapezoidal", {"finalise": "posterior"}),
+        ("ctmc-predictor-corrector", {"finalise": "argmax"}),
     ):
-        sample(kernel_of(name, "masked"), SMOOTH, 2, device="cuda")
+        assert_same(catalogue[name].kernel(NOISES[noise], grid, **options), SMOOTH, 12)
+
+
+def test_dense_noise_runs_on_chains() -> None:
+    noise = chains.BirthDeath(vocabulary=V)
+    assert_same(catalogue["tau-leaping"].kernel(noise, grids.uniform(noise, steps=4)), SMOOTH, 12)
 
 
 @pytest.mark.parametrize("noise", NOISES)
