@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numba
 import numpy as np
-from numba import cuda
+from numba import cuda, njit
 
 from analytic import GaussianMixture, paths
 
@@ -16,8 +16,11 @@ from .. import grids
 from ..catalogue import catalogue
 from ..fused import Plan, advance, begin, plan_of
 from ..imperfect import Imperfect, ScoreError
+from ..jit import COMPILED
 from ..packed import pack
 from .device import MOST, Device, simulated
+
+MOST_UNROLLED = 8  # dimensions up to which a sample's arrays may become registers
 
 
 class Shape(NamedTuple):
@@ -65,16 +68,37 @@ def build(shape: Shape) -> Callable[[Any], None]:
         F, xi = cuda.local.array(stages, kind), cuda.local.array(channels, kind)
         U, work = cuda.local.array(line, kind), cuda.local.array(scratch, kind)
         words = cuda.local.array(words_shape, whole)
-        begin(plan, x, row, Z, words, U)
-        for i in range(plan.packed.U.shape[0]):
-            advance(plan, i, row, Z, new, F, xi, U, work, words)
-            for r in range(R):
-                for d in range(dim):
-                    Z[r, d, 0] = new[r, d, 0]
-        for d in range(dim):
-            x[row, d] = Z[0, d, 0]
+        _carry(plan, x, row, Z, new, F, xi, U, work, words)
 
-    return trajectories
+    def wide_trajectories(arguments: Any) -> None:
+        plan, x = arguments
+        row = cuda.grid(1)
+        if row >= x.shape[0]:
+            return
+        Z, new = cuda.local.array(registers, kind), cuda.local.array(registers, kind)
+        F, xi = cuda.local.array(stages, kind), cuda.local.array(channels, kind)
+        U, work = cuda.local.array(line, kind), cuda.local.array(scratch, kind)
+        words = cuda.local.array(words_shape, whole)
+        d = x.shape[1]  # not known to the compiler: it unrolls no loop over it and keeps arrays in memory
+        _carry(plan, x, row, Z[:, :d], new[:, :d], F[:, :d], xi[:, :d], U[:d], work[: K + 2 + d], words)
+
+    return wide_trajectories if dim > MOST_UNROLLED else trajectories
+
+
+@njit(inline="always", **COMPILED)
+def _carry(
+    plan: Plan, x: Any, row: Any, Z: Any, new: Any, F: Any, xi: Any, U: Any, work: Any, words: Any
+) -> None:
+    """Carry one row of x (n, dim) through all steps; the others are a sample's own arrays, see `advance`."""
+    R, dim = Z.shape[:2]
+    begin(plan, x, row, Z, words, U)
+    for i in range(plan.packed.U.shape[0]):
+        advance(plan, i, row, Z, new, F, xi, U, work, words)
+        for r in range(R):
+            for d in range(dim):
+                Z[r, d, 0] = new[r, d, 0]
+    for d in range(dim):
+        x[row, d] = Z[0, d, 0]
 
 
 @lru_cache(maxsize=256)
@@ -112,6 +136,7 @@ def examples() -> Iterator[tuple[str, Callable[[Any], None], Any]]:
         "line, wrong score": Imperfect(line, ScoreError(0.2, "wave")),
         "plane, 9 components": GaussianMixture(np.ones(9) / 9, generator.normal(size=(9, 2)), 0.05),
         "plane, rotated": turned,
+        "8 dimensions": GaussianMixture(np.ones(2) / 2, generator.normal(size=(2, 8)), 0.25),
         "64 dimensions": GaussianMixture([1.0], generator.normal(size=(1, 64)), 0.25),
     }
     path = paths.VP()

@@ -29,6 +29,7 @@ TARGETS: dict[str, Any] = {
     "diagonal": GaussianMixture([0.5, 0.5], [[-1.0, 0.0], [1.0, 1.0]], [[0.1, 0.2], [0.3, 0.4]]),
     "rotated": GaussianMixture([0.4, 0.6], [[-1.0, 0.0], [1.0, 1.0]], COVARIANCES),
     "single": GaussianMixture([1.0], [[0.5, -0.5, 0.25]], 0.25),
+    "wide": GaussianMixture([0.5, 0.5], np.linspace(-1, 1, 24).reshape(2, 12), 0.25),
 }
 WRONG = [
     ScoreError(0.1),
