@@ -464,8 +464,7 @@ class GaussianMixture:
             parameters = (log_weights, self.means, self._deviations, rotations, centre, self._shared)
             level = mixture_weights.level_of(xp, rows, parameters, alpha, sigma)
             step = mixture_weights.rows_per_chunk(self.components, self.dim, by_products)
-            starts = range(0, max(1, int(rows.shape[0])), step)
-            chunks = [function(xp, rows[start : start + step, :], level) for start in starts]
+            chunks = [function(xp, part, level) for part in mixture_weights.chunks_of(rows, step)]
             return chunks[0] if len(chunks) == 1 else xp.concat(chunks, axis=0)
 
         return self._map_rows(x, whole)

@@ -13,6 +13,7 @@ All functions work on any array-API namespace, in float64. Three routes give the
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,6 +79,12 @@ def rows_per_chunk(components: int, dim: int, by_products: bool) -> int:
     return max(1, CHUNK_NUMBERS // (components if by_products else components * dim))
 
 
+def chunks_of(x: Array, rows: int) -> Iterator[Array]:
+    """Yield x in chunks of so many rows or fewer, one at least; no slice ends beyond the last row."""
+    n = int(x.shape[0])
+    yield from (x[start : min(n, start + rows), :] for start in range(0, max(1, n), rows))
+
+
 def residuals_of(xp: Namespace, x: Array, level: Level) -> Array:
     """Residuals x - alpha mu_k in component eigenbases, (n, K, dim)."""
     if level.rotations is None:
@@ -128,7 +135,7 @@ def _zeros(xp: Namespace, x: Array) -> Array:
 
 
 def _shared(xp: Namespace, x: Array, level: Level) -> tuple[Array, Array]:
-    total = level.total[0]
+    total = level.total[0, :]
     centred = (x - level.alpha * level.centre) / total
     means = level.alpha * (level.means - level.centre) / total
     logits = xp.matmul(centred, means.T) - 0.5 * xp.sum(means * means, axis=1) + level.log_weights
@@ -167,8 +174,8 @@ def _scaled(xp: Namespace, x: Array, level: Level) -> tuple[Array, Array]:
     least = xp.min(level.total)
     ratios = level.total / least
     step = rows_per_chunk(level.components, level.dim, by_products=False)
-    for start in range(0, int(x.shape[0]), step):
-        residuals = residuals_of(xp, x[start : start + step, :], level) / ratios
+    for part in chunks_of(x, step):
+        residuals = residuals_of(xp, part, level) / ratios
         unit = xp.max(xp.max(xp.abs(residuals), axis=2), axis=1)
         unit = xp.where(unit == 0.0, xp.ones_like(unit), unit)[:, None]
         squares = xp.sum((residuals / unit[:, :, None]) ** 2, axis=2)

@@ -131,7 +131,7 @@ def run(
                     normals(seed, x.shape[0], x.shape[1], index, channel, first), dtype=x.dtype, device=device
                 )
             else:
-                z = xp.asarray(noise[drawn + channel], dtype=x.dtype, device=device)
+                z = xp.asarray(noise[drawn + channel, :, :], dtype=x.dtype, device=device)
             xi.append(z)
         drawn += len(xi)
         F: list[Array] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import log
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,7 @@ class Denoiser:
         if self.predicts == "F":
             total = sigma**2 + self.sigma_data**2
             skip, out = self.sigma_data**2 / total, sigma * self.sigma_data / total**0.5
-            return skip * x + out * self.model(x / total**0.5, np.log(sigma) / 4)
+            return skip * x + out * self.model(x / total**0.5, log(sigma) / 4)
         output = self.model(x, *clock)
         if self.predicts == "x0":
             return output
