@@ -6,6 +6,7 @@ numbers. Draws are in float64, by the same addresses and functions as on the CPU
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -20,7 +21,8 @@ from analytic import chains, sequences
 from .. import grids
 from ..catalogue import catalogue
 from ..discrete import one_chain
-from ..discrete.chain_model import Chain
+from ..discrete.births import Births, births_row
+from ..discrete.chain_model import Chain, Likelihood
 from ..discrete.events import EXCEEDED_RATE, Events, data_of, impossible_start, noise_of
 from ..discrete.flow import half_noised
 from ..discrete.fused import Trajectories, trajectories
@@ -32,6 +34,7 @@ from ..discrete.neighbours import Neighbours, by_neighbours
 from ..discrete.packed_moves import Packed
 from ..discrete.reveal import Reveal, reveal_row
 from ..discrete.site import EXITS, LEAP, compound, fill_flow, step_row
+from ..methods.corrected_leaping import FirstJump, at_level, jump_row
 from .device import Device, simulated
 
 _SHARE = 0.5  # of the free memory that one launch takes at most
@@ -69,8 +72,9 @@ class Fused(NamedTuple):
 class Steps(NamedTuple):
     """What `sites`, `pair` and `reveal` take: one move, the model with what states tell at its times, states (L, n).
 
-    `told` is the move itself: for `sites` (k, exit, h), for `pair` (k at both times, both h, how), for `reveal`
-    (order, temperature, after, mask). failed (n, 2): impossible rows and laws that are none.
+    `told` is the move itself: (k, exit, h) for `sites`, (k and h at both times, how) for `pair`, (order, temperature,
+    after, mask) for `reveal`, (rule, p, seen) for `births`, (k, reach, 1 - alpha, prior) for `first_jump`.
+    failed (n, 2): impossible rows and laws that are none.
     """
 
     told: Any
@@ -262,6 +266,65 @@ def reveal(arguments: Any) -> None:
     reveal_row(order, temperature, after, states, posteriors, plan.seed, plan.first + r, plan.step, scratch)
 
 
+def births(arguments: Any) -> None:
+    """Births at all sites, as `Births` says."""
+    plan = arguments[0]
+    r = cuda.grid(1)
+    if r >= plan.states.shape[1]:
+        return
+    rule, p, told = plan.told
+    states, cavities = plan.states[:, r], plan.predicted[:, :, r]
+    if not one_chain.cavities(
+        plan.model, plan.seen[0], states, cavities, plan.line[0, :, r], plan.line[1, :, r]
+    ):
+        plan.failed[r, 0] = 1
+        return
+    plan.failed[r, 1] = births_row(
+        rule, p, told, states, cavities, plan.seed, plan.first + r, plan.step, plan.row[0, :, r]
+    )
+
+
+def first_jump(arguments: Any) -> None:
+    """The first jump and a leap from there, as `FirstJump` says."""
+    plan = arguments[0]
+    r = cuda.grid(1)
+    if r >= plan.states.shape[1]:
+        return
+    k, reach, level, prior = plan.told
+    states, cavities, sample = plan.states[:, r], plan.predicted[:, :, r], plan.first + r
+    expected, work = plan.line[0, :, r], plan.line[1, :, r]
+    if not one_chain.cavities(plan.model, plan.seen[0], states, cavities, expected, work):
+        plan.failed[r, 0] = 1
+        return
+    wait = jump_row(k, states, cavities, reach, plan.seed, sample, plan.step, plan.held[:, :, r])
+    if wait >= reach:
+        return
+    # 1 - alpha shrinks by exp(-wait); alpha itself is formed without cancellation, since it may start at 0
+    alpha, noise = k.keep - math.expm1(-wait) * level, math.exp(-wait) * level
+    add, law, flat, peak = plan.row[0, :, r], plan.row[1, :, r], plan.row[2, :, r], plan.row[3, :, r]
+    for x in range(add.shape[0]):
+        add[x] = noise * prior[x]
+        most = add[x] + alpha if x < cavities.shape[1] else add[x]
+        flat[x] = add[x] / most if most > 0.0 else 0.0
+        peak[x] = 1.0 if most > 0.0 else 0.0
+    seen = Likelihood(flat, peak, plan.seen[0].table)
+    if not one_chain.cavities(plan.model, seen, states, cavities, expected, work):
+        plan.failed[r, 0] = 1
+        return
+    step_row(
+        at_level(k, alpha, add),
+        LEAP,
+        reach - wait,
+        states,
+        cavities,
+        plan.seed,
+        sample,
+        plan.step,
+        1,
+        law,
+    )
+
+
 @lru_cache
 def compiled(kernel: Callable[[Any], None]) -> Any:
     from . import libdevice  # noqa: F401  # makes the primitives known
@@ -269,7 +332,13 @@ def compiled(kernel: Callable[[Any], None]) -> Any:
     return cuda.jit(kernel)
 
 
-MOVES: dict[type, Callable[[Any], None]] = {Sites: sites, Pair: pair, Reveal: reveal}
+MOVES: dict[type, Callable[[Any], None]] = {
+    Sites: sites,
+    Pair: pair,
+    Reveal: reveal,
+    Births: births,
+    FirstJump: first_jump,
+}
 
 
 class Runner:
@@ -298,7 +367,8 @@ class Runner:
                 what = f"{type(move).__name__}({exit_kind})" if exit_kind else type(move).__name__
                 raise ValueError(
                     f"device is {device.name!r}, where {kernel.name!r} with its move {what} on {model.data!r} does not "
-                    "run: Sites, Pair and Reveal on a MarkovSequence do, and event-driven moves; use device='cpu'"
+                    "run: on a MarkovSequence all but guided and Poisson moves do, on other data event-driven ones; "
+                    "use device='cpu'"
                 )
 
     @property
@@ -307,7 +377,7 @@ class Runner:
         L, V, S = self.model.data.length, self.model.process.vocabulary, self.model.process.states
         if self.fused is None:
             table = V**L if not self._chain else 0
-            steps = 0 if self.model.chain is None else L * (V + S + 4) + 2 * V + 2 * S
+            steps = 0 if self.model.chain is None else L * (V + S + 4) + 2 * V + 4 * S
             return 8 * (3 * L + max(V + S + max(2 * V, table), steps))
         return 8 * (2 * L + 3 * V + S + (3 * L if self.fused.near else L * V))
 
@@ -389,7 +459,7 @@ def times_of(move: Move) -> tuple[float, ...]:
         return move.first.t, move.second.t
     if isinstance(move, Reveal):
         return (half_noised(move.process),)
-    assert isinstance(move, Sites)
+    assert isinstance(move, Sites | Births | FirstJump)
     return (move.flow.t,)
 
 
@@ -406,6 +476,10 @@ def steps_plan(
         told = (move.first.coefficients, move.second.coefficients, move.h_first, move.h, move.how)
     elif isinstance(move, Reveal):
         told = (*move.how(L), V)
+    elif isinstance(move, Births):
+        told = move.how
+    elif isinstance(move, FirstJump):
+        told = (move.flow.coefficients, move.reach, move.level, np.array(model.process.prior))
     else:
         assert isinstance(move, Sites)
         told = (move.flow.coefficients, EXITS[move.exit], move.h)
@@ -413,8 +487,8 @@ def steps_plan(
     scratch = (
         xp.empty((L, V, n)),
         xp.empty((2, V, n)),
-        xp.empty((2, S, n)),
-        xp.empty((L, S if isinstance(move, Pair) else 1, n)),
+        xp.empty((4, S, n)),
+        xp.empty((L, S if isinstance(move, Pair | FirstJump) else 1, n)),
         xp.empty((L, n), np.int64),
         xp.empty((2, L, n), np.int64),
     )
@@ -490,12 +564,19 @@ def examples() -> Iterator[tuple[str, Callable[[Any], None], Any]]:
         ("theta-trapezoidal", "pair"),
         ("maskgit", "reveal"),
         ("tau-leaping", "sites, one move"),
+        ("location-corrected-tau-leaping", "first jump"),
     ):
         first_move, *_ = catalogue[method].kernel(masked, grid).moves
         one_move = steps_plan(
             first_move, Model(masked, data), states, np.zeros((4, 2), np.int64), seed, 0, 0, here
         )
         yield f"{name}, masked", MOVES[type(first_move)], (one_move,)
+    death = chains.PureDeath(vocabulary=3)
+    first_move, *_ = catalogue["blackout"].kernel(death, grids.uniform(death, steps=1), births="mean").moves
+    one_move = steps_plan(
+        first_move, Model(death, data), states, np.zeros((4, 2), np.int64), seed, 0, 0, here
+    )
+    yield "births, pure death", births, (one_move,)
     noise = chains.Uniform(vocabulary=3)
     (move,) = catalogue["gillespie"].kernel(noise, grids.uniform(noise, steps=1)).moves
     assert isinstance(move, Events)

@@ -13,7 +13,7 @@ from ..jit import COMPILED, PARALLEL
 from .flow import Array, Flow
 from .model import Model
 from .moves import Independent, Stream, Tokens
-from .site import pick, uniforms
+from .site import impossible, pick, uniforms
 from .tables import Tables
 
 NEAREST, RANDOM, POISSON = range(3)
@@ -25,6 +25,13 @@ RULES = {
 _GRID = (
     2.0**40
 )  # means are compared with halves on this grid, so that the last bits of a model decide nothing
+
+
+@njit(**COMPILED)
+def _nearest(x: float) -> float:
+    """Nearest whole number to x >= 0, halves to the even one."""
+    whole = float(math.floor(x + 0.5))
+    return whole - 1.0 if whole - x == 0.5 and whole % 2.0 == 1.0 else whole
 
 
 @njit(**COMPILED)
@@ -57,11 +64,13 @@ def fill_births(rule: int, p: float, seen: Any, x: int, c: Any, out: Any) -> Non
         total += c[v] * seen[x, v]
         mean += c[v] * seen[x, v] * v
     mean = max(mean / total - x, 0.0)
-    out[:] = 0.0
+    nothing = 0.0 if mean <= S else np.nan
+    for y in range(S):
+        out[y] = nothing
     if not mean <= S:
-        out[:] = np.nan
+        pass
     elif rule == NEAREST:
-        whole = np.rint(np.rint(mean * _GRID) / _GRID)
+        whole = _nearest(_nearest(mean * _GRID) / _GRID)
         _add_binomial(1.0, min(int(whole), S - 1 - x), p, x, out)
     elif rule == RANDOM:
         low = min(math.floor(mean), S - 1 - x)
@@ -88,25 +97,31 @@ def _fill_rows(rule: int, p: float, seen: Any, tokens: Any, cavities: Any, rows:
             fill_births(rule, p, seen, tokens[r, i], cavities[r, i], rows[r, i])
 
 
+@njit(**COMPILED)
+def births_row(
+    rule: int, p: float, seen: Any, tokens: Any, cavities: Any, seed: Any, sample: int, step: int, row: Any
+) -> int:
+    """Give births at all sites of tokens (L,), in place; return the number of laws that are none. Row (S,): scratch."""
+    bad = 0
+    u = (0.0, 0.0)
+    for i in range(tokens.shape[0]):
+        if i % 2 == 0:
+            u = uniforms(seed, sample, step, 0, i // 2)
+        x = tokens[i]
+        fill_births(rule, p, seen, x, cavities[i], row)
+        bad += impossible(row)
+        tokens[i] = pick(row, x, u[i % 2])
+    return bad
+
+
 @njit(**PARALLEL)
 def _draw(
     rule: int, p: float, seen: Any, tokens: Any, cavities: Any, seed: Any, first: int, step: int
 ) -> int:
-    n, L = tokens.shape
     bad = 0
-    for r in prange(n):
+    for r in prange(tokens.shape[0]):
         row = np.empty(seen.shape[0])
-        u = (0.0, 0.0)
-        for i in range(L):
-            if i % 2 == 0:
-                u = uniforms(seed, first + r, step, 0, i // 2)
-            x = tokens[r, i]
-            fill_births(rule, p, seen, x, cavities[r, i], row)
-            for y in range(x, seen.shape[0]):
-                if not row[y] >= -1e-12:
-                    bad += 1
-                    break
-            tokens[r, i] = pick(row, x, u[i % 2])
+        bad += births_row(rule, p, seen, tokens[r], cavities[r], seed, first + r, step, row)
     return bad
 
 
@@ -130,14 +145,15 @@ class Births(Independent):
 
     def fill(self, tables: Tables) -> Array:
         rows = np.empty((tables.size, tables.length, tables.states))
-        _fill_rows(*self._how, tables.tokens, tables.cavities(self.flow.t), rows)
+        _fill_rows(*self.how, tables.tokens, tables.cavities(self.flow.t), rows)
         return rows
 
     def draw(self, tokens: Tokens, model: Model, stream: Stream) -> None:
-        bad = _draw(*self._how, tokens, model.cavities(self.flow.t, tokens), *stream)
+        bad = _draw(*self.how, tokens, model.cavities(self.flow.t, tokens), *stream)
         if bad:
             raise FloatingPointError(f"{bad} sites had a probability that is none at t = {self.flow.t:g}")
 
     @property
-    def _how(self) -> tuple[int, float, Array]:
+    def how(self) -> tuple[int, float, Array]:
+        """What `births_row` is told: rule, p and q_t(x | v) by [x, v]."""
         return RULES[self.rule], self.p, self.flow.coefficients.seen

@@ -17,8 +17,8 @@ from ..discrete import Kernel, Move, Sites, Tables, walk
 from ..discrete.flow import Array, Coefficients, Flow, endpoint, schedule_of
 from ..discrete.model import Model
 from ..discrete.moves import Stream, Tokens, defined, fill_flows
-from ..discrete.site import LEAP, fill_flow, pick, settle, uniforms
-from ..jit import PARALLEL
+from ..discrete.site import LEAP, fill_flow, step_row, uniforms
+from ..jit import COMPILED, PARALLEL
 from .token_correctors import put_site
 
 _SOURCE = "Wan et al. 2026 (Corrected samplers for discrete flow models)"
@@ -138,8 +138,8 @@ class FirstJump(Move):
         if len(active) == 0:
             return
         # 1 - alpha shrinks by exp(-u); alpha itself is formed without cancellation, since it may start at 0
-        alpha = self.flow.coefficients.keep - np.expm1(-waits[active]) * self._noise
-        noise = np.exp(-waits[active]) * self._noise
+        alpha = self.flow.coefficients.keep - np.expm1(-waits[active]) * self.level
+        noise = np.exp(-waits[active]) * self.level
         prior = np.asarray(model.process.prior)
         moved = tokens[active]
         likelihood = noise[:, None, None] * np.broadcast_to(
@@ -165,12 +165,13 @@ class FirstJump(Move):
         )
 
     @property
-    def _noise(self) -> float:
+    def level(self) -> float:
+        """1 - alpha at the step's start."""
         return _noise(self.flow.process, self.flow.t)
 
     def _at(self, u: float) -> Flow:
         process = self.flow.process
-        return endpoint(process, float(schedule_of(process).time_of_noise(self._noise * math.exp(-u))))
+        return endpoint(process, float(schedule_of(process).time_of_noise(self.level * math.exp(-u))))
 
     def _nodes(self) -> list[tuple[float, float]]:
         length = min(self.reach, REACH)
@@ -185,32 +186,67 @@ class FirstJump(Move):
         ]
 
 
+@njit(**COMPILED)
+def jump_row(
+    k: Any, tokens: Any, cavities: Any, reach: float, seed: Any, sample: int, step: int, flows: Any
+) -> float:
+    """Make the first jump of tokens (L,), in place, if it comes before `reach`; return its time.
+
+    `flows` (L, S) is scratch.
+    """
+    L, S = flows.shape
+    total = 0.0
+    for i in range(L):
+        fill_flow(k, tokens[i], cavities[i], flows[i])
+        site = 0.0
+        for y in range(S):
+            site += flows[i, y]
+        total += site
+    u = uniforms(seed, sample, step, 0, 0)
+    # never 0, where alpha could still be 0
+    wait = -math.log(u[0]) / total if u[0] > 0.0 and total > 0.0 else math.inf
+    if wait >= reach:
+        return wait
+    left = u[1] * total
+    at, to = -1, -1
+    for i in range(L):
+        for y in range(S):
+            if left >= 0.0 and flows[i, y] > 0.0:
+                at, to = i, y
+                left -= flows[i, y]
+    tokens[at] = to
+    return wait
+
+
 @njit(**PARALLEL)
 def _first_jump(
     k: Any, tokens: Any, cavities: Any, waits: Any, reach: float, seed: Any, first: int, step: int
 ) -> None:
     """Fill waits (n,) with the times of the first jumps, and make those that come before the end."""
-    n, L = tokens.shape
-    S = k.add.shape[0]
-    for r in prange(n):
-        flows = np.empty((L, S))
-        total = 0.0
-        for i in range(L):
-            fill_flow(k, tokens[r, i], cavities[r, i], flows[i])
-            total += flows[i].sum()
-        u = uniforms(seed, first + r, step, 0, 0)
-        # never 0, where alpha could still be 0
-        waits[r] = -math.log(u[0]) / total if u[0] > 0.0 and total > 0.0 else math.inf
-        if waits[r] >= reach:
-            continue
-        left = u[1] * total
-        at, to = -1, -1
-        for i in range(L):
-            for y in range(S):
-                if left >= 0.0 and flows[i, y] > 0.0:
-                    at, to = i, y
-                    left -= flows[i, y]
-        tokens[r, at] = to
+    for r in prange(tokens.shape[0]):
+        flows = np.empty((tokens.shape[1], k.add.shape[0]))
+        waits[r] = jump_row(k, tokens[r], cavities[r], reach, seed, first + r, step, flows)
+
+
+@njit(**COMPILED)
+def at_level(k: Any, alpha: float, noise: Any) -> Coefficients:
+    """Return the posterior's coefficients at another level: alpha and the law (1 - alpha) pi, (S,)."""
+    return Coefficients(
+        alpha,
+        noise,
+        noise,
+        k.own,
+        k.base,
+        k.here,
+        k.direct,
+        k.free,
+        k.mean,
+        k.seen,
+        k.back,
+        k.to,
+        k.direct_to,
+        k.free_from,
+    )
 
 
 @njit(**PARALLEL)
@@ -227,31 +263,8 @@ def _leap_on(
     step: int,
 ) -> None:
     """Leap with rows of tokens, each from its own level: alpha (m,) and the law (1 - alpha) pi, (m, S)."""
-    L, S = tokens.shape[1], noise.shape[1]
     for m in prange(rows.shape[0]):
         r = rows[m]
-        law = np.empty(S)
-        u = (0.0, 0.0)
-        level = Coefficients(
-            alpha[m],
-            noise[m],
-            noise[m],
-            k.own,
-            k.base,
-            k.here,
-            k.direct,
-            k.free,
-            k.mean,
-            k.seen,
-            k.back,
-            k.to,
-            k.direct_to,
-            k.free_from,
-        )
-        for i in range(L):
-            if i % 2 == 0:
-                u = uniforms(seed, first + r, step, 1, i // 2)
-            x = tokens[r, i]
-            fill_flow(level, x, cavities[m, i], law)
-            settle(LEAP, reach[m], x, law)
-            tokens[r, i] = pick(law, x, u[i % 2])
+        law = np.empty(noise.shape[1])
+        level = at_level(k, alpha[m], noise[m])
+        step_row(level, LEAP, reach[m], tokens[r], cavities[m], seed, first + r, step, 1, law)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,6 @@ NOISES = {
 REFUSED = {
     "guided-ancestral",
     "guided-tau-leaping",
-    "location-corrected-tau-leaping",
     "poisson-tau-leaping",
 }
 
@@ -78,6 +78,14 @@ def test_options_and_finalisers_run_too(noise: str) -> None:
         ("ctmc-predictor-corrector", {"finalise": "argmax"}),
     ):
         assert_same(catalogue[name].kernel(NOISES[noise], grid, **options), SMOOTH, 12)
+
+
+def test_births_run_on_chains() -> None:
+    noise = chains.PureDeath(vocabulary=V)
+    grid = grids.uniform(noise, steps=4)
+    for births in ("bridge", "mean", "poisson"):
+        assert_same(catalogue["blackout"].kernel(noise, grid, births=births), SMOOTH, 12)
+    assert_same(catalogue["blackout-as-published"].kernel(noise, grid), SMOOTH, 12)
 
 
 def test_dense_noise_runs_on_chains() -> None:
@@ -125,6 +133,56 @@ def test_a_row_that_the_data_forbid_is_reported() -> None:
 def test_sites_run_on_chains_alone() -> None:
     with pytest.raises(ValueError, match=r"move Sites.*on Enumerated.*use device='cpu'"):
         sample(kernel_of("tau-leaping", "masked"), TABLE, 2, device="cuda")
+
+
+def test_each_thread_keeps_to_scratch_of_its_own() -> None:
+    device, n = Device("cuda"), 3
+    for name, move, model in moves_of_every_kind():
+        room = np.tile(np.arange(L)[:, None] % V, (1, n))
+        if "reveal" in name or "neighbours" in name:
+            room[:] = V
+        if "blackout" in name:  # counts that are possible where nearly all is dead
+            room[:] = 0
+        if isinstance(move, tuple):
+            fused = trajectories(move, model)
+            assert fused is not None
+            plan: Any = tokens.fused_plan(fused, room, np.zeros((n, 3), np.int64), np.uint64(5), 0, device)
+            kernel = tokens.fused_by_messages if fused.near is None else tokens.fused_by_neighbours
+            used = [plan.line[0], plan.row] if fused.near else [plan.predicted, plan.line, plan.row]
+        elif isinstance(move, tokens.Events):
+            counts = np.zeros(n, np.int64)
+            plan = tokens.events_plan(move, model, room, counts, np.uint64(5), 0, 0, device)
+            kernel, used = tokens.events, [plan.line, plan.work[:V], plan.row, plan.due]
+        else:
+            plan = tokens.steps_plan(
+                move, model, room, np.zeros((n, 2), np.int64), np.uint64(5), 0, 0, device
+            )
+            kernel, used = tokens.MOVES[type(move)], [plan.predicted, plan.line]
+            used += [plan.row[:1]] if not isinstance(move, tokens.Reveal) else [plan.held]
+        for array in used:
+            array[:] = np.nan
+        device.launch(tokens.compiled(kernel), n, (plan,), threads=32)
+        for array in used:
+            assert not np.isnan(array).all(axis=tuple(range(array.ndim - 1))).any(), name
+
+
+def moves_of_every_kind() -> Iterator[tuple[str, Any, Model]]:
+    """Yield moves that kernels carry out, with a model: tuples of them for whole trajectories."""
+    for method, noise, whole in (
+        ("tweedie-tau-leaping", NOISES["masked"], True),
+        ("tweedie-tau-leaping", NOISES["uniform"], True),
+        ("tau-leaping", NOISES["uniform"], False),
+        ("theta-trapezoidal", NOISES["uniform"], False),
+        ("maskgit", NOISES["masked"], False),
+        ("location-corrected-tau-leaping", NOISES["uniform"], False),
+        ("blackout-as-published", chains.PureDeath(vocabulary=V), False),
+        ("gillespie", NOISES["uniform"], False),
+    ):
+        kernel = catalogue[method].kernel(noise, grids.uniform(noise, steps=1))
+        word = (
+            "neighbours" if whole and noise is NOISES["masked"] else "reveal" if method == "maskgit" else ""
+        )
+        yield f"{method} {word}", kernel.moves if whole else kernel.moves[0], Model(noise, SMOOTH)
 
 
 def test_threads_beyond_the_last_sample_do_nothing() -> None:
