@@ -1,0 +1,58 @@
+"""The report of a GPU, run through on the simulator: only the device itself is untried."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numba import cuda
+
+from solvers import noise
+from studies import gpu_report
+from studies.gpu_report import TINY, Check, checks, estimate, main
+
+pytestmark = pytest.mark.simulator
+
+
+def test_the_report_runs_through(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "report.md"
+    assert main(["--out", str(file)]) == 0
+    text = file.read_text()
+    assert "kernels interpreted, times mean nothing" in text
+    assert text.count("| yes") == len(list(checks(TINY)))
+    assert text in capsys.readouterr().out
+
+
+def test_a_failing_check_fails_the_report(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(gpu_report, "checks", lambda sizes: iter([Check("planted", np.nan, 1.0, "ulp")]))
+    monkeypatch.setattr(gpu_report, "speeds", lambda sizes: gpu_report.pd.DataFrame({"x": [1]}))
+    assert main([]) == 1
+    assert "NO" in capsys.readouterr().out
+
+
+def _with_a_wrong_seed(arguments: Any) -> None:
+    seed, first, words, scratch = arguments
+    i = cuda.grid(1)
+    if i < words.shape[1]:
+        noise.fill_words(seed + np.uint64(1), first + i, 11, 4, 2, scratch[:, i : i + 1])
+        words[0, i], words[1, i] = scratch[0, i], scratch[1, i]
+
+
+def test_a_wrong_seed_on_the_device_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu_report, "_words", _with_a_wrong_seed)
+    first = next(checks(TINY))
+    assert not first.holds
+    assert first.measured > 0
+
+
+def test_the_estimate_grows_with_what_there_is_to_do() -> None:
+    tableau = gpu_report.catalogue["ddpm"].tableau(
+        gpu_report.PATH, gpu_report.grids.log_snr(gpu_report.PATH, 8)
+    )
+    line, plane = (estimate(tableau, target, "float32") for target in (gpu_report.LINE, gpu_report.PLANE))
+    assert 0.0005 < line < plane < 0.1
+    assert estimate(tableau, gpu_report.LINE, "float64") > line
