@@ -144,10 +144,9 @@ def _ulps(there: Any, here: Any) -> float:
 
 # ---------------------------------------------------------------- what the arithmetic allows
 
-SMS, CLOCK = (
-    132,
-    1.98e9,
-)  # H100 SXM: 66.9 TFLOP/s in float32 are 132 * 128 multiply-adds a clock (NVIDIA's datasheet)
+METHODS = ("ddpm", "heun", "dpm-solver++-2m")
+# H100 SXM (NVIDIA's datasheet): 66.9 TFLOP/s in float32 are 132 * 128 multiply-adds a clock; bytes a second
+SMS, CLOCK, BANDWIDTH = 132, 1.98e9, 3.35e12
 # Operations an SM does a clock at compute capability 9.0: CUDA C++ Programming Guide, throughput of native arithmetic
 RATES = {"float32": 128, "float64": 64, "int": 64}
 # Instructions of the kind of the type that one call or division becomes, read off machine code roughly
@@ -158,28 +157,63 @@ COSTS = {
 PHILOX = 10 * (2 * 2 + 6)  # ten rounds of two wide products, in two halves each, four xors and two sums
 
 
-def estimate(tableau: Any, target: GaussianMixture, dtype: str) -> float:
-    """Return a lower bound in ns on a sample's step on an H100, by the arithmetic alone; see docs/gpu.md.
+class Work(NamedTuple):
+    """What one sample's step asks for, on average: instructions on floats and integers, calls, bytes; and its bound.
 
-    Floats and integers are issued by units of their own, so the busier ones decide. No rotated components.
+    Calls of exp, log, square root, sine with cosine, and divisions are counted in `floats` too, by what they become.
+    The bound is in ns on an H100.
+    """
+
+    floats: float
+    calls: float
+    divisions: float
+    integers: float
+    bytes: float
+    bound: float
+
+
+def work(tableau: Any, target: GaussianMixture, dtype: str) -> Work:
+    """Count a sample's step by the source of `fused.advance`, for components that are not rotated.
+
+    Floats, integers and memory have units of their own, so the busiest decides. Tables are read by all threads alike
+    and come from the cache; a sample itself is written once.
     """
     K, dim = target.means.shape
     cost, steps = COSTS[dtype], len(tableau)
-    evaluation = K * (dim * (11 + 2 * cost["div"]) + 3 + cost["exp"]) + dim * cost["div"]
-    pair = cost["log"] + cost["sqrt"] + cost["sincospi"] + 8
-    channels = sum(len(block.kernels) * len(block) for block in tableau.blocks) / steps
-    terms = (
-        sum(
-            int(np.count_nonzero(getattr(block, name)))
-            for block in tableau.blocks
-            for name in ("U", "A", "G", "V", "B", "H")
-        )
-        / steps
-    )
-    pairs = channels * ((dim + 1) // 2)
-    floats = tableau.nfe / steps * evaluation + pairs * pair + terms * dim
-    clocks = max(floats / RATES[dtype], pairs * PHILOX / RATES["int"])
-    return clocks / (SMS * CLOCK) * 1e9
+    evaluations, blocks = tableau.nfe / steps, tableau.blocks
+    pairs = sum(len(block.kernels) * len(block) for block in blocks) / steps * ((dim + 1) // 2)
+    names = ("U", "A", "G", "V", "B", "H")
+    terms = sum(np.count_nonzero(getattr(block, name)) for block in blocks for name in names) / steps
+    divisions = evaluations * (2 * K * dim + dim)
+    plain = evaluations * K * (11 * dim + 3) + 8 * pairs + float(terms) * dim
+    special = evaluations * K * cost["exp"] + pairs * (cost["log"] + cost["sqrt"] + cost["sincospi"])
+    floats, integers = plain + special + divisions * cost["div"], pairs * PHILOX
+    moved = dim * np.dtype(dtype).itemsize / steps
+    seconds = max(floats / RATES[dtype], integers / RATES["int"]) / (SMS * CLOCK)
+    bound = 1e9 * max(seconds, moved / BANDWIDTH)
+    return Work(floats, evaluations * K + 3 * pairs, divisions, integers, moved, bound)
+
+
+def estimates(steps: int = 64) -> pd.DataFrame:
+    """Return the work of a few samplers as a table."""
+    rows = []
+    for method in METHODS:
+        tableau = catalogue[method].tableau(PATH, grids.log_snr(PATH, steps))
+        for name, target in TARGETS.items():
+            for dtype in ("float32", "float64"):
+                one = work(tableau, target, dtype)
+                rows.append(
+                    {
+                        "sampler": f"{method}, {name}, {dtype}",
+                        "float instructions": f"{one.floats:.0f}",
+                        "calls": f"{one.calls:.3g}",
+                        "divisions": f"{one.divisions:.3g}",
+                        "integer instructions": f"{one.integers:.0f}",
+                        "bytes": f"{one.bytes:.2g}",
+                        "bound, ns": f"{one.bound:.3g}",
+                    }
+                )
+    return pd.DataFrame(rows)
 
 
 # ---------------------------------------------------------------- speed
@@ -188,7 +222,7 @@ def estimate(tableau: Any, target: GaussianMixture, dtype: str) -> float:
 def speeds(sizes: Sizes) -> pd.DataFrame:
     """Time kernels beside `run` on arrays of the device, compiled by torch too: rounds in turn, best and spread."""
     rows = []
-    for method in ("ddpm", "dpm-solver++-2m"):
+    for method in METHODS:
         tableau = catalogue[method].tableau(PATH, grids.log_snr(PATH, sizes.steps))
         for name, target in TARGETS.items():
             for dtype in ("float32", "float64"):
@@ -203,11 +237,12 @@ def speeds(sizes: Sizes) -> pd.DataFrame:
                         times[way].append(time.perf_counter() - start)
                 unit = 1e9 / (sizes.speed * len(tableau))
                 own = np.array(times["kernel"])
+                bound = work(tableau, target, dtype).bound
                 row = {
                     "sampler": f"{method}, {name}, {dtype}",
                     "ns a step": f"{own.min() * unit:.4g}",
-                    "bound": f"{estimate(tableau, target, dtype):.4g}",
-                    "share of bound": f"{estimate(tableau, target, dtype) / (own.min() * unit):.2g}",
+                    "bound": f"{bound:.4g}",
+                    "share of bound": f"{bound / (own.min() * unit):.2g}",
                 }
                 for way in [way for way in times if way != "kernel"]:
                     ratios = np.array(times[way]) / own

@@ -98,11 +98,18 @@ def _kernels() -> None:
     replaced(GPU, kernels=kernels.table())
 
 
+def _estimates() -> None:
+    from . import gpu_report
+
+    replaced(GPU, estimates=gpu_report.estimates())
+
+
 PARTS: dict[str, Callable[[], None]] = {
     "orders": _orders,
     "guided": _guided,
     "text": _text,
     "kernels": _kernels,
+    "estimates": _estimates,
 }
 
 

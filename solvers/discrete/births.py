@@ -73,7 +73,7 @@ def fill_births(rule: int, p: float, seen: Any, x: int, c: Any, out: Any) -> Non
         whole = _nearest(_nearest(mean * _GRID) / _GRID)
         _add_binomial(1.0, min(int(whole), S - 1 - x), p, x, out)
     elif rule == RANDOM:
-        low = min(math.floor(mean), S - 1 - x)
+        low = min(int(mean), S - 1 - x)
         share = mean - low
         _add_binomial(1.0 - share, low, p, x, out)
         if low < S - 1 - x:

@@ -11,7 +11,7 @@ from numba import cuda
 
 from solvers import noise
 from studies import gpu_report
-from studies.gpu_report import TINY, Check, checks, estimate, main
+from studies.gpu_report import TINY, Check, checks, main, work
 
 pytestmark = pytest.mark.simulator
 
@@ -49,10 +49,17 @@ def test_a_wrong_seed_on_the_device_is_seen(monkeypatch: pytest.MonkeyPatch) -> 
     assert first.measured > 0
 
 
-def test_the_estimate_grows_with_what_there_is_to_do() -> None:
+def test_the_work_of_a_step_is_what_the_source_says() -> None:
+    """DDPM on two components of one dimension: one evaluation and one channel a step."""
     tableau = gpu_report.catalogue["ddpm"].tableau(
         gpu_report.PATH, gpu_report.grids.log_snr(gpu_report.PATH, 8)
     )
-    line, plane = (estimate(tableau, target, "float32") for target in (gpu_report.LINE, gpu_report.PLANE))
-    assert 0.0005 < line < plane < 0.1
-    assert estimate(tableau, gpu_report.LINE, "float64") > line
+    one = work(tableau, gpu_report.LINE, "float32")
+    assert one.calls == 2 + 3  # two exp; log, square root, sine with cosine
+    assert one.divisions == 2 * 2 + 1
+    assert one.integers == 100
+    assert one.bytes == 4 / 8
+    # a step has U, V, B and H terms
+    assert one.floats == pytest.approx(2 * 14 + 8 + 4 + 2 * 8 + (24 + 8 + 30) + 5 * 9, abs=1)
+    assert one.bound == pytest.approx(1e9 * 100 / 64 / (132 * 1.98e9))
+    assert work(tableau, gpu_report.LINE, "float64").bound > one.bound
