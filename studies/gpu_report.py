@@ -149,10 +149,10 @@ METHODS = ("ddpm", "heun", "dpm-solver++-2m")
 SMS, CLOCK, BANDWIDTH = 132, 1.98e9, 3.35e12
 # Operations an SM does a clock at compute capability 9.0: CUDA C++ Programming Guide, throughput of native arithmetic
 RATES = {"float32": 128, "float64": 64, "int": 64}
-# Instructions of the kind of the type that one call or division becomes, read off machine code roughly
+# Instructions that one call becomes in PTX, as a test counts; division and root, one there, by what is usual
 COSTS = {
-    "float32": {"div": 9, "sqrt": 8, "exp": 8, "log": 24, "sincospi": 30},
-    "float64": {"div": 14, "sqrt": 14, "exp": 28, "log": 40, "sincospi": 40},
+    "float32": {"div": 9, "sqrt": 8, "exp": 9, "log": 25, "sincospi": 33},
+    "float64": {"div": 14, "sqrt": 14, "exp": 32, "log": 47, "sincospi": 39},
 }
 PHILOX = 10 * (2 * 2 + 6)  # ten rounds of two wide products, in two halves each, four xors and two sums
 

@@ -60,6 +60,6 @@ def test_the_work_of_a_step_is_what_the_source_says() -> None:
     assert one.integers == 100
     assert one.bytes == 4 / 8
     # a step has U, V, B and H terms
-    assert one.floats == pytest.approx(2 * 14 + 8 + 4 + 2 * 8 + (24 + 8 + 30) + 5 * 9, abs=1)
+    assert one.floats == pytest.approx(2 * 14 + 8 + 4 + 2 * 9 + (25 + 8 + 33) + 5 * 9, abs=1)
     assert one.bound == pytest.approx(1e9 * 100 / 64 / (132 * 1.98e9))
     assert work(tableau, gpu_report.LINE, "float64").bound > one.bound

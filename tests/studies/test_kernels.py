@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+import numpy as np
 import pytest
 
+from solvers import primitives
 from solvers.cuda import ptx
-from studies import kernels
+from studies import gpu_report, kernels
 from studies.readme import GPU, between
 
 EXAMPLES = {name: (kernel, argument) for name, kernel, argument in kernels.examples()}
@@ -40,6 +43,33 @@ def test_the_record_names_these_kernels_and_no_others() -> None:
     assert set(recorded()) == set(EXAMPLES)
 
 
+def _exp(arguments: Any) -> None:
+    x, y = arguments
+    y[0] = primitives.exp(x[0])
+
+
+def _log(arguments: Any) -> None:
+    x, y = arguments
+    y[0] = primitives.log(x[0])
+
+
+def _sincospi(arguments: Any) -> None:
+    x, y = arguments
+    sine, cosine = primitives.sincospi(x[0])
+    y[0] = sine + cosine
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("name", "kernel", "more"), [("exp", _exp, 0), ("log", _log, 0), ("sincospi", _sincospi, 1)]
+)
+def test_the_estimate_counts_the_instructions_of_calls(name: str, kernel: Any, more: int, dtype: str) -> None:
+    x = np.ones(4, dtype)
+    code = ptx.ptx(kernel, ((x, x),), (9, 0))
+    arithmetic = re.findall(r"^\s+(?!ld|st|mov|cvta|ret|bra|\.)[a-z]+\.[\w.]+\s", code, re.MULTILINE)
+    assert len(arithmetic) - more == gpu_report.COSTS[dtype][name]
+
+
 def build_defect(constant: float) -> Any:
     from numba import cuda
 
@@ -53,8 +83,6 @@ def build_defect(constant: float) -> Any:
 
 
 def test_a_float64_constant_in_float32_code_is_seen() -> None:
-    import numpy as np
-
     x = np.ones(3, np.float32)
     spoiled = ptx.ptx(build_defect(0.1), ((x,),), (9, 0))
     assert ptx.float64_instructions(spoiled)
