@@ -3,7 +3,7 @@
 A continuous method is a pure function (path, grid) -> Tableau; an executor runs any tableau: `sample` (compiled,
 in parallel), `run` (any model on numpy, torch or CuPy arrays), `law` (exact law on a Gaussian), `strong` (exact
 strong error), `density` (law on a one-dimensional mixture). A discrete method is (noise, grid) -> Kernel, which
-`sample` and `law` run on token sequences.
+`sample` and `law` run on token sequences. `statistics` keeps moments and histograms of any number of samples.
 """
 
 from . import grids
@@ -15,6 +15,7 @@ from .discrete import Kernel
 from .executors import law, sample
 from .imperfect import Imperfect, ScoreError
 from .law import GaussianLaw
+from .reductions import Statistics, statistics
 from .strong import strong
 from .tableau import Block, Tableau
 from .trace import Trace
@@ -30,6 +31,7 @@ __all__ = [
     "Kernel",
     "Method",
     "ScoreError",
+    "Statistics",
     "Tableau",
     "Trace",
     "catalogue",
@@ -39,5 +41,6 @@ __all__ = [
     "law",
     "run",
     "sample",
+    "statistics",
     "strong",
 ]

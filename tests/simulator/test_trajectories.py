@@ -18,6 +18,7 @@ from solvers.cuda import trajectories
 from solvers.cuda.device import Device
 from solvers.fused import plan_of
 from solvers.packed import pack
+from solvers.reductions import statistics
 
 pytestmark = pytest.mark.simulator
 
@@ -216,3 +217,12 @@ def test_integers_of_the_stream_are_the_same_in_a_kernel() -> None:
     expected = np.zeros((2, rows), np.uint64)
     noise.fill_words(seed, first, 11, 4, 2, expected)
     np.testing.assert_array_equal(found, expected.T)
+
+
+def test_statistics_are_summed_up_on_the_device() -> None:
+    tableau, target, edges = tableau_of("ddpm", 8), TARGETS["rotated"], np.linspace(-3, 3, 7)
+    here = statistics(tableau, target, 40, seed=3, edges=edges, part=16)
+    there = statistics(tableau, target, 40, seed=3, edges=edges, part=16, devices=("cuda", "cpu"))
+    np.testing.assert_allclose(there.mean, here.mean, rtol=1e-14)
+    np.testing.assert_allclose(there.covariance, here.covariance, rtol=1e-13)
+    np.testing.assert_array_equal(there.counts, here.counts)
