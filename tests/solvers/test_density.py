@@ -308,5 +308,5 @@ def test_bad_arguments_are_named() -> None:
 def test_a_map_too_rough_to_resolve_is_refused_in_the_end() -> None:
     path = paths.VP()
     tableau = catalogue["heun"].tableau(path, grids.uniform(path, 32, stop=1e-8), clock="time")
-    with pytest.raises(FloatingPointError, match="rough on every scale.*stop earlier, or use grids.log_snr"):
+    with pytest.raises(FloatingPointError, match=r"rough on every scale.*stop earlier, or use grids.log_snr"):
         density(tableau, GaussianMixture([0.3, 0.7], [[-1.0], [2.0]], [0.1, 0.3]), estimate_error=False)
