@@ -123,8 +123,8 @@ def sample(
     threads : int, optional
         Of the CPU; all that numba has by default.
     device : str
-        "cpu", or "cuda", "cuda:1", ... for a GPU, where the tokens stay: a CuPy array is returned. Kernels of
-        independent sites on a MarkovSequence under mixture noise run there, and event-driven ones.
+        "cpu", or "cuda", "cuda:1", ... for a GPU, where the tokens stay: a CuPy array is returned. On a
+        MarkovSequence all kernels but guided ones run there, on other data event-driven ones.
 
     Returns
     -------
@@ -136,10 +136,24 @@ def sample(
         An argument that cannot be; the message names it.
     FloatingPointError
         A sample reached a state of probability zero, or a step has probabilities outside [0, 1].
+    MemoryError
+        The tokens, or one sequence with its scratch, take more memory than is free on the device.
     """
     parts = stream(kernel, data, n, seed, initial, first=first, threads=threads, device=device)
-    library = np if device == "cpu" else _device(device).xp
-    out = library.empty((n, data.length), dtype=_kind(kernel))
+    shape, kind = (n, data.length), _kind(kernel)
+    if device == "cpu":
+        return _gathered(parts, np.empty(shape, kind), first)
+    there = _device(device)
+    with there.current():
+        size = n * data.length * np.dtype(kind).itemsize
+        there.check_room(
+            size, "draw fewer samples in a call, with first= for the rest, or take them from stream"
+        )
+        return _gathered(parts, there.xp.empty(shape, kind), first)
+
+
+def _gathered(parts: Iterator[tuple[int, Any]], out: Any, first: int) -> Any:
+    """Fill out (n, L) with all parts of `stream`."""
     for begin, tokens in parts:
         out[begin - first : begin - first + len(tokens)] = tokens
     return out
@@ -176,7 +190,7 @@ def stream(
     ------
     ValueError, TypeError
         At once, as `sample`.
-    FloatingPointError
+    FloatingPointError, MemoryError
         As `sample`, in the part concerned.
     """
     key, model = check_seed(seed), Model(kernel.process, data)
@@ -232,11 +246,12 @@ def _on_gpu(
     device = _device(name)
     with device.current():
         runner = Runner(kernel, model, device)
-        rows = min(rows or MOST_ROWS, runner.rows())
 
     def parts() -> Iterator[tuple[int, Any]]:
-        for begin in range(0, n, rows):
-            stop = min(n, begin + rows)
+        with device.current():  # now that the caller has taken what it keeps
+            most = min(rows or MOST_ROWS, runner.rows())
+        for begin in range(0, n, most):
+            stop = min(n, begin + most)
             if start is None:
                 tokens = _drawn_start(kernel, model.data, initial, stop - begin, key, first + begin)
             else:
