@@ -33,7 +33,18 @@ from ..discrete.moves import SIGNED, Move, Pair, Sites, pair_row
 from ..discrete.neighbours import Neighbours, by_neighbours
 from ..discrete.packed_moves import Packed
 from ..discrete.reveal import Reveal, reveal_row
-from ..discrete.site import EXITS, LEAP, compound, fill_flow, step_row
+from ..discrete.site import (
+    EXITS,
+    LEAP,
+    compound,
+    compound_into,
+    fill_flow,
+    impossible,
+    longest,
+    pick,
+    step_row,
+    uniforms,
+)
 from ..methods.corrected_leaping import FirstJump, at_level, jump_row
 from .device import Device, simulated
 
@@ -42,9 +53,8 @@ _SHARE = 0.5  # of the free memory that one launch takes at most
 
 @overload(compound, target="cuda")
 def _(h: Any, x: Any, out: Any) -> Any:
-    def none(
-        h: Any, x: Any, out: Any
-    ) -> Any:  # laws of any length need memory of any size: `check` refuses them
+    # needs memory of any size: `poisson_sites` has its own
+    def none(h: Any, x: Any, out: Any) -> Any:
         for y in range(out.shape[0]):
             out[y] = np.nan
 
@@ -91,6 +101,7 @@ class Steps(NamedTuple):
     held: Any
     before: Any
     chosen: Any
+    jumps: Any
 
 
 class Walk(NamedTuple):
@@ -214,6 +225,29 @@ def sites(arguments: Any) -> None:
     plan.failed[r, 1] = step_row(
         k, exit_kind, h, states, cavities, plan.seed, sample, plan.step, 0, plan.row[0, :, r]
     )
+
+
+def poisson_sites(arguments: Any) -> None:
+    """All sites at once by Poisson numbers of jumps, whose laws need scratch of their own."""
+    plan = arguments[0]
+    r = cuda.grid(1)
+    if r >= plan.states.shape[1]:
+        return
+    k, _, h = plan.told
+    states, cavities, row = plan.states[:, r], plan.predicted[:, :, r], plan.row[0, :, r]
+    if not one_chain.cavities(
+        plan.model, plan.seen[0], states, cavities, plan.line[0, :, r], plan.line[1, :, r]
+    ):
+        plan.failed[r, 0] = 1
+        return
+    jumps = plan.jumps[:, :, r]
+    for i in range(states.shape[0]):
+        x = states[i]
+        fill_flow(k, x, cavities[i], row)
+        compound_into(h, x, row, jumps[0, :-1], jumps[1, :-1], jumps[2])
+        plan.failed[r, 1] += impossible(row)
+        u = uniforms(plan.seed, plan.first + r, plan.step, 0, i // 2)
+        states[i] = pick(row, x, u[i % 2])
 
 
 def pair(arguments: Any) -> None:
@@ -341,6 +375,16 @@ MOVES: dict[type, Callable[[Any], None]] = {
 }
 
 
+def poisson(move: Move) -> bool:
+    """Return True for a move by Poisson numbers of jumps."""
+    return isinstance(move, Sites) and move.exit == "poisson"
+
+
+def kernel_of(move: Move) -> Callable[[Any], None]:
+    """Return the kernel of a move that is no Events."""
+    return poisson_sites if poisson(move) else MOVES[type(move)]
+
+
 class Runner:
     """A token sampler on a device.
 
@@ -358,16 +402,14 @@ class Runner:
 
     def __init__(self, kernel: Kernel, model: Model, device: Device) -> None:
         self.kernel, self.model, self.device = kernel, model, device
-        self.fused = trajectories(kernel.moves, model)
+        self.fused = None if any(map(poisson, kernel.moves)) else trajectories(kernel.moves, model)
         for move in kernel.moves:
             exit_kind = getattr(move, "exit", "")
-            if not (
-                isinstance(move, Events) or (model.chain and type(move) in MOVES and exit_kind != "poisson")
-            ):
+            if not (isinstance(move, Events) or (model.chain and type(move) in MOVES)):
                 what = f"{type(move).__name__}({exit_kind})" if exit_kind else type(move).__name__
                 raise ValueError(
                     f"device is {device.name!r}, where {kernel.name!r} with its move {what} on {model.data!r} does not "
-                    "run: on a MarkovSequence all but guided and Poisson moves do, on other data event-driven ones; "
+                    "run: on a MarkovSequence all but guided moves do, on other data event-driven ones; "
                     "use device='cpu'"
                 )
 
@@ -378,7 +420,8 @@ class Runner:
         if self.fused is None:
             table = V**L if not self._chain else 0
             steps = 0 if self.model.chain is None else L * (V + S + 4) + 2 * V + 4 * S
-            return 8 * (3 * L + max(V + S + max(2 * V, table), steps))
+            jumps = 3 * (longest(S) + 1) if any(map(poisson, self.kernel.moves)) else 0
+            return 8 * (3 * L + jumps + max(V + S + max(2 * V, table), steps))
         return 8 * (2 * L + 3 * V + S + (3 * L if self.fused.near else L * V))
 
     @property
@@ -419,7 +462,7 @@ class Runner:
     def _draw_steps(self, move: Move, states: Any, seed: Any, first: int, number: int) -> None:
         failed = self.device.xp.zeros((states.shape[1], 2), np.int64)
         plan = steps_plan(move, self.model, states, failed, seed, first, number, self.device)
-        self.device.launch(compiled(MOVES[type(move)]), states.shape[1], (plan,))
+        self.device.launch(compiled(kernel_of(move)), states.shape[1], (plan,))
         impossible, bad = (int(v) for v in failed.sum(axis=0))
         if impossible:
             raise undefined(times_of(move)[0], f"{impossible} such samples")
@@ -491,6 +534,7 @@ def steps_plan(
         xp.empty((L, S if isinstance(move, Pair | FirstJump) else 1, n)),
         xp.empty((L, n), np.int64),
         xp.empty((2, L, n), np.int64),
+        xp.empty((3, longest(S) + 1, n) if poisson(move) else (1, 1, 1)),
     )
     there = [device.seen(array) for array in scratch]
     told, chain, seen = device.put((told, model.chain, seen))
@@ -570,7 +614,7 @@ def examples() -> Iterator[tuple[str, Callable[[Any], None], Any]]:
         one_move = steps_plan(
             first_move, Model(masked, data), states, np.zeros((4, 2), np.int64), seed, 0, 0, here
         )
-        yield f"{name}, masked", MOVES[type(first_move)], (one_move,)
+        yield f"{name}, masked", kernel_of(first_move), (one_move,)
     death = chains.PureDeath(vocabulary=3)
     first_move, *_ = catalogue["blackout"].kernel(death, grids.uniform(death, steps=1), births="mean").moves
     one_move = steps_plan(
@@ -578,6 +622,11 @@ def examples() -> Iterator[tuple[str, Callable[[Any], None], Any]]:
     )
     yield "births, pure death", births, (one_move,)
     noise = chains.Uniform(vocabulary=3)
+    first_move, *_ = catalogue["poisson-tau-leaping"].kernel(noise, grids.uniform(noise, steps=1)).moves
+    one_move = steps_plan(
+        first_move, Model(noise, data), states, np.zeros((4, 2), np.int64), seed, 0, 0, here
+    )
+    yield "sites by Poisson jumps, uniform", poisson_sites, (one_move,)
     (move,) = catalogue["gillespie"].kernel(noise, grids.uniform(noise, steps=1)).moves
     assert isinstance(move, Events)
     yield "events, uniform", events, (events_plan(move, Model(noise, data), states, one, seed, 0, 0, here),)

@@ -119,52 +119,91 @@ def settle(exit_kind: int, h: float, x: int, out: Any) -> None:
     out[x] = 1.0 - leave
 
 
-@njit(**COMPILED)
-def _one_sided(rates: Any, h: float, direction: int, x: int) -> Any:
-    """Return the law of the sum of Poisson(h rate) jumps by 1, 2, ... states in one direction.
+MOST_JUMPS = 700.0  # mean number of jumps in a step; beyond, exp of its negative underflows
 
-    The recursion of compound Poisson laws, k p_k = sum_j j h r_j p_{k-j} (Panjer 1981), up to 12 deviations and
-    12 largest jumps above the mean, where less than 1e-16 is left.
+
+def longest(S: int) -> int:
+    """Return the most that `_length` can be for S states and up to `MOST_JUMPS` jumps."""
+    return 1 + math.ceil(MOST_JUMPS + 12.0 * math.sqrt(MOST_JUMPS) + 12.0) * (S - 1)
+
+
+@njit(**COMPILED)
+def _length(rates: Any, h: float, direction: int, x: int) -> int:
+    """Return how many jumps, all by 1, 2, ... states in one direction, are told apart.
+
+    Up to 12 deviations and 12 largest jumps above the mean, where less than 1e-16 is left.
     """
-    reach, total, mean, square = 0, 0.0, 0.0, 0.0
+    reach, mean, square = 0, 0.0, 0.0
+    y = x + direction
+    while 0 <= y < rates.shape[0]:
+        reach += 1
+        mean += h * rates[y] * reach
+        square += h * rates[y] * reach * reach
+        y += direction
+    return 1 + int(mean + 12.0 * math.sqrt(square)) + 12 * reach
+
+
+@njit(**COMPILED)
+def _one_sided(rates: Any, h: float, direction: int, x: int, length: int, law: Any) -> None:
+    """Fill law[:length] with that of the sum of Poisson(h rate) jumps by 1, 2, ... states in one direction.
+
+    The recursion of compound Poisson laws, k p_k = sum_j j h r_j p_{k-j} (Panjer 1981).
+    """
+    reach, total = 0, 0.0
     y = x + direction
     while 0 <= y < rates.shape[0]:
         reach += 1
         total += h * rates[y]
-        mean += h * rates[y] * reach
-        square += h * rates[y] * reach * reach
         y += direction
-    law = np.zeros(1 + int(mean + 12.0 * math.sqrt(square)) + 12 * reach)
     law[0] = math.exp(-total)
-    for k in range(1, law.shape[0]):
+    for k in range(1, length):
         value = 0.0
         for j in range(1, min(reach, k) + 1):
             value += j * h * rates[x + direction * j] * law[k - j]
         law[k] = value / k
-    return law
 
 
 @njit(**COMPILED)
-def _compound(h: float, x: int, out: Any) -> None:
-    """Replace flows by the law of x plus all displacements, clamped to the states."""
-    top = out.shape[0] - 1
-    total = out.sum()
-    if not 0.0 <= h * total < 700.0:  # undefined, or exp(-h total) underflows
-        out[:] = np.nan
+def compound_into(h: float, x: int, out: Any, rising: Any, falling: Any, above: Any) -> None:
+    """Replace flows by the law of x plus all displacements, clamped to the states.
+
+    The other arrays are scratch, `above` longer by one: where they are too short, the law is not a number.
+    """
+    S = out.shape[0]
+    top, total = S - 1, 0.0
+    for y in range(S):
+        total += out[y]
+    defined = 0.0 <= h * total < MOST_JUMPS
+    most, least = 0, 0
+    if defined:
+        most, least = _length(out, h, 1, x), _length(out, h, -1, x)
+    if not defined or most > rising.shape[0] or least > falling.shape[0]:
+        for y in range(S):
+            out[y] = np.nan
         return
-    rising, falling = _one_sided(out, h, 1, x), _one_sided(out, h, -1, x)
-    most = rising.shape[0]
-    above = np.zeros(most + 1)  # probability that the rise is at least so much
+    _one_sided(out, h, 1, x, most, rising)
+    _one_sided(out, h, -1, x, least, falling)
+    above[most] = 0.0  # probability that the rise is at least so much
     for a in range(most - 1, -1, -1):
         above[a] = above[a + 1] + rising[a]
-    out[:] = 0.0
-    for b in range(falling.shape[0]):
+    for y in range(S):
+        out[y] = 0.0
+    for b in range(least):
         for y in range(1, top):
             a = y - x + b
             if 0 <= a < most:
                 out[y] += falling[b] * rising[a]
         out[0] += falling[b] * (above[0] - above[min(max(b - x + 1, 0), most)])
         out[top] += falling[b] * above[min(max(top - x + b, 0), most)]
+
+
+@njit(**COMPILED)
+def _compound(h: float, x: int, out: Any) -> None:
+    """Replace flows by the law of x plus all displacements, clamped to the states."""
+    most, least = 1, 1
+    if 0.0 <= h * out.sum() < MOST_JUMPS:
+        most, least = _length(out, h, 1, x), _length(out, h, -1, x)
+    compound_into(h, x, out, np.empty(most), np.empty(least), np.empty(most + 1))
 
 
 def compound(h: Any, x: Any, out: Any) -> Any:

@@ -16,6 +16,7 @@ from solvers.discrete import stream
 from solvers.discrete.chain_model import LANES
 from solvers.discrete.fused import trajectories
 from solvers.discrete.model import Model
+from solvers.discrete.site import compound_into, longest
 
 pytestmark = pytest.mark.simulator
 
@@ -31,12 +32,8 @@ NOISES = {
     "uniform": chains.Uniform(vocabulary=V),
     "hybrid": chains.Hybrid(vocabulary=V, p_uniform=0.2),
 }
-# Methods with a move that has no kernel yet: two stages, choices among sites, draws by a Poisson law, ...
-REFUSED = {
-    "guided-ancestral",
-    "guided-tau-leaping",
-    "poisson-tau-leaping",
-}
+# Methods with a move that has no kernel: on labelled data
+REFUSED = {"guided-ancestral", "guided-tau-leaping"}
 
 
 def kernel_of(name: str, noise: str, steps: int = 8, **keywords: Any) -> Any:
@@ -63,7 +60,7 @@ def test_tokens_are_those_of_the_cpu(name: str, noise: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(REFUSED))
 def test_what_does_not_run_there_says_so(name: str) -> None:
-    data = sequences.Labelled([SMOOTH, SHARP], [0.5, 0.5]) if "guided" in name else SMOOTH
+    data = sequences.Labelled([SMOOTH, SHARP], [0.5, 0.5])
     says = rf"device is 'cuda', where '{name}.*' with its move .* use device='cpu'"
     with pytest.raises(ValueError, match=says):
         sample(kernel_of(name, "uniform"), data, 2, device="cuda")
@@ -78,6 +75,17 @@ def test_options_and_finalisers_run_too(noise: str) -> None:
         ("ctmc-predictor-corrector", {"finalise": "argmax"}),
     ):
         assert_same(catalogue[name].kernel(NOISES[noise], grid, **options), SMOOTH, 12)
+
+
+def test_poisson_laws_run_up_to_the_length_that_scratch_is_made_for() -> None:
+    noise = chains.BirthDeath(vocabulary=V)
+    kernel = catalogue["poisson-tau-leaping"].kernel(noise, grids.uniform(noise, steps=32))
+    assert_same(kernel, SMOOTH, 12)
+    for rate in (1.0, 600.0, 699.0):  # all jumps by the most states
+        law = np.array([0.0] * (V - 1) + [rate])
+        compound_into(1.0, 0, law, np.empty(longest(V)), np.empty(longest(V)), np.empty(longest(V) + 1))
+        assert law.sum() == pytest.approx(1.0)
+        assert law[0] == pytest.approx(np.exp(-rate))
 
 
 def test_births_run_on_chains() -> None:
@@ -157,7 +165,7 @@ def test_each_thread_keeps_to_scratch_of_its_own() -> None:
             plan = tokens.steps_plan(
                 move, model, room, np.zeros((n, 2), np.int64), np.uint64(5), 0, 0, device
             )
-            kernel, used = tokens.MOVES[type(move)], [plan.predicted, plan.line]
+            kernel, used = tokens.kernel_of(move), [plan.predicted, plan.line]
             used += [plan.row[:1]] if not isinstance(move, tokens.Reveal) else [plan.held]
         for array in used:
             array[:] = np.nan
@@ -172,17 +180,18 @@ def moves_of_every_kind() -> Iterator[tuple[str, Any, Model]]:
         ("tweedie-tau-leaping", NOISES["masked"], True),
         ("tweedie-tau-leaping", NOISES["uniform"], True),
         ("tau-leaping", NOISES["uniform"], False),
+        ("poisson-tau-leaping", NOISES["uniform"], False),
         ("theta-trapezoidal", NOISES["uniform"], False),
         ("maskgit", NOISES["masked"], False),
         ("location-corrected-tau-leaping", NOISES["uniform"], False),
         ("blackout-as-published", chains.PureDeath(vocabulary=V), False),
         ("gillespie", NOISES["uniform"], False),
     ):
-        kernel = catalogue[method].kernel(noise, grids.uniform(noise, steps=1))
+        kernel = catalogue[method].kernel(noise, grids.uniform(noise, steps=4))
         word = (
             "neighbours" if whole and noise is NOISES["masked"] else "reveal" if method == "maskgit" else ""
         )
-        yield f"{method} {word}", kernel.moves if whole else kernel.moves[0], Model(noise, SMOOTH)
+        yield f"{method} {word}", kernel.moves if whole else kernel.moves[2], Model(noise, SMOOTH)
 
 
 def test_threads_beyond_the_last_sample_do_nothing() -> None:
