@@ -97,7 +97,7 @@ def _fill_rows(rule: int, p: float, seen: Any, tokens: Any, cavities: Any, rows:
             fill_births(rule, p, seen, tokens[r, i], cavities[r, i], rows[r, i])
 
 
-@njit(**COMPILED)
+@njit(inline="always", **COMPILED)  # a call would cost a twelfth of the time on a CPU
 def births_row(
     rule: int, p: float, seen: Any, tokens: Any, cavities: Any, seed: Any, sample: int, step: int, row: Any
 ) -> int:

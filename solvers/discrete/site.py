@@ -276,7 +276,7 @@ def impossible(row: Any) -> int:
     return 0
 
 
-@njit(**COMPILED)
+@njit(inline="always", **COMPILED)  # a call would cost a twelfth of the time on a CPU
 def step_row(
     k: Any,
     exit_kind: int,
