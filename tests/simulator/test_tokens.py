@@ -32,6 +32,7 @@ NOISES = {
     "uniform": chains.Uniform(vocabulary=V),
     "hybrid": chains.Hybrid(vocabulary=V, p_uniform=0.2),
 }
+UNTOUCHED = -7  # no number that scratch comes to hold
 # Methods with a move that has no kernel: on labelled data
 REFUSED = {"guided-ancestral", "guided-tau-leaping"}
 
@@ -143,35 +144,48 @@ def test_sites_run_on_chains_alone() -> None:
         sample(kernel_of("tau-leaping", "masked"), TABLE, 2, device="cuda")
 
 
+SCRATCH = ("predicted", "line", "row", "moved", "held", "before", "chosen", "jumps", "work", "due")
+LINES = {"line", "row", "chosen", "jumps"}  # some lines of scratch, each for a use of its own
+
+
 def test_each_thread_keeps_to_scratch_of_its_own() -> None:
-    device, n = Device("cuda"), 3
+    device, n, used = Device("cuda"), 3, set[str]()
     for name, move, model in moves_of_every_kind():
         room = np.tile(np.arange(L)[:, None] % V, (1, n))
         if "reveal" in name or "neighbours" in name:
             room[:] = V
         if "blackout" in name:  # counts that are possible where nearly all is dead
             room[:] = 0
+        kernel: Any
         if isinstance(move, tuple):
             fused = trajectories(move, model)
             assert fused is not None
             plan: Any = tokens.fused_plan(fused, room, np.zeros((n, 3), np.int64), np.uint64(5), 0, device)
             kernel = tokens.fused_by_messages if fused.near is None else tokens.fused_by_neighbours
-            used = [plan.line[0], plan.row] if fused.near else [plan.predicted, plan.line, plan.row]
         elif isinstance(move, tokens.Events):
             counts = np.zeros(n, np.int64)
             plan = tokens.events_plan(move, model, room, counts, np.uint64(5), 0, 0, device)
-            kernel, used = tokens.events, [plan.line, plan.work[:V], plan.row, plan.due]
+            kernel = tokens.events
         else:
-            plan = tokens.steps_plan(
-                move, model, room, np.zeros((n, 2), np.int64), np.uint64(5), 0, 0, device
-            )
-            kernel, used = tokens.kernel_of(move), [plan.predicted, plan.line]
-            used += [plan.row[:1]] if not isinstance(move, tokens.Reveal) else [plan.held]
-        for array in used:
-            array[:] = np.nan
+            failed = np.zeros((n, 2), np.int64)
+            plan = tokens.steps_plan(move, model, room, failed, np.uint64(5), 0, 0, device)
+            kernel = tokens.kernel_of(move)
+        parts: dict[str, Any] = {}
+        for field in SCRATCH:
+            array = getattr(plan, field, np.zeros(0))
+            if array.shape[-1] != n:
+                continue  # of no use to this kernel
+            array[:] = UNTOUCHED
+            if field in LINES and array.ndim == 3:
+                parts |= {f"{field}[{line}]": array[line] for line in range(len(array))}
+            else:
+                parts[field] = array
         device.launch(tokens.compiled(kernel), n, (plan,), threads=32)
-        for array in used:
-            assert not np.isnan(array).all(axis=tuple(range(array.ndim - 1))).any(), name
+        for field, array in parts.items():
+            touched = (array != UNTOUCHED).reshape(-1, n).any(axis=0)
+            assert touched.all() or not touched.any(), (name, field, touched)
+            used |= {field.split("[")[0]} if touched.any() else set()
+    assert used == set(SCRATCH)
 
 
 def moves_of_every_kind() -> Iterator[tuple[str, Any, Model]]:

@@ -14,7 +14,10 @@ from studies import gpu_report, kernels
 from studies.readme import GPU, between
 
 EXAMPLES = {name: (kernel, argument) for name, kernel, argument in kernels.examples()}
-pytestmark = pytest.mark.skipif(ptx.assembler() is None, reason="no ptxas: pip install nvidia-cuda-nvcc")
+pytestmark = [
+    pytest.mark.compiler,
+    pytest.mark.skipif(ptx.assembler() is None, reason="no ptxas: pip install nvidia-cuda-nvcc"),
+]
 
 
 def recorded() -> dict[str, list[str]]:
