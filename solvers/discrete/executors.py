@@ -123,8 +123,8 @@ def sample(
     threads : int, optional
         Of the CPU; all that numba has by default.
     device : str
-        "cpu", or "cuda", "cuda:1", ... for a GPU, where the tokens stay: a CuPy array is returned. On a
-        MarkovSequence all kernels but guided ones run there, on other data event-driven ones.
+        "cpu", or "cuda", "cuda:1", ... for a GPU, where the tokens stay: a CuPy array is returned. All kernels run
+        there on a MarkovSequence, guided ones on Labelled ones, event-driven ones on other data too.
 
     Returns
     -------

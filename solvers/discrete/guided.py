@@ -23,7 +23,8 @@ Owner = TypeVar("Owner", Tables, Model)
 _parts: weakref.WeakKeyDictionary[Any, dict[int, Any]] = weakref.WeakKeyDictionary()
 
 
-def _labelled(data: sequences.SequenceLaw) -> sequences.Labelled:
+def labelled(data: sequences.SequenceLaw) -> sequences.Labelled:
+    """Return the data; TypeError if they have no labels."""
     if not isinstance(data, sequences.Labelled):
         raise TypeError(
             f"data is {data!r}: guided methods go to a label, so give sequences.Labelled(laws, weights)"
@@ -35,11 +36,11 @@ def _under(owner: Owner, label: int) -> Owner:
     """Tables or model of the law under one label, made once for each owner."""
     known = _parts.setdefault(owner, {})
     if label not in known:
-        known[label] = type(owner)(owner.process, _labelled(owner.data).condition(label))
+        known[label] = type(owner)(owner.process, labelled(owner.data).condition(label))
     return known[label]
 
 
-def _seen(process: chains.SiteProcess, t: float) -> Array:
+def likelihood_of_every_state(process: chains.SiteProcess, t: float) -> Array:
     """What states tell of the token, by [y, v]; ValueError where a state never occurs, which no answer exists for."""
     told = shown(process, t).T
     unseen = np.flatnonzero(~told.any(axis=1))
@@ -80,7 +81,7 @@ class Guided(Independent):
     h: float = 1.0
 
     @property
-    def _needs(self) -> tuple[bool, bool]:
+    def needs(self) -> tuple[bool, bool]:
         """Whether the model is asked with and without the label: one answer is enough at both ends."""
         if self.guide == "classifier":
             return False, True
@@ -88,23 +89,23 @@ class Guided(Independent):
 
     def evaluations(self, length: int) -> float:
         """Evaluations of the model, 1 or 2; those of the classifier are not among them."""
-        return float(sum(self._needs))
+        return float(sum(self.needs))
 
     def fill(self, tables: Tables) -> Array:
         t = self.flow.t
-        part, (with_label, without) = _under(tables, self.label), self._needs
+        part, (with_label, without) = _under(tables, self.label), self.needs
         free = tables.cavities(t) if without else part.cavities(t)
         given = part.cavities(t) if with_label else free
         log_ratio = np.zeros((tables.size, tables.length, 0))
         if self.guide == "classifier":
-            here = self._log_label(_labelled(tables.data), tables.tokens)
+            here = self._log_label(labelled(tables.data), tables.tokens)
             stride = tables.states ** np.arange(tables.length - 1, -1, -1)
             moved = np.arange(tables.states) - tables.tokens[:, :, None]
             neighbours = np.arange(tables.size)[:, None, None] + moved * stride[:, None]
             with np.errstate(invalid="ignore"):
                 log_ratio = here[neighbours] - here[:, None, None]
         rows = np.empty((tables.size, tables.length, tables.states))
-        fill_rows(*self._how, tables.tokens, given, free, log_ratio, rows)
+        fill_rows(*self.how, tables.tokens, given, free, log_ratio, rows)
         return rows
 
     def usable(self, weights: Array, tables: Tables) -> Array:
@@ -114,14 +115,14 @@ class Guided(Independent):
 
     def draw(self, tokens: Tokens, model: Model, stream: Stream) -> None:
         t = self.flow.t
-        part, (with_label, without) = _under(model, self.label), self._needs
+        part, (with_label, without) = _under(model, self.label), self.needs
         free = (model if without else part).cavities(t, tokens)
         given = part.cavities(t, tokens) if with_label else free
         states = model.process.states
         log_ratio = np.zeros((*tokens.shape, 0))
         if self.guide == "classifier":
             log_ratio = np.empty((*tokens.shape, states))
-            data = _labelled(model.data)
+            data = labelled(model.data)
             here = self._log_label(data, tokens)
             with np.errstate(invalid="ignore"):
                 for i in range(tokens.shape[1]):
@@ -129,20 +130,25 @@ class Guided(Independent):
                         neighbour = tokens.copy()
                         neighbour[:, i] = y
                         log_ratio[:, i, y] = self._log_label(data, neighbour) - here
-        bad = draw_sites(*self._how, tokens, given, free, log_ratio, states, *stream)
+        bad = draw_sites(*self.how, tokens, given, free, log_ratio, states, *stream)
         if bad:
-            raise FloatingPointError(
-                f"{bad} sites had a probability that is none at t = {t:g}: take more steps, or start where label "
-                f"{self.label} is possible"
-            )
+            raise self.undefined(bad)
+
+    def undefined(self, bad: int) -> FloatingPointError:
+        """Return the error of sites that have no guided law."""
+        return FloatingPointError(
+            f"{bad} sites had a probability that is none at t = {self.flow.t:g}: take more steps, or start where "
+            f"label {self.label} is possible"
+        )
 
     @property
-    def _how(self) -> tuple[Any, int, float, int, float]:
+    def how(self) -> tuple[Any, int, float, int, float]:
+        """Coefficients, guide, gamma, exit and h as compiled code takes them."""
         return self.flow.coefficients, GUIDES[self.guide], self.gamma, EXITS[self.exit], self.h
 
     def _log_label(self, data: sequences.Labelled, tokens: NDArray[Any]) -> Array:
         """Log of p_t(label | tokens), (n,); not a number for impossible tokens."""
-        joint = data.log_joint(_seen(self.flow.process, self.flow.t)[tokens])
+        joint = data.log_joint(likelihood_of_every_state(self.flow.process, self.flow.t)[tokens])
         with np.errstate(invalid="ignore"):
             return joint[:, self.label] - np.logaddexp.reduce(joint, axis=1)
 
@@ -155,7 +161,7 @@ class GuidedKernel(Kernel):
         """Return the law tilted towards the label, p(x) p(label | x)^gamma normalised."""
         move = self.steps[0][0]
         assert isinstance(move, Guided)
-        return _labelled(data).tilted(move.label, move.gamma)
+        return labelled(data).tilted(move.label, move.gamma)
 
     def finalised(self, finalise: str | None) -> Kernel:
         """Return the kernel with the tokens settled at its end, as `Kernel.finalised` does, but guided."""

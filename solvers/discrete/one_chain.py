@@ -18,7 +18,7 @@ from .site import ARGMAX, PROBABILITY
 
 
 @njit(**COMPILED)
-def _absorb(seen: Likelihood, x: int, message: Any, scale: float, out: Any) -> float:
+def absorb(seen: Likelihood, x: int, message: Any, scale: float, out: Any) -> float:
     """Fill out (V,) with scale times a message times the likelihood of the state x; return its sum."""
     total, table = 0.0, seen.table.shape[0] > 0
     for v in range(out.shape[0]):
@@ -31,7 +31,7 @@ def _absorb(seen: Likelihood, x: int, message: Any, scale: float, out: Any) -> f
 
 
 @njit(**COMPILED)
-def _transmit(matrix: Any, message: Any, out: Any) -> None:
+def transmit(matrix: Any, message: Any, out: Any) -> None:
     """Fill out (V,) with matrix (V, V) times a message."""
     V = out.shape[0]
     for v in range(V):
@@ -52,12 +52,12 @@ def predict(model: Chain, seen: Likelihood, states: Any, predicted: Any, work: A
         predicted[0, v] = model.start[v]
     scale = 1.0
     for i in range(L):
-        total = _absorb(seen, states[i], predicted[i], scale, work)
+        total = absorb(seen, states[i], predicted[i], scale, work)
         if not total > 0.0:
             return False
         scale = 1.0 / total
         if i + 1 < L:
-            _transmit(model.advance[i if model.advance.shape[0] > 1 else 0], work, predicted[i + 1])
+            transmit(model.advance[i if model.advance.shape[0] > 1 else 0], work, predicted[i + 1])
     return True
 
 
@@ -83,9 +83,9 @@ def cavities(model: Chain, seen: Likelihood, states: Any, predicted: Any, expect
         for v in range(V):
             predicted[i, v] /= total
         if i > 0:
-            together = _absorb(seen, states[i], expected, scale, work)
+            together = absorb(seen, states[i], expected, scale, work)
             scale = 1.0 / together if together > 0.0 else 0.0
-            _transmit(model.retreat[i - 1 if model.retreat.shape[0] > 1 else 0], work, expected)
+            transmit(model.retreat[i - 1 if model.retreat.shape[0] > 1 else 0], work, expected)
     return True
 
 
@@ -136,7 +136,7 @@ def step(
             states[i], wrong = step_site(k, exit_kind, h, x, u, cavity, row)
             bad += wrong
         if i > 0:
-            together = _absorb(seen, x, expected, scale, work)
+            together = absorb(seen, x, expected, scale, work)
             scale = 1.0 / together if together > 0.0 else 0.0
-            _transmit(model.retreat[i - 1 if model.retreat.shape[0] > 1 else 0], work, expected)
+            transmit(model.retreat[i - 1 if model.retreat.shape[0] > 1 else 0], work, expected)
     return 0, bad

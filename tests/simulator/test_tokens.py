@@ -33,8 +33,11 @@ NOISES = {
     "hybrid": chains.Hybrid(vocabulary=V, p_uniform=0.2),
 }
 UNTOUCHED = -7  # no number that scratch comes to hold
-# Methods with a move that has no kernel: on labelled data
-REFUSED = {"guided-ancestral", "guided-tau-leaping"}
+LABELLED = sequences.Labelled([SMOOTH, SHARP, CHANGING], [0.5, 0.2, 0.3])
+GUIDES = {
+    "guided-ancestral": ("transition", "posterior", "classifier"),
+    "guided-tau-leaping": ("rates", "posterior", "classifier"),
+}
 
 
 def kernel_of(name: str, noise: str, steps: int = 8, **keywords: Any) -> Any:
@@ -49,7 +52,7 @@ def assert_same(kernel: Any, data: Any, n: int, **keywords: Any) -> None:
 
 
 @pytest.mark.parametrize("noise", NOISES)
-@pytest.mark.parametrize("name", sorted(set(catalogue.discrete) - REFUSED))
+@pytest.mark.parametrize("name", sorted(set(catalogue.discrete) - set(GUIDES)))
 def test_tokens_are_those_of_the_cpu(name: str, noise: str) -> None:
     try:
         kernel = kernel_of(name, noise)
@@ -59,12 +62,53 @@ def test_tokens_are_those_of_the_cpu(name: str, noise: str) -> None:
         assert_same(kernel, data, 20, first=(1 << 32) - 3)
 
 
-@pytest.mark.parametrize("name", sorted(REFUSED))
-def test_what_does_not_run_there_says_so(name: str) -> None:
-    data = sequences.Labelled([SMOOTH, SHARP], [0.5, 0.5])
-    says = rf"device is 'cuda', where '{name}.*' with its move .* use device='cpu'"
-    with pytest.raises(ValueError, match=says):
-        sample(kernel_of(name, "uniform"), data, 2, device="cuda")
+@pytest.mark.parametrize("noise", NOISES)
+@pytest.mark.parametrize("name", GUIDES)
+def test_guided_tokens_are_those_of_the_cpu(name: str, noise: str) -> None:
+    for guide in GUIDES[name]:
+        for gamma in (0.0, 0.7, 1.0, 3.0):
+            kernel = kernel_of(name, noise, 5, label=1, gamma=gamma, guide=guide)
+            assert_same(kernel, LABELLED, 12, first=(1 << 32) - 3)
+
+
+def test_guided_tokens_with_other_noise_finalisers_and_labels_that_rows_forbid() -> None:
+    noise = chains.BirthDeath(vocabulary=V)
+    for guide in GUIDES["guided-tau-leaping"]:
+        grid = grids.uniform(noise, steps=4)
+        kernel = catalogue["guided-tau-leaping"].kernel(noise, grid, label=2, gamma=2.0, guide=guide)
+        assert_same(kernel, LABELLED, 12)
+    # the second law never leaves the upper half of the vocabulary, the first goes everywhere
+    half = np.kron(np.eye(2), np.full((2, 2), 0.5))
+    upper = sequences.MarkovSequence([0.0, 0.0, 0.5, 0.5], half, L)
+    data = sequences.Labelled([SMOOTH, upper], [0.5, 0.5])
+    start = np.full((10, L), V)
+    start[:, 4], start[:5, 6] = 3, 2
+    for finalise in ("posterior", "argmax"):
+        kernel = kernel_of("guided-ancestral", "masked", 4, label=1, gamma=2.0, finalise=finalise)
+        assert_same(kernel, data, 10, initial=start)
+    start[:, 4] = 0  # the label's law forbids it, its absence does not
+    for gamma in (0.0, 2.0):
+        kernel = kernel_of("guided-ancestral", "masked", 4, label=1, gamma=gamma)
+        if not gamma:
+            assert_same(kernel, data, 10, initial=start)
+            continue
+        for device in ("cpu", "cuda"):
+            with pytest.raises(FloatingPointError, match=r"a sample has probability 0 at t = .*undefined"):
+                sample(kernel, data, 10, initial=start, device=device)
+
+
+def test_what_does_not_run_there_says_so() -> None:
+    kernel = kernel_of("guided-ancestral", "uniform", label=1)
+    with pytest.raises(ValueError, match=r"move Guided\(probability\) on Labelled.* use device='cpu'"):
+        sample(kernel, sequences.Labelled([TABLE, TABLE], [0.5, 0.5]), 2, device="cuda")
+    with pytest.raises(TypeError, match=r"data is MarkovSequence.*give sequences.Labelled"):
+        sample(kernel, SMOOTH, 2, device="cuda")
+    with pytest.raises(ValueError, match="label is 1; labels run from 0 to 0"):
+        sample(kernel, sequences.Labelled([SMOOTH], [1.0]), 2, device="cuda")
+    death = chains.PureDeath(V, "cosine")
+    kernel = catalogue["guided-ancestral"].kernel(death, grids.uniform(death, 3), guide="classifier")
+    with pytest.raises(ValueError, match="never shows the state 1"):
+        sample(kernel, LABELLED, 2, device="cuda")
 
 
 @pytest.mark.parametrize("noise", ["masked", "uniform"])
@@ -144,8 +188,28 @@ def test_sites_run_on_chains_alone() -> None:
         sample(kernel_of("tau-leaping", "masked"), TABLE, 2, device="cuda")
 
 
-SCRATCH = ("predicted", "line", "row", "moved", "held", "before", "chosen", "jumps", "work", "due")
-LINES = {"line", "row", "chosen", "jumps"}  # some lines of scratch, each for a use of its own
+SCRATCH = (
+    "predicted",
+    "line",
+    "row",
+    "moved",
+    "held",
+    "before",
+    "chosen",
+    "jumps",
+    "parts",
+    "logs",
+    "work",
+    "due",
+)
+LINES = {
+    "line",
+    "row",
+    "chosen",
+    "jumps",
+    "parts",
+    "logs",
+}  # some lines of scratch, each for a use of its own
 
 
 def test_each_thread_keeps_to_scratch_of_its_own() -> None:
@@ -176,7 +240,7 @@ def test_each_thread_keeps_to_scratch_of_its_own() -> None:
             if array.shape[-1] != n:
                 continue  # of no use to this kernel
             array[:] = UNTOUCHED
-            if field in LINES and array.ndim == 3:
+            if field in LINES and array.ndim >= 3:
                 parts |= {f"{field}[{line}]": array[line] for line in range(len(array))}
             else:
                 parts[field] = array
@@ -200,12 +264,18 @@ def moves_of_every_kind() -> Iterator[tuple[str, Any, Model]]:
         ("location-corrected-tau-leaping", NOISES["uniform"], False),
         ("blackout-as-published", chains.PureDeath(vocabulary=V), False),
         ("gillespie", NOISES["uniform"], False),
+        ("guided-ancestral", NOISES["uniform"], False),
     ):
-        kernel = catalogue[method].kernel(noise, grids.uniform(noise, steps=4))
+        options = {"guide": "classifier", "gamma": 2.0} if "guided" in method else {}
+        kernel = catalogue[method].kernel(noise, grids.uniform(noise, steps=4), **options)
         word = (
             "neighbours" if whole and noise is NOISES["masked"] else "reveal" if method == "maskgit" else ""
         )
-        yield f"{method} {word}", kernel.moves if whole else kernel.moves[2], Model(noise, SMOOTH)
+        yield (
+            f"{method} {word}",
+            kernel.moves if whole else kernel.moves[2],
+            Model(noise, LABELLED if options else SMOOTH),
+        )
 
 
 def test_threads_beyond_the_last_sample_do_nothing() -> None:
