@@ -9,8 +9,6 @@ READY_TO_TEST := .venv/.ready-to-test
 # CUDA kernels, interpreted: a process of its own, since the simulator replaces the compiler
 SIMULATED := NUMBA_ENABLE_CUDASIM=1 $(BIN)/python -m pytest -n auto -m simulator tests/simulator
 
-COMPILED := $(BIN)/python -m pytest -n auto -m compiler tests/studies/test_kernels.py
-
 .DEFAULT_GOAL := help
 .PHONY: help setup order test check readme format clean
 
@@ -24,15 +22,13 @@ order: $(READY) ## the main job: every method's claimed order beside its measure
 
 test: $(READY_TO_TEST) ## run the everyday tests
 	@$(BIN)/python -m pytest -n auto
-	@$(COMPILED)
 	@$(SIMULATED)
 
 check: $(READY_TO_TEST) ## lint, formatting, types and all tests that need no GPU: what CI runs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n auto -m 'not gpu and not simulator and not compiler'
-	$(COMPILED)
+	$(BIN)/python -m pytest -n auto -m 'not gpu and not simulator'
 	$(SIMULATED)
 
 readme: $(READY) ## measure every method again and write the table into README.md

@@ -169,16 +169,17 @@ def _sincospi_32(x: Any) -> Any:
     return s, c
 
 
-@overload(exp, target="cpu", inline="always")
+# without inline="always": the CUDA compiler would inline what was inlined for the CPU earlier in the process
+@overload(exp, target="cpu")
 def _(x: Any) -> Any:
     return _exp_32 if x == types.float32 else _exp_64
 
 
-@overload(log, target="cpu", inline="always")
+@overload(log, target="cpu")
 def _(x: Any) -> Any:
     return _log_32 if x == types.float32 else _log_64
 
 
-@overload(sincospi, target="cpu", inline="always")
+@overload(sincospi, target="cpu")
 def _(x: Any) -> Any:
     return _sincospi_32 if x == types.float32 else _sincospi_64

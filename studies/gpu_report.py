@@ -21,21 +21,22 @@ import pandas as pd
 from numba import cuda
 from scipy import stats
 
-from analytic import GaussianMixture, chains, paths, sequences
+from analytic import GaussianMixture, chains, sequences
 from solvers import catalogue, grids, law, noise, run, sample
 from solvers.cuda.device import Device, simulated
 
-from . import tables
+from . import peers, tables
 from .files import write_whole
+from .gpu_estimates import METHODS, PATH, TARGETS, work
 
 ULP_PER_STEP = 8
 FALSE_ALARM = 1e-6
-PATH = paths.VP()
-LINE = GaussianMixture([0.3, 0.7], [[-1.0], [2.0]], [0.1, 0.3])
-PLANE = GaussianMixture(np.ones(9) / 9, np.random.default_rng(0).normal(size=(9, 2)), 0.05)
 NORMAL = GaussianMixture([1.0], [[1.0, -0.5]], [[0.25, 1.0]])
-TARGETS = {"line, 2 components": LINE, "plane, 9 components": PLANE}
-CHAIN = sequences.MarkovSequence(np.full(8, 1 / 8), 0.05 + 0.6 * np.roll(np.eye(8), 1, axis=1), 32)
+CHAIN, BACKWARDS = (
+    sequences.MarkovSequence(np.full(8, 1 / 8), 0.05 + 0.6 * np.roll(np.eye(8), shift, axis=1), 32)
+    for shift in (1, -1)
+)
+LABELLED = sequences.Labelled([CHAIN, BACKWARDS], [0.5, 0.5])
 
 
 @dataclass(frozen=True)
@@ -130,9 +131,12 @@ def checks(sizes: Sizes) -> Iterator[Check]:
         yield Check(f"moments against law, {dtype}", float(np.abs(deviates).max()), quantile, "deviations")
     for noising in (chains.Absorbing(vocabulary=8), chains.Uniform(vocabulary=8)):
         grid = grids.uniform(noising, steps=sizes.steps)
-        for method in ("tweedie-tau-leaping", "theta-trapezoidal", "gillespie"):
-            kernel = catalogue[method].kernel(noising, grid)
-            there, here = (sample(kernel, CHAIN, sizes.tokens, seed=3, device=d) for d in ("cuda", "cpu"))
+        for method in ("tweedie-tau-leaping", "theta-trapezoidal", "gillespie", "guided-tau-leaping"):
+            guided = method.startswith("guided")
+            options: dict[str, Any] = {"gamma": 2.0} if guided else {}
+            kernel = catalogue[method].kernel(noising, grid, **options)
+            data = LABELLED if guided else CHAIN
+            there, here = (sample(kernel, data, sizes.tokens, seed=3, device=d) for d in ("cuda", "cpu"))
             name = f"{method}, {type(noising).__name__}"
             yield Check(name, float(np.sum(on_host(there) != here)), 0, "tokens that differ")
 
@@ -142,101 +146,19 @@ def _ulps(there: Any, here: Any) -> float:
     return float(np.abs(on_host(there) - here).max() / np.spacing(np.abs(here).max()))
 
 
-# ---------------------------------------------------------------- what the arithmetic allows
-
-METHODS = ("ddpm", "heun", "dpm-solver++-2m")
-# H100 SXM (NVIDIA's datasheet): 66.9 TFLOP/s in float32 are 132 * 128 multiply-adds a clock; bytes a second
-SMS, CLOCK, BANDWIDTH = 132, 1.98e9, 3.35e12
-# Operations an SM does a clock at compute capability 9.0: CUDA C++ Programming Guide, throughput of native arithmetic
-RATES = {"float32": 128, "float64": 64, "int": 64}
-# Instructions that one call becomes in PTX, as a test counts; division and root, one there, by what is usual
-COSTS = {
-    "float32": {"div": 9, "sqrt": 8, "exp": 9, "log": 25, "sincospi": 33},
-    "float64": {"div": 14, "sqrt": 14, "exp": 32, "log": 47, "sincospi": 39},
-}
-PHILOX = 10 * (2 * 2 + 6)  # ten rounds of two wide products, in two halves each, four xors and two sums
-
-
-class Work(NamedTuple):
-    """What one sample's step asks for, on average: instructions on floats and integers, calls, bytes; and its bound.
-
-    Calls of exp, log, square root, sine with cosine, and divisions are counted in `floats` too, by what they become.
-    The bound is in ns on an H100.
-    """
-
-    floats: float
-    calls: float
-    divisions: float
-    integers: float
-    bytes: float
-    bound: float
-
-
-def work(tableau: Any, target: GaussianMixture, dtype: str) -> Work:
-    """Count a sample's step by the source of `fused.advance`, for components that are not rotated.
-
-    Floats, integers and memory have units of their own, so the busiest decides. Tables are read by all threads alike
-    and come from the cache; a sample itself is written once.
-    """
-    K, dim = target.means.shape
-    cost, steps = COSTS[dtype], len(tableau)
-    evaluations, blocks = tableau.nfe / steps, tableau.blocks
-    pairs = sum(len(block.kernels) * len(block) for block in blocks) / steps * ((dim + 1) // 2)
-    names = ("U", "A", "G", "V", "B", "H")
-    terms = sum(np.count_nonzero(getattr(block, name)) for block in blocks for name in names) / steps
-    divisions = evaluations * (2 * K * dim + dim)
-    plain = evaluations * K * (11 * dim + 3) + 8 * pairs + float(terms) * dim
-    special = evaluations * K * cost["exp"] + pairs * (cost["log"] + cost["sqrt"] + cost["sincospi"])
-    floats, integers = plain + special + divisions * cost["div"], pairs * PHILOX
-    moved = dim * np.dtype(dtype).itemsize / steps
-    seconds = max(floats / RATES[dtype], integers / RATES["int"]) / (SMS * CLOCK)
-    bound = 1e9 * max(seconds, moved / BANDWIDTH)
-    return Work(floats, evaluations * K + 3 * pairs, divisions, integers, moved, bound)
-
-
-def estimates(steps: int = 64) -> pd.DataFrame:
-    """Return the work of a few samplers as a table."""
-    rows = []
-    for method in METHODS:
-        tableau = catalogue[method].tableau(PATH, grids.log_snr(PATH, steps))
-        for name, target in TARGETS.items():
-            for dtype in ("float32", "float64"):
-                one = work(tableau, target, dtype)
-                rows.append(
-                    {
-                        "sampler": f"{method}, {name}, {dtype}",
-                        "float instructions": f"{one.floats:.0f}",
-                        "calls": f"{one.calls:.3g}",
-                        "divisions": f"{one.divisions:.3g}",
-                        "integer instructions": f"{one.integers:.0f}",
-                        "bytes": f"{one.bytes:.2g}",
-                        "bound, ns": f"{one.bound:.3g}",
-                    }
-                )
-    return pd.DataFrame(rows)
-
-
 # ---------------------------------------------------------------- speed
 
 
-def speeds(sizes: Sizes) -> pd.DataFrame:
-    """Time kernels beside `run` on arrays of the device, compiled by torch too: rounds in turn, best and spread."""
-    rows = []
+def speeds(sizes: Sizes) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Time kernels beside other ways to run the same sampler, in turn; and say which of those are missing, and why."""
+    rows, missing = [], dict[str, str]()
     for method in METHODS:
         tableau = catalogue[method].tableau(PATH, grids.log_snr(PATH, sizes.steps))
         for name, target in TARGETS.items():
             for dtype in ("float32", "float64"):
-                ways = _ways(tableau, target, dtype, sizes.speed)
-                times: dict[str, list[float]] = {way: [] for way in ways}
-                for call in ways.values():
-                    call()  # compiles
-                for _ in range(sizes.rounds):
-                    for way, call in ways.items():
-                        start = time.perf_counter()
-                        call()
-                        times[way].append(time.perf_counter() - start)
+                times = _times(tableau, target, dtype, sizes, missing)
                 unit = 1e9 / (sizes.speed * len(tableau))
-                own = np.array(times["kernel"])
+                own = times.pop("kernel")
                 bound = work(tableau, target, dtype).bound
                 row = {
                     "sampler": f"{method}, {name}, {dtype}",
@@ -244,57 +166,103 @@ def speeds(sizes: Sizes) -> pd.DataFrame:
                     "bound": f"{bound:.4g}",
                     "share of bound": f"{bound / (own.min() * unit):.2g}",
                 }
-                for way in [way for way in times if way != "kernel"]:
-                    ratios = np.array(times[way]) / own
+                for way, taken in times.items():
+                    ratios = taken / own
                     row[f"{way}/kernel"] = (
                         f"{np.median(ratios):.3g} ({ratios.min():.3g} to {ratios.max():.3g})"
                     )
                 rows.append(row)
-    return pd.DataFrame(rows).fillna("–")
+    return pd.DataFrame(rows).fillna("–"), missing
 
 
-def _ways(tableau: Any, target: GaussianMixture, dtype: str, n: int) -> dict[str, Callable[[], None]]:
+def _times(
+    tableau: Any, target: GaussianMixture, dtype: str, sizes: Sizes, missing: dict[str, str]
+) -> dict[str, np.ndarray]:
+    """Seconds of each round by the way it is run; ways that fail the first time go to `missing` with the reason."""
+    calls: dict[str, Callable[[], None]] = {}
+    for name, make in _ways(tableau, target, dtype, sizes.speed):
+        try:
+            calls[name] = make()
+            calls[name]()  # compiles
+        except Exception as error:  # of another library, which must not cost the report
+            if name == "kernel":
+                raise
+            missing[name] = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
+            calls.pop(name, None)
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(sizes.rounds):
+        for name, call in calls.items():
+            start = time.perf_counter()
+            call()
+            times[name].append(time.perf_counter() - start)
+    return {name: np.array(taken) for name, taken in times.items()}
+
+
+def _ways(
+    tableau: Any, target: GaussianMixture, dtype: str, n: int
+) -> Iterator[tuple[str, Callable[[], Callable[[], None]]]]:
+    """Yield (name, what makes a call that draws n samples and waits for them), the kernel first."""
     device = Device("cuda")
+    start = np.asarray(sample(tableau, target, n, dtype=dtype, initial="prior"))
 
-    def wait() -> None:
+    def wait_for_cupy() -> None:
         if not simulated():
             device.xp.cuda.get_current_stream().synchronize()
 
-    def kernel() -> None:
-        sample(tableau, target, n, dtype=dtype, device="cuda")
-        wait()
+    def kernel() -> Callable[[], None]:
+        def call() -> None:
+            sample(tableau, target, n, dtype=dtype, device="cuda")
+            wait_for_cupy()
 
-    ways: dict[str, Callable[[], None]] = {"kernel": kernel}
-    start = np.asarray(sample(tableau, target, n, dtype=dtype, initial="prior"))
-    channels = len(tableau.channels)
-    for name, arrays, finish in _libraries(device):
-        x, dW = arrays(start), arrays(np.zeros((channels, *start.shape), dtype))
+        return call
 
-        def call(x: Any = x, dW: Any = dW, finish: Callable[[], None] = finish) -> None:
-            run(tableau, target, x, noise=dW)
-            finish()
+    def run_on(xp: Any, wait: Callable[[], None], **place: str) -> Callable[[], None]:
+        x, zero = (xp.asarray(part, **place) for part in (start, np.zeros((1, 1, 1), dtype)))
+        noise = xp.broadcast_to(zero, (len(tableau.channels), *start.shape))
 
-        ways[name] = call
-    return ways
+        def call() -> None:
+            run(tableau, target, x, noise=noise)
+            wait()
 
+        return call
 
-def _libraries(device: Device) -> Iterator[tuple[str, Callable[[Any], Any], Callable[[], None]]]:
-    """Yield (name, how to put an array on the device, how to wait for it) for the libraries that are here."""
-    yield "arrays", device.xp.asarray, (lambda: None) if simulated() else device.xp.cuda.Device().synchronize
-    try:
+    def run_on_torch() -> Callable[[], None]:
+        where, wait = peers.torch_device(simulated())
         import torch
-    except ImportError:
-        return
-    if torch.cuda.is_available():
-        yield "torch", lambda x: torch.as_tensor(x, device="cuda"), torch.cuda.synchronize
-    elif simulated():
-        yield "torch", torch.as_tensor, lambda: None
+
+        return run_on(torch, wait, device=where)
+
+    def torch_loop(compiled: str | None) -> Callable[[], None]:
+        where, wait = peers.torch_device(simulated())
+        import torch
+
+        x, loop = torch.as_tensor(start, device=where), peers.torch_loop(tableau, target, where, compiled)
+
+        def call() -> None:
+            loop(x)
+            wait()
+
+        return call
+
+    def diffrax() -> Callable[[], None]:
+        to_device = peers.jax_array(simulated())
+        solve = peers.diffrax_heun(tableau, target)
+        x = to_device(start)
+        return lambda: solve(x).block_until_ready()
+
+    yield "kernel", kernel
+    yield "run on CuPy", lambda: run_on(device.xp, wait_for_cupy)
+    yield "run on torch", run_on_torch
+    yield "torch", lambda: torch_loop(None)
+    yield "torch.compile", lambda: torch_loop("aot_eager" if simulated() else "inductor")
+    if tableau.name == "heun":
+        yield "diffrax", diffrax
 
 
 def machine() -> dict[str, str]:
     """What the report was made on."""
     packages = {}
-    for name in ("assay", "numba", "numba-cuda", "cupy-cuda13x", "cupy-cuda12x", "torch"):
+    for name in ("assay", "numba", "numba-cuda", "cupy-cuda13x", "cupy-cuda12x", "torch", "jax", "diffrax"):
         try:
             packages[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
@@ -316,7 +284,7 @@ def machine() -> dict[str, str]:
 
 def report(sizes: Sizes) -> tuple[str, bool]:
     """Return the report in Markdown, and whether every check holds."""
-    found = list(checks(sizes))
+    found, (times, missing) = list(checks(sizes)), speeds(sizes)
     rows = [
         {
             "check": c.name,
@@ -339,10 +307,13 @@ def report(sizes: Sizes) -> tuple[str, bool]:
             "",
             f"## Speed, {sizes.speed} samples, {sizes.steps} steps",
             "",
-            tables.render(speeds(sizes), "markdown"),
+            tables.render(times, "markdown"),
             "",
-            "Bound: what the arithmetic alone takes on an H100. Ratios: median, and least and most, of rounds in turn; "
-            "arrays and torch draw no noise.",
+            "Bound: what the arithmetic alone takes on an H100. Ratios: median, and least and most, of rounds in turn. "
+            "`run` is given arrays of the library and zeros for noise, the rest draw their own: torch runs a loop "
+            "written in it, torch.compile compiles that loop's step, diffrax solves the flow by its own Heun.",
+            "",
+            *(f"- {name} is missing: {why}" for name, why in missing.items()),
             "",
         ]
     )

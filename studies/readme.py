@@ -99,9 +99,9 @@ def _kernels() -> None:
 
 
 def _estimates() -> None:
-    from . import gpu_report
+    from . import gpu_estimates
 
-    replaced(GPU, estimates=gpu_report.estimates())
+    replaced(GPU, estimates=gpu_estimates.estimates())
 
 
 PARTS: dict[str, Callable[[], None]] = {

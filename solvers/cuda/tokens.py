@@ -93,9 +93,12 @@ class Runner:
         """Device memory that one sequence takes."""
         L, V, S = self.model.data.length, self.model.process.vocabulary, self.model.process.states
         if self.fused is None:
-            table = V**L if not self._chain else 0
-            guided = L * (2 * V + 3) if any(isinstance(move, Guided) for move in self.kernel.moves) else 0
-            steps = L * (V + S + 4) + 2 * V + 4 * S + guided if self.model.chain or guided else 0
+            by_events, guided = (
+                any(isinstance(move, kind) for move in self.kernel.moves) for kind in (Events, Guided)
+            )
+            table = V**L if by_events and not self._chain else 0
+            steps = L * (V + S + 4) + 2 * V + 4 * S if self.model.chain or guided else 0
+            steps += L * (2 * V + 3) if guided else 0
             jumps = 3 * (longest(S) + 1) if any(map(poisson, self.kernel.moves)) else 0
             return 8 * (3 * L + jumps + max(V + S + max(2 * V, table), steps))
         return 8 * (2 * L + 3 * V + S + (3 * L if self.fused.near else L * V))

@@ -10,8 +10,9 @@ import pytest
 from numba import cuda
 
 from solvers import noise
-from studies import gpu_report
-from studies.gpu_report import TINY, Check, checks, main, work
+from studies import gpu_estimates, gpu_report
+from studies.gpu_estimates import work
+from studies.gpu_report import TINY, Check, checks, main
 
 pytestmark = pytest.mark.simulator
 
@@ -29,9 +30,22 @@ def test_a_failing_check_fails_the_report(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(gpu_report, "checks", lambda sizes: iter([Check("planted", np.nan, 1.0, "ulp")]))
-    monkeypatch.setattr(gpu_report, "speeds", lambda sizes: gpu_report.pd.DataFrame({"x": [1]}))
+    monkeypatch.setattr(gpu_report, "speeds", lambda sizes: (gpu_report.pd.DataFrame({"x": [1]}), {}))
     assert main([]) == 1
     assert "NO" in capsys.readouterr().out
+
+
+def test_a_library_that_fails_is_named_and_costs_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> Any:
+        raise RuntimeError("no such compiler\nand more")
+
+    monkeypatch.setattr(gpu_report, "METHODS", ("heun",))
+    monkeypatch.setattr(gpu_report.peers, "diffrax_heun", broken)
+    monkeypatch.setattr(gpu_report.peers, "torch_loop", lambda *_: broken)  # as it is first called
+    times, missing = gpu_report.speeds(TINY)
+    said = "RuntimeError: no such compiler"
+    assert missing == {"torch": said, "torch.compile": said, "diffrax": said}
+    assert [name for name in times if "/kernel" in name] == ["run on CuPy/kernel", "run on torch/kernel"]
 
 
 def _with_a_wrong_seed(arguments: Any) -> None:
@@ -51,10 +65,10 @@ def test_a_wrong_seed_on_the_device_is_seen(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_the_work_of_a_step_is_what_the_source_says() -> None:
     """DDPM on two components of one dimension: one evaluation and one channel a step."""
-    tableau = gpu_report.catalogue["ddpm"].tableau(
-        gpu_report.PATH, gpu_report.grids.log_snr(gpu_report.PATH, 8)
+    tableau = gpu_estimates.catalogue["ddpm"].tableau(
+        gpu_estimates.PATH, gpu_estimates.grids.log_snr(gpu_estimates.PATH, 8)
     )
-    one = work(tableau, gpu_report.LINE, "float32")
+    one = work(tableau, gpu_estimates.LINE, "float32")
     assert one.calls == 2 + 3  # two exp; log, square root, sine with cosine
     assert one.divisions == 2 * 2 + 1
     assert one.integers == 100
@@ -62,4 +76,4 @@ def test_the_work_of_a_step_is_what_the_source_says() -> None:
     # a step has U, V, B and H terms
     assert one.floats == pytest.approx(2 * 14 + 8 + 4 + 2 * 9 + (25 + 8 + 33) + 5 * 9, abs=1)
     assert one.bound == pytest.approx(1e9 * 100 / 64 / (132 * 1.98e9))
-    assert work(tableau, gpu_report.LINE, "float64").bound > one.bound
+    assert work(tableau, gpu_estimates.LINE, "float64").bound > one.bound

@@ -44,6 +44,14 @@ def test_one_sequence_that_does_not_fit_says_so(monkeypatch: pytest.MonkeyPatch)
     assert len(sample(KERNEL, DATA, 1, device="cuda")) == 1
 
 
+def test_labelled_chains_take_no_table_of_all_sequences() -> None:
+    data = sequences.Labelled(
+        [sequences.MarkovSequence(np.full(V, 0.25), 0.1 + 0.6 * np.eye(V), 100)] * 2, [0.5, 0.5]
+    )
+    kernel = catalogue["guided-ancestral"].kernel(NOISE, grids.uniform(NOISE, steps=4))
+    assert Runner(kernel, Model(NOISE, data), Device("cuda")).row_bytes < 8 * 100 * 8 * V
+
+
 def test_little_memory_makes_small_parts_and_the_same_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = sample(KERNEL, DATA, 20, seed=5)
     leave(monkeypatch, 2 * 7 * ROW)

@@ -1,0 +1,89 @@
+"""What the kernels are timed beside: the same samplers, written in other libraries."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from analytic import GaussianMixture, paths
+from solvers import catalogue, grids, law, run
+from studies import peers
+from studies.gpu_estimates import METHODS, PATH, TARGETS
+
+N = 40
+
+
+def case(method: str, target: GaussianMixture, **keywords: Any) -> tuple[Any, Any, Any, Any]:
+    tableau = catalogue[method].tableau(PATH, grids.log_snr(PATH, 12), **keywords)
+    generator = np.random.default_rng(1)
+    x = generator.normal(size=(N, target.dim))
+    noise = generator.normal(size=(len(tableau.channels), N, target.dim))
+    return tableau, x, noise, run(tableau, target, x, noise=noise)
+
+
+@pytest.mark.parametrize("compiled", [None, "aot_eager"])
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("method", [*METHODS, "stochastic-heun", "predictor-corrector"])
+def test_torch_s_loop_is_the_sampler(method: str, target: str, compiled: str | None) -> None:
+    torch = pytest.importorskip("torch")
+    tableau, x, noise, expected = case(method, TARGETS[target])
+    loop = peers.torch_loop(tableau, TARGETS[target], compiled=compiled)
+    found = loop(torch.as_tensor(x), torch.as_tensor(noise))
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-12, atol=1e-12)
+    single = loop(torch.as_tensor(x, dtype=torch.float32), torch.as_tensor(noise, dtype=torch.float32))
+    assert single.dtype == torch.float32
+    np.testing.assert_allclose(single.numpy(), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_torch_s_loop_draws_noise_of_its_own() -> None:
+    torch = pytest.importorskip("torch")
+    target, n = GaussianMixture([1.0], [[1.0]], [0.25]), 200_000
+    tableau = catalogue["ddpm"].tableau(PATH, grids.log_snr(PATH, 12))
+    torch.manual_seed(0)
+    x = peers.torch_loop(tableau, target)(torch.randn((n, 1), dtype=torch.float64)).numpy()
+    exact = law(tableau, target, initial="prior")
+    assert abs(x.mean() - exact.mean[0]) < 5 * np.sqrt(exact.variances[0] / n)
+    assert abs(x.var() / exact.variances[0] - 1) < 5 * np.sqrt(2 / n)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_diffrax_solves_the_flow_as_heun_does(target: str) -> None:
+    pytest.importorskip("diffrax")
+    to_jax = peers.jax_array(simulated=True)
+    tableau, x, _, expected = case("heun", TARGETS[target])
+    solve = peers.diffrax_heun(tableau, TARGETS[target])
+    np.testing.assert_allclose(np.asarray(solve(to_jax(x))), expected, rtol=1e-12, atol=1e-12)
+    single = solve(to_jax(x.astype(np.float32)))
+    assert single.dtype == np.float32
+    np.testing.assert_allclose(np.asarray(single), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_what_peers_cannot_do_they_refuse() -> None:
+    pytest.importorskip("diffrax")
+    target, turned = TARGETS["line, 2 components"], np.array([[[1.0, 0.5], [0.5, 1.0]]])
+    rotated = GaussianMixture([1.0], [[0.0, 0.0]], turned)
+    tableau = catalogue["heun"].tableau(PATH, grids.log_snr(PATH, 4))
+    for make in (peers.torch_loop, peers.diffrax_heun):
+        with pytest.raises(ValueError, match="rotated components: give diagonal covariances"):
+            make(tableau, rotated)
+    with pytest.raises(ValueError, match="tableau is 'ddpm': give one of 'heun'"):
+        peers.diffrax_heun(catalogue["ddpm"].tableau(PATH, grids.log_snr(PATH, 4)), target)
+    to_zero = np.append(grids.log_snr(PATH, 4), 0.0)
+    with pytest.raises(ValueError, match="grid ends at sigma = 0"):
+        peers.diffrax_heun(catalogue["heun"].tableau(PATH, to_zero), target)
+    exploding = paths.VE(sigma_min=0.02, sigma_max=20.0)
+    with pytest.raises(ValueError, match="give a variance-preserving one"):
+        peers.diffrax_heun(catalogue["heun"].tableau(exploding, grids.karras(exploding, 4)), target)
+
+
+def test_without_a_gpu_they_say_so() -> None:
+    torch, jax = pytest.importorskip("torch"), pytest.importorskip("jax")
+    if torch.cuda.is_available() or jax.default_backend() == "gpu":
+        pytest.skip("there is a GPU")
+    with pytest.raises(RuntimeError, match="torch sees no GPU"):
+        peers.torch_device(simulated=False)
+    with pytest.raises(RuntimeError, match="jax sees no GPU"):
+        peers.jax_array(simulated=False)
+    assert peers.torch_device(simulated=True)[0] == "cpu"
