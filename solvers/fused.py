@@ -102,7 +102,8 @@ def advance(
         _combine(U, packed.U[i, s], Z, True)
         _combine(U, packed.A[i, s], F, False)
         _combine(U, packed.G[i, s], xi, False)
-        normaliser = plan.normaliser[i % plan.normaliser.shape[0], s % plan.normaliser.shape[1]]
+        everywhere = plan.normaliser.shape[0] == 1
+        normaliser = plan.normaliser[0 if everywhere else i, 0 if everywhere else s]
         alpha, sigma = packed.levels[i, s, 0], packed.levels[i, s, 1]
         evaluate(plan.target, normaliser, packed.score[i, s], alpha, sigma, U, F[s], work)
         if plan.errs:

@@ -80,8 +80,8 @@ def evaluate(
     0 the denoiser is x/alpha; at alpha = 0 the prior mean.
     """
     means, variances, rotations = parameters.means, parameters.variances, parameters.rotations
-    K, dim = means.shape
-    lanes = x.shape[1]
+    dim, lanes = x.shape
+    K = work.shape[0] - 2 - dim
     kind = x.dtype.type
     zero, half, one = kind(0.0), kind(0.5), kind(1.0)
     if sigma == zero and not score:

@@ -52,7 +52,7 @@ def ptx(kernel: Callable[..., None], arguments: tuple[Any, ...], capability: tup
     """
     from numba import cuda
 
-    from . import libdevice  # noqa: F401  # makes the primitives known
+    from . import extensions  # noqa: F401  # makes them known to the compiler
 
     with _pretending(capability):
         code, _ = cuda.compile_ptx(kernel, tuple(numba.typeof(value) for value in arguments), cc=capability)

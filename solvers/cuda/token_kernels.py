@@ -397,6 +397,6 @@ def guided(arguments: Any) -> None:
 
 @lru_cache
 def compiled(kernel: Callable[[Any], None]) -> Any:
-    from . import libdevice  # noqa: F401  # makes the primitives known
+    from . import extensions  # noqa: F401  # makes them known to the compiler
 
     return cuda.jit(kernel)

@@ -17,14 +17,19 @@ from ..catalogue import catalogue
 from ..fused import Plan, advance, begin, plan_of
 from ..imperfect import Imperfect, ScoreError
 from ..jit import COMPILED
-from ..packed import pack
+from ..mixture_block import Mixture
+from ..packed import Packed, pack
 from .device import MOST, Device, simulated
+from .sizes import GIVEN, SAME, of_size
 
 MOST_UNROLLED = 8  # dimensions up to which a sample's arrays may become registers
 
 
 class Shape(NamedTuple):
-    """Sizes of a sample's own arrays, known when its kernel is compiled; `kind` is the float type's name."""
+    """Sizes known when a kernel is compiled, so that addresses become constants; `kind` is the float type's name.
+
+    `shared` and `rotated` say how the mixture's variances lie, `cancels` that its normalisers are the same everywhere.
+    """
 
     registers: int
     stages: int
@@ -32,13 +37,26 @@ class Shape(NamedTuple):
     components: int
     dim: int
     kind: str
+    shared: bool
+    rotated: bool
+    cancels: bool
 
 
 def shape_of(plan: Plan) -> Shape:
     """Return the sizes that a plan needs a kernel for."""
     _, S, R = plan.packed.U.shape
     K, dim = plan.target.means.shape
-    return Shape(R, S, plan.packed.G.shape[2], K, dim, plan.packed.U.dtype.name)
+    return Shape(
+        R,
+        S,
+        plan.packed.G.shape[2],
+        K,
+        dim,
+        plan.packed.U.dtype.name,
+        len(plan.target.variances) < K,
+        len(plan.target.rotations) > 0,
+        len(plan.normaliser) == 1,
+    )
 
 
 def with_a_channel(plan: Plan) -> Plan:
@@ -54,13 +72,14 @@ def with_a_channel(plan: Plan) -> Plan:
 def build(shape: Shape) -> Callable[[Any], None]:
     """Return the kernel, uncompiled, of plans of one shape: it takes (plan, x) and runs the rows of x in place."""
     R, S, C, K, dim = shape[:5]
+    sized = _sizer(shape)
     kind = getattr(np if simulated() else numba, shape.kind)
     whole = np.uint64 if simulated() else numba.uint64
     words_shape, line, scratch = (2, 1), (dim, 1), (K + 2 + dim, 1)
     registers, stages, channels = (R, dim, 1), (S, dim, 1), (C, dim, 1)
 
     def trajectories(arguments: Any) -> None:
-        plan, x = arguments
+        plan, x = sized(arguments[0]), arguments[1]
         row = cuda.grid(1)
         if row >= x.shape[0]:
             return
@@ -70,19 +89,70 @@ def build(shape: Shape) -> Callable[[Any], None]:
         words = cuda.local.array(words_shape, whole)
         _carry(plan, x, row, Z, new, F, xi, U, work, words)
 
+    # one size that is not known to the compiler: it unrolls no loop over it and keeps arrays in memory
+    wide_registers, wide_stages, wide_channels = (of_size(n, GIVEN, 1) for n in (R, S, C))
+    wide_line = of_size(GIVEN, 1)
+
     def wide_trajectories(arguments: Any) -> None:
-        plan, x = arguments
-        row = cuda.grid(1)
+        plan, x = sized(arguments[0]), arguments[1]
+        row, d = cuda.grid(1), x.shape[1]
         if row >= x.shape[0]:
             return
-        Z, new = cuda.local.array(registers, kind), cuda.local.array(registers, kind)
-        F, xi = cuda.local.array(stages, kind), cuda.local.array(channels, kind)
-        U, work = cuda.local.array(line, kind), cuda.local.array(scratch, kind)
+        Z = wide_registers(cuda.local.array(registers, kind), d)
+        new = wide_registers(cuda.local.array(registers, kind), d)
+        F = wide_stages(cuda.local.array(stages, kind), d)
+        xi = wide_channels(cuda.local.array(channels, kind), d)
+        U = wide_line(cuda.local.array(line, kind), d)
+        work = wide_line(cuda.local.array(scratch, kind), K + 2 + d)
         words = cuda.local.array(words_shape, whole)
-        d = x.shape[1]  # not known to the compiler: it unrolls no loop over it and keeps arrays in memory
-        _carry(plan, x, row, Z[:, :d], new[:, :d], F[:, :d], xi[:, :d], U[:d], work[: K + 2 + d], words)
+        _carry(plan, x, row, Z, new, F, xi, U, work, words)
 
     return wide_trajectories if dim > MOST_UNROLLED else trajectories
+
+
+def _sizer(shape: Shape) -> Callable[[Plan], Plan]:
+    """Return a device function that tells the compiler the sizes of a plan's tables."""
+    R, S, C, K, dim = shape[:5]
+    stage_registers, stage_stages, stage_channels = (of_size(SAME, S, n) for n in (R, S, C))
+    registers, register_stages, register_channels = (of_size(SAME, R, n) for n in (R, S, C))
+    levels, scores, counts = of_size(SAME, S, 2), of_size(SAME, S), of_size(SAME, 4)
+    components, means, variances = of_size(K), of_size(K, dim), of_size(1 if shape.shared else K, dim)
+    rotations = of_size(K, dim, dim) if shape.rotated else of_size(0, 0, 0)
+    normalisers = of_size(1, 1, K) if shape.cancels else of_size(SAME, S, K)
+
+    def sized(plan: Plan) -> Plan:
+        packed, target = plan.packed, plan.target
+        return Plan(
+            Packed(
+                stage_registers(packed.U, 0),
+                stage_stages(packed.A, 0),
+                stage_channels(packed.G, 0),
+                registers(packed.V, 0),
+                register_stages(packed.B, 0),
+                register_channels(packed.H, 0),
+                levels(packed.levels, 0),
+                scores(packed.score, 0),
+                counts(packed.counts, 0),
+                packed.first_channel,
+            ),
+            plan.wrong,
+            Mixture(
+                components(target.log_weights, 0),
+                components(target.thresholds, 0),
+                means(target.means, 0),
+                variances(target.variances, 0),
+                rotations(target.rotations, 0),
+            ),
+            normalisers(plan.normaliser, 0),
+            plan.start,
+            plan.noise,
+            plan.seed,
+            plan.first,
+            plan.given,
+            plan.errs,
+        )
+
+    return sized if simulated() else cuda.jit(device=True)(sized)
 
 
 @njit(inline="always", **COMPILED)
@@ -104,7 +174,7 @@ def _carry(
 @lru_cache(maxsize=256)
 def kernel(shape: Shape) -> Any:
     """Return the compiled kernel of plans of one shape."""
-    from . import libdevice  # noqa: F401  # makes the primitives known
+    from . import extensions  # noqa: F401  # makes them known to the compiler
 
     return cuda.jit(build(shape))
 
@@ -137,13 +207,23 @@ def examples() -> Iterator[tuple[str, Callable[[Any], None], Any]]:
         "plane, 9 components": GaussianMixture(np.ones(9) / 9, generator.normal(size=(9, 2)), 0.05),
         "plane, rotated": turned,
         "8 dimensions": GaussianMixture(np.ones(2) / 2, generator.normal(size=(2, 8)), 0.25),
+        "8 dimensions, 20 components": GaussianMixture(
+            np.ones(20) / 20, generator.normal(size=(20, 8)), 0.25
+        ),
         "64 dimensions": GaussianMixture([1.0], generator.normal(size=(1, 64)), 0.25),
     }
     path = paths.VP()
-    for method in ("ddpm", "heun", "dpm-solver++-3m", "predictor-corrector"):
+    few = ("line", "plane, 9 components")
+    most = "8 dimensions, 20 components"  # takes the most registers
+    for method, wanted in {
+        "ddpm": tuple(name for name in targets if name != most),
+        "heun": few,
+        "dpm-solver++-3m": (*few, most),
+        "predictor-corrector": few,
+    }.items():
         tableau = catalogue[method].tableau(path, grids.log_snr(path, steps=8))
         for name, target in targets.items():
-            if method != "ddpm" and name not in ("line", "plane, 9 components"):
+            if name not in wanted:
                 continue
             law = target.noised(*tableau.start)
             for dtype in ("float32", "float64"):

@@ -210,6 +210,8 @@ class Translator:
 
     def whole(self, name: str, parts: list[str], operands: list[str]) -> str:
         kind = parts[-1]
+        if kind not in FORMATS:
+            raise UnsupportedError(f"{name}.{'.'.join(parts)}")
         bits = int(kind[1:])
         unsigned = f"u{bits}" if kind[0] == "b" else kind
         a = [self.integer(o, unsigned) for o in operands]

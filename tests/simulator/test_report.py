@@ -10,8 +10,7 @@ import pytest
 from numba import cuda
 
 from solvers import noise
-from studies import gpu_estimates, gpu_report
-from studies.gpu_estimates import work
+from studies import gpu_report
 from studies.gpu_report import TINY, Check, checks, main
 
 pytestmark = pytest.mark.simulator
@@ -61,19 +60,3 @@ def test_a_wrong_seed_on_the_device_is_seen(monkeypatch: pytest.MonkeyPatch) -> 
     first = next(checks(TINY))
     assert not first.holds
     assert first.measured > 0
-
-
-def test_the_work_of_a_step_is_what_the_source_says() -> None:
-    """DDPM on two components of one dimension: one evaluation and one channel a step."""
-    tableau = gpu_estimates.catalogue["ddpm"].tableau(
-        gpu_estimates.PATH, gpu_estimates.grids.log_snr(gpu_estimates.PATH, 8)
-    )
-    one = work(tableau, gpu_estimates.LINE, "float32")
-    assert one.calls == 2 + 3  # two exp; log, square root, sine with cosine
-    assert one.divisions == 2 * 2 + 1
-    assert one.integers == 100
-    assert one.bytes == 4 / 8
-    # a step has U, V, B and H terms
-    assert one.floats == pytest.approx(2 * 14 + 8 + 4 + 2 * 9 + (25 + 8 + 33) + 5 * 9, abs=1)
-    assert one.bound == pytest.approx(1e9 * 100 / 64 / (132 * 1.98e9))
-    assert work(tableau, gpu_estimates.LINE, "float64").bound > one.bound

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import numba
@@ -11,7 +10,7 @@ import pytest
 
 from solvers import primitives
 from solvers.cuda import ptx
-from studies import gpu_estimates, kernels
+from studies import kernels
 from studies.readme import GPU, between
 
 EXAMPLES = {name: (kernel, argument) for name, kernel, argument in kernels.examples()}
@@ -56,29 +55,7 @@ def _log(arguments: Any) -> None:
 
 def _sincospi(arguments: Any) -> None:
     x, y = arguments
-    sine, cosine = primitives.sincospi(x[0])
-    y[0] = sine + cosine
-
-
-CALLS = {
-    "exp": (_exp, 0),
-    "log": (_log, 0),
-    "sincospi": (_sincospi, 1),
-}  # and instructions of the kernel's own
-
-
-def instructions(name: str, dtype: str) -> int:
-    kernel, more = CALLS[name]
-    x = np.ones(4, dtype)
-    code = ptx.ptx(kernel, ((x, x),), (9, 0))
-    pattern = r"^\s+(?!ld|st|mov|cvta|ret|bra|\.)[a-z]+\.[\w.]+\s"
-    return len(re.findall(pattern, code, re.MULTILINE)) - more
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", CALLS)
-def test_the_estimate_counts_the_instructions_of_calls(name: str, dtype: str) -> None:
-    assert instructions(name, dtype) == gpu_estimates.COSTS[dtype][name]
+    y[0], y[1] = primitives.sincospi(x[0])
 
 
 @numba.njit
@@ -90,10 +67,10 @@ def _on_a_cpu(x: Any) -> Any:
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_what_was_compiled_for_a_cpu_before_leaves_kernels_alone(dtype: str) -> None:
     """As where a first `sample` on the CPU, with no cache yet, comes before one on a GPU."""
-    x = np.dtype(dtype).type(0.25)
-    assert _on_a_cpu(x) == pytest.approx(np.exp(-0.25) + np.log(0.25) + np.sqrt(2), rel=1e-6)
-    for name in CALLS:
-        assert instructions(name, dtype) == gpu_estimates.COSTS[dtype][name]
+    x = np.full(2, 0.25, dtype)
+    assert _on_a_cpu(x[0]) == pytest.approx(np.exp(-0.25) + np.log(0.25) + np.sqrt(2), rel=1e-6)
+    for kernel in (_exp, _log, _sincospi):
+        assert "solvers4cuda9libdevice" in ptx.ptx(kernel, ((x, x),), (9, 0))
 
 
 def build_defect(constant: float) -> Any:
