@@ -217,13 +217,16 @@ TARGETS: dict[str, Any] = {
 EVERYDAY = ("ddpm", "heun", "dpm-solver++-3m", "predictor-corrector")
 
 
-def marked(names: Any, everyday: Any) -> list[Any]:
-    """Names as parameters, those that are not for every day marked as slow."""
-    return [name if name in everyday else pytest.param(name, marks=pytest.mark.slow) for name in names]
+CASES_OF_METHODS = [
+    (method, target)
+    if method in EVERYDAY and target != "rotated"
+    else pytest.param(method, target, marks=pytest.mark.slow)
+    for method in sorted(catalogue.continuous)
+    for target in (TARGETS if method in EVERYDAY else ("rotated",))
+]
 
 
-@pytest.mark.parametrize("target", marked(TARGETS, ["line", "wide"]))
-@pytest.mark.parametrize("method", marked(sorted(catalogue.continuous), EVERYDAY))
+@pytest.mark.parametrize(("method", "target"), CASES_OF_METHODS)
 def test_compiled_trajectories_are_those_of_the_cpu(method: str, target: str) -> None:
     tableau = catalogue[method].tableau(PATH, grids.log_snr(PATH, 8))
     for dtype in ("float64", "float32"):
