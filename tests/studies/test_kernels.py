@@ -23,7 +23,13 @@ def recorded() -> dict[str, list[str]]:
     return {row[0]: row[1:] for row in rows}
 
 
-@pytest.mark.parametrize("capability", ptx.CAPABILITIES, ids=str)
+EACH_DAY = (9, 0)  # the others with the slow tests: a kernel takes a second or more to compile
+
+
+@pytest.mark.parametrize(
+    "capability",
+    [pytest.param(c, marks=[] if c == EACH_DAY else pytest.mark.slow, id=str(c)) for c in ptx.CAPABILITIES],
+)
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_a_kernel_compiles_within_its_budget(name: str, capability: tuple[int, int]) -> None:
     found = kernels.resources(name, *EXAMPLES[name], capability)
