@@ -6,20 +6,62 @@ out: there copies vanish, 64-bit operations on integers become two, divisions an
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from analytic import GaussianMixture, paths
+from analytic import GaussianMixture, chains, paths, sequences
 from solvers import catalogue, grids, sample
+from solvers.discrete import Kernel
+from solvers.tableau import Tableau
+
+from .ptx_machine import in_place_of_a_gpu
 
 PATH = paths.VP()
 LINE = GaussianMixture([0.3, 0.7], [[-1.0], [2.0]], [0.1, 0.3])
 PLANE = GaussianMixture(np.ones(9) / 9, np.random.default_rng(0).normal(size=(9, 2)), 0.05)
 TARGETS = {"line, 2 components": LINE, "plane, 9 components": PLANE}
 METHODS = ("ddpm", "heun", "dpm-solver++-2m")
+MASKED, UNIFORM = chains.Absorbing(vocabulary=8), chains.Uniform(vocabulary=8)
+CHAIN, BACKWARDS = (
+    sequences.MarkovSequence(np.full(8, 1 / 8), 0.05 + 0.6 * np.roll(np.eye(8), shift, axis=1), 32)
+    for shift in (1, -1)
+)
+LABELLED = sequences.Labelled([CHAIN, BACKWARDS], [0.5, 0.5])
+
+
+class TokenSampler(NamedTuple):
+    """A token sampler in need of a grid."""
+
+    method: str
+    noise: chains.Mixture
+    data: sequences.SequenceLaw = CHAIN
+    options: Any = MappingProxyType({})
+
+    @property
+    def name(self) -> str:
+        """What it is called in tables."""
+        return f"{self.method}, {self.noise.name}"
+
+    def kernel(self, steps: int) -> Kernel:
+        """Return it on a uniform grid."""
+        return catalogue[self.method].kernel(self.noise, grids.uniform(self.noise, steps), **self.options)
+
+
+TOKENS = (
+    TokenSampler("tweedie-tau-leaping", MASKED),
+    TokenSampler("tweedie-tau-leaping", UNIFORM),
+    TokenSampler("theta-trapezoidal", UNIFORM),
+    TokenSampler("poisson-tau-leaping", UNIFORM),
+    TokenSampler("maskgit", MASKED),
+    TokenSampler("gillespie", MASKED),
+    TokenSampler("gillespie", UNIFORM),
+    TokenSampler("guided-tau-leaping", UNIFORM, LABELLED, {"gamma": 2.0}),
+)
 # H100 SXM: multiprocessors, clock in Hz, bytes a second (NVIDIA's datasheet)
 SMS, CLOCK, BANDWIDTH = 132, 1.98e9, 3.35e12
 # Results a clock of one multiprocessor at compute capability 9.0 (CUDA C++ Programming Guide, arithmetic throughput);
@@ -39,9 +81,9 @@ class Work(NamedTuple):
         Instructions. Those on integers of 64 bits count twice, divisions and roots as in `SEVERAL`; special are
         conversions, exp2 and reciprocals.
     bytes : float
-        Of a sample that are written.
+        That loads and stores name: what memory moves if no cache answers.
     busiest : str
-        The unit that takes longest, or "issue" or "bandwidth".
+        The unit that takes longest, or "issue".
     time : float
         Nanoseconds that it takes, all multiprocessors busy and nothing waited for.
     """
@@ -54,6 +96,11 @@ class Work(NamedTuple):
     bytes: float
     busiest: str
     time: float
+
+    @property
+    def time_without_caches(self) -> float:
+        """Nanoseconds of the memory to move all those bytes."""
+        return 1e9 * self.bytes / BANDWIDTH
 
 
 def unit_of(instruction: str) -> tuple[str, float]:
@@ -74,24 +121,37 @@ def unit_of(instruction: str) -> tuple[str, float]:
     return "integers", 2 if "64" in kind and kind[0] != "f" else 1
 
 
-def work(tableau: Any, target: GaussianMixture, dtype: str, samples: int = 32) -> Work:
-    """Run the kernel of a tableau on the machine and count. Seconds, for the compiler; nothing under the simulator."""
-    from .ptx_machine import in_place_of_a_gpu
+def bytes_of(instruction: str) -> int:
+    """Return the bytes that an instruction of PTX loads or stores; 0 for others, and for parameters."""
+    parts = instruction.split(".")
+    if parts[0] not in ("ld", "st") or "param" in parts:
+        return 0
+    at_once = next((int(part[1]) for part in parts if re.fullmatch(r"v\d", part)), 1)
+    return at_once * int(parts[-1][1:]) // 8
 
+
+def work(tableau: Tableau, target: GaussianMixture, dtype: str, samples: int = 32) -> Work:
+    """Run the kernel of a tableau on the machine and count per step. Seconds, for the compiler; not when simulated."""
     with in_place_of_a_gpu() as executed:
         sample(tableau, target, samples, dtype=dtype, device="cuda")
-    return summed(
-        executed, samples * len(tableau), target.dim * np.dtype(dtype).itemsize / len(tableau), dtype
-    )
+    return summed(executed, samples * len(tableau), dtype)
 
 
-def summed(executed: Counter[str], steps: int, written: float, dtype: str) -> Work:
+def token_work(kernel: Kernel, data: sequences.SequenceLaw, samples: int = 1) -> Work:
+    """Run the kernels of a token sampler on the machine and count per token and step of the grid, as `work` does."""
+    with in_place_of_a_gpu() as executed:
+        sample(kernel, data, samples, device="cuda")
+    return summed(executed, samples * data.length * len(kernel.steps), "float64")
+
+
+def summed(executed: Counter[str], steps: int, dtype: str) -> Work:
     """Return the work of one step of so many, from instructions by name."""
     units = dict.fromkeys(("floats", "integers", "special", "memory", "branches", "none"), 0.0)
     for instruction, times in executed.items():
         unit, several = unit_of(instruction)
         units[unit] += times * several / steps
     del units["none"]
+    moved = sum(times * bytes_of(instruction) for instruction, times in executed.items()) / steps
     clocks = {
         "floats": units["floats"] / RATES[dtype],
         "integers": units["integers"] / RATES["integer"],
@@ -99,32 +159,32 @@ def summed(executed: Counter[str], steps: int, written: float, dtype: str) -> Wo
         "memory": units["memory"] / RATES["memory"],
         "issue": sum(units.values()) / ISSUED,
     }
-    seconds = {unit: value / (SMS * CLOCK) for unit, value in clocks.items()} | {
-        "bandwidth": written / BANDWIDTH
-    }
-    busiest = max(seconds, key=lambda unit: seconds[unit])
-    return Work(**units, bytes=written, busiest=busiest, time=1e9 * seconds[busiest])
+    busiest = max(clocks, key=lambda unit: clocks[unit])
+    return Work(**units, bytes=moved, busiest=busiest, time=1e9 * clocks[busiest] / (SMS * CLOCK))
 
 
-def estimates(steps: int = 64) -> pd.DataFrame:
-    """Return the work of a few samplers as a table."""
-    rows = []
+def estimates(steps: int = 64, token_steps: int = 16) -> pd.DataFrame:
+    """Return the work of a few samplers as a table: of trajectories a step, of tokens a token and step."""
+    found = dict[str, Work]()
     for method in METHODS:
         tableau = catalogue[method].tableau(PATH, grids.log_snr(PATH, steps))
         for name, target in TARGETS.items():
             for dtype in ("float32", "float64"):
-                one = work(tableau, target, dtype)
-                rows.append(
-                    {
-                        "sampler": f"{method}, {name}, {dtype}",
-                        "floats": f"{one.floats:.0f}",
-                        "integers": f"{one.integers:.0f}",
-                        "special": f"{one.special:.3g}",
-                        "memory": f"{one.memory:.0f}",
-                        "branches": f"{one.branches:.0f}",
-                        "bytes": f"{one.bytes:.2g}",
-                        "busiest": one.busiest,
-                        "ns": f"{one.time:.3g}",
-                    }
-                )
-    return pd.DataFrame(rows)
+                found[f"{method}, {name}, {dtype}"] = work(tableau, target, dtype)
+    for one in TOKENS:
+        found[one.name] = token_work(one.kernel(token_steps), one.data)
+    return pd.DataFrame(
+        {
+            "sampler": name,
+            "floats": f"{asked.floats:.0f}",
+            "integers": f"{asked.integers:.0f}",
+            "special": f"{asked.special:.3g}",
+            "memory": f"{asked.memory:.0f}",
+            "branches": f"{asked.branches:.0f}",
+            "bytes": f"{asked.bytes:.0f}",
+            "busiest": asked.busiest,
+            "ns": f"{asked.time:.3g}",
+            "ns without caches": f"{asked.time_without_caches:.3g}",
+        }
+        for name, asked in found.items()
+    )

@@ -16,42 +16,57 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numba
 import numpy as np
 import pandas as pd
 from numba import cuda
 from scipy import stats
 
-from analytic import GaussianMixture, chains, sequences
+from analytic import GaussianMixture, sequences
 from solvers import catalogue, grids, law, noise, run, sample
 from solvers.cuda.device import Device, simulated
+from solvers.discrete import Kernel
+from solvers.tableau import Tableau
 
 from . import peers, tables
 from .files import write_whole
-from .gpu_estimates import METHODS, PATH, TARGETS, work
+from .gpu_estimates import (
+    CHAIN,
+    LABELLED,
+    MASKED,
+    METHODS,
+    PATH,
+    PLANE,
+    TARGETS,
+    TOKENS,
+    UNIFORM,
+    TokenSampler,
+    Work,
+    token_work,
+    work,
+)
 
 ULP_PER_STEP = 8
 FALSE_ALARM = 1e-6
 NORMAL = GaussianMixture([1.0], [[1.0, -0.5]], [[0.25, 1.0]])
-CHAIN, BACKWARDS = (
-    sequences.MarkovSequence(np.full(8, 1 / 8), 0.05 + 0.6 * np.roll(np.eye(8), shift, axis=1), 32)
-    for shift in (1, -1)
-)
-LABELLED = sequences.Labelled([CHAIN, BACKWARDS], [0.5, 0.5])
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much is run: samples of trajectories, of statistics and of speed; steps; rounds of timing."""
+    """How much is run: samples of trajectories, of statistics, of sequences; steps; rounds of timing."""
 
     trajectories: int = 10_000
     statistics: int = 10_000_000
-    speed: int = 1 << 22
-    tokens: int = 10_000
+    sequences: int = 10_000
     steps: int = 64
+    token_steps: int = 16
+    timed: int = 1 << 22
+    timed_sequences: int = 1 << 18
+    on_cpu: int = 64  # times fewer on the CPU, when timed
     rounds: int = 7
 
 
-TINY = Sizes(trajectories=8, statistics=64, speed=8, tokens=4, steps=4, rounds=2)
+TINY = Sizes(8, 64, 4, steps=4, token_steps=4, timed=8, timed_sequences=4, on_cpu=2, rounds=2)
 
 
 class Check(NamedTuple):
@@ -84,8 +99,10 @@ def _normals(arguments: Any) -> None:
 
 
 def on_host(array: Any) -> Any:
-    """Return an array of a device as a NumPy array."""
-    return array.get() if hasattr(array, "get") else np.asarray(array)
+    """Return an array of a device, CuPy's or torch's, as a NumPy array."""
+    if hasattr(array, "get"):
+        return array.get()
+    return array.cpu().numpy() if hasattr(array, "cpu") else np.asarray(array)
 
 
 def checks(sizes: Sizes) -> Iterator[Check]:
@@ -118,6 +135,7 @@ def checks(sizes: Sizes) -> Iterator[Check]:
                 yield Check(
                     f"{method}, {target}, {dtype}", _ulps(there, here), ULP_PER_STEP * len(tableau), "ulp"
                 )
+    yield from _checks_of_run(device, sizes)
     tableau = catalogue["ddpm"].tableau(PATH, grids.log_snr(PATH, sizes.steps))
     exact, m = law(tableau, NORMAL), sizes.statistics
     for dtype in ("float64", "float32"):
@@ -129,16 +147,39 @@ def checks(sizes: Sizes) -> Iterator[Check]:
         ]
         quantile = float(stats.norm.isf(FALSE_ALARM / 2 / 8))
         yield Check(f"moments against law, {dtype}", float(np.abs(deviates).max()), quantile, "deviations")
-    for noising in (chains.Absorbing(vocabulary=8), chains.Uniform(vocabulary=8)):
-        grid = grids.uniform(noising, steps=sizes.steps)
+    for noising in (MASKED, UNIFORM):
         for method in ("tweedie-tau-leaping", "theta-trapezoidal", "gillespie", "guided-tau-leaping"):
             guided = method.startswith("guided")
-            options: dict[str, Any] = {"gamma": 2.0} if guided else {}
-            kernel = catalogue[method].kernel(noising, grid, **options)
-            data = LABELLED if guided else CHAIN
-            there, here = (sample(kernel, data, sizes.tokens, seed=3, device=d) for d in ("cuda", "cpu"))
-            name = f"{method}, {type(noising).__name__}"
-            yield Check(name, float(np.sum(on_host(there) != here)), 0, "tokens that differ")
+            sampler = TokenSampler(method, noising, *((LABELLED, {"gamma": 2.0}) if guided else ()))
+            kernel = sampler.kernel(sizes.token_steps)
+            there, here = (
+                sample(kernel, sampler.data, sizes.sequences, seed=3, device=d) for d in ("cuda", "cpu")
+            )
+            yield Check(sampler.name, float(np.sum(on_host(there) != here)), 0, "tokens that differ")
+
+
+def _checks_of_run(device: Device, sizes: Sizes) -> Iterator[Check]:
+    """Compare `run` on arrays of the device, CuPy's and torch's, with `run` on NumPy's, all given the same noise."""
+    ways: dict[str, Callable[[np.ndarray], Any]] = {"CuPy": device.xp.asarray}
+    try:
+        where, _ = peers.torch_device(simulated())
+        import torch
+
+        ways["torch"] = lambda array: torch.as_tensor(array, device=where)
+    except (ImportError, RuntimeError):
+        pass  # which `speeds` says
+    generator = np.random.default_rng(0)
+    for method in ("ddpm", "dpm-solver++-3m"):
+        tableau = catalogue[method].tableau(PATH, grids.log_snr(PATH, sizes.steps))
+        for dtype in ("float64", "float32"):
+            shape = (sizes.trajectories, PLANE.dim)
+            x = generator.standard_normal(shape).astype(dtype)
+            xi = generator.standard_normal((len(tableau.channels), *shape)).astype(dtype)
+            here = run(tableau, PLANE, x, noise=xi)
+            for library, sent in ways.items():
+                there = run(tableau, PLANE, sent(x), noise=sent(xi))
+                name = f"run on {library}, {method}, {dtype}"
+                yield Check(name, _ulps(there, here), ULP_PER_STEP * len(tableau), "ulp")
 
 
 def _ulps(there: Any, here: Any) -> float:
@@ -149,6 +190,14 @@ def _ulps(there: Any, here: Any) -> float:
 # ---------------------------------------------------------------- speed
 
 
+class Way(NamedTuple):
+    """A way to run a sampler: `make` returns a call that draws so many samples and waits for them."""
+
+    name: str
+    samples: int
+    make: Callable[[], Callable[[], Any]]
+
+
 def speeds(sizes: Sizes) -> tuple[pd.DataFrame, dict[str, str]]:
     """Time kernels beside other ways to run the same sampler, in turn; and say which of those are missing, and why."""
     rows, missing = [], dict[str, str]()
@@ -156,62 +205,86 @@ def speeds(sizes: Sizes) -> tuple[pd.DataFrame, dict[str, str]]:
         tableau = catalogue[method].tableau(PATH, grids.log_snr(PATH, sizes.steps))
         for name, target in TARGETS.items():
             for dtype in ("float32", "float64"):
-                times = _times(tableau, target, dtype, sizes, missing)
-                unit = 1e9 / (sizes.speed * len(tableau))
-                own = times.pop("kernel")
-                row = {"sampler": f"{method}, {name}, {dtype}", "ns a step": f"{own.min() * unit:.4g}"}
-                if not simulated():  # which replaces the compiler
-                    expected = work(tableau, target, dtype).time
-                    row |= {"estimate": f"{expected:.4g}", "share": f"{expected / (own.min() * unit):.2g}"}
-                for way, taken in times.items():
-                    ratios = taken / own
-                    row[f"{way}/kernel"] = (
-                        f"{np.median(ratios):.3g} ({ratios.min():.3g} to {ratios.max():.3g})"
-                    )
-                rows.append(row)
+                times = _times(_ways(tableau, target, dtype, sizes), sizes.rounds, missing)
+                expected = None if simulated() else work(tableau, target, dtype)
+                rows.append(_row(f"{method}, {name}, {dtype}", times, len(tableau), expected))
+    for one in TOKENS:
+        kernel = one.kernel(sizes.token_steps)
+        times = _times(_token_ways(kernel, one.data, sizes), sizes.rounds, missing)
+        expected = None if simulated() else token_work(kernel, one.data)
+        rows.append(_row(one.name, times, one.data.length * len(kernel.steps), expected))
     return pd.DataFrame(rows).fillna("–"), missing
 
 
-def _times(
-    tableau: Any, target: GaussianMixture, dtype: str, sizes: Sizes, missing: dict[str, str]
-) -> dict[str, np.ndarray]:
-    """Seconds of each round by the way it is run; ways that fail the first time go to `missing` with the reason."""
-    calls: dict[str, Callable[[], None]] = {}
-    for name, make in _ways(tableau, target, dtype, sizes.speed):
+def _row(name: str, times: dict[str, np.ndarray], steps: int, expected: Work | None) -> dict[str, str]:
+    """Return a row of the table from seconds a sample by the way it is run; `expected` is known where PTX is made."""
+    own = times.pop("kernel")
+    took = 1e9 * own.min() / steps
+    row = {"sampler": name, "ns a step": f"{took:.4g}"}
+    if expected is not None:
+        row |= {"estimate": f"{expected.time:.4g}", "share": f"{expected.time / took:.2g}"}
+    for way, taken in times.items():
+        ratios = taken / own
+        row[f"{way}/kernel"] = f"{np.median(ratios):.3g} ({ratios.min():.3g} to {ratios.max():.3g})"
+    return row
+
+
+def _times(ways: Iterator[Way], rounds: int, missing: dict[str, str]) -> dict[str, np.ndarray]:
+    """Seconds a sample of each round by the way it is run; ways that fail the first time go to `missing`, and why."""
+    calls: dict[str, tuple[Callable[[], Any], int]] = {}
+    for name, samples, make in ways:
         try:
-            calls[name] = make()
-            calls[name]()  # compiles
+            call = make()
+            call()  # compiles
         except Exception as error:  # of another library, which must not cost the report
-            if name == "kernel":
+            if name in OWN:
                 raise
             missing[name] = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
-            calls.pop(name, None)
+        else:
+            calls[name] = call, samples
     times: dict[str, list[float]] = {name: [] for name in calls}
-    for _ in range(sizes.rounds):
-        for name, call in calls.items():
+    for _ in range(rounds):
+        for name, (call, samples) in calls.items():
             start = time.perf_counter()
             call()
-            times[name].append(time.perf_counter() - start)
+            times[name].append((time.perf_counter() - start) / samples)
     return {name: np.array(taken) for name, taken in times.items()}
 
 
-def _ways(
-    tableau: Any, target: GaussianMixture, dtype: str, n: int
-) -> Iterator[tuple[str, Callable[[], Callable[[], None]]]]:
-    """Yield (name, what makes a call that draws n samples and waits for them), the kernel first."""
-    device = Device("cuda")
+OWN = ("kernel", "CPU")
+
+
+def _own_ways(draw: Callable[[int, str], Any], n: int, on_cpu: int) -> Iterator[Way]:
+    """Yield the ways of `sample`, given as draw(n, device): on the device, and fewer on the CPU."""
+
+    def on_device() -> None:
+        draw(n, "cuda")
+        _wait_for_cupy()
+
+    yield Way("kernel", n, lambda: on_device)
+    few = max(1, n // on_cpu)
+    yield Way("CPU", few, lambda: lambda: draw(few, "cpu"))
+
+
+def _wait_for_cupy() -> None:
+    if not simulated():
+        Device("cuda").xp.cuda.get_current_stream().synchronize()
+
+
+def _token_ways(kernel: Kernel, data: sequences.SequenceLaw, sizes: Sizes) -> Iterator[Way]:
+    def draw(n: int, device: str) -> Any:
+        return sample(kernel, data, n, initial="prior", device=device)
+
+    return _own_ways(draw, sizes.timed_sequences, sizes.on_cpu)
+
+
+def _ways(tableau: Tableau, target: GaussianMixture, dtype: str, sizes: Sizes) -> Iterator[Way]:
+    """Yield the kernel first, then the CPU, then what others do."""
+    n = sizes.timed
+    yield from _own_ways(
+        lambda n, device: sample(tableau, target, n, dtype=dtype, device=device), n, sizes.on_cpu
+    )
     start = np.asarray(sample(tableau, target, n, dtype=dtype, initial="prior"))
-
-    def wait_for_cupy() -> None:
-        if not simulated():
-            device.xp.cuda.get_current_stream().synchronize()
-
-    def kernel() -> Callable[[], None]:
-        def call() -> None:
-            sample(tableau, target, n, dtype=dtype, device="cuda")
-            wait_for_cupy()
-
-        return call
 
     def run_on(xp: Any, wait: Callable[[], None], **place: str) -> Callable[[], None]:
         x, zero = (xp.asarray(part, **place) for part in (start, np.zeros((1, 1, 1), dtype)))
@@ -247,13 +320,12 @@ def _ways(
         x = to_device(start)
         return lambda: solve(x).block_until_ready()
 
-    yield "kernel", kernel
-    yield "run on CuPy", lambda: run_on(device.xp, wait_for_cupy)
-    yield "run on torch", run_on_torch
-    yield "torch", lambda: torch_loop(None)
-    yield "torch.compile", lambda: torch_loop("aot_eager" if simulated() else "inductor")
+    yield Way("run on CuPy", n, lambda: run_on(Device("cuda").xp, _wait_for_cupy))
+    yield Way("run on torch", n, run_on_torch)
+    yield Way("torch", n, lambda: torch_loop(None))
+    yield Way("torch.compile", n, lambda: torch_loop("aot_eager" if simulated() else "inductor"))
     if tableau.name == "heun":
-        yield "diffrax", diffrax
+        yield Way("diffrax", n, diffrax)
 
 
 def machine() -> dict[str, str]:
@@ -302,12 +374,14 @@ def report(sizes: Sizes) -> tuple[str, bool]:
             "",
             tables.render(pd.DataFrame(rows), "markdown"),
             "",
-            f"## Speed, {sizes.speed} samples, {sizes.steps} steps",
+            f"## Speed: {sizes.timed} samples, {sizes.steps} steps; {sizes.timed_sequences} sequences of "
+            f"{CHAIN.length} tokens, {sizes.token_steps} steps",
             "",
             tables.render(times, "markdown"),
             "",
-            "Estimate: what the instructions alone take on an H100, see docs/gpu.md. Ratios: median, and least and "
-            "most, of rounds in turn. "
+            "ns: of a sample and step, or of a token and step. Estimate: what the instructions alone take on an H100, "
+            "see docs/gpu.md. Ratios of times per sample: median, and least and most, of rounds in turn. CPU: the same "
+            f"call with device='cpu', {sizes.on_cpu} times fewer samples, on {numba.get_num_threads()} threads. "
             "`run` is given arrays of the library and zeros for noise, the rest draw their own: torch runs a loop "
             "written in it, torch.compile compiles that loop's step, diffrax solves the flow by its own Heun.",
             "",

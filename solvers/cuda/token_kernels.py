@@ -26,7 +26,18 @@ from ..discrete.moves import pair_row
 from ..discrete.neighbours import Neighbours, by_neighbours
 from ..discrete.packed_moves import Packed
 from ..discrete.reveal import reveal_row
-from ..discrete.site import LEAP, compound, compound_into, fill_flow, impossible, pick, step_row, uniforms
+from ..discrete.site import (
+    LEAP,
+    START,
+    compound,
+    compound_into,
+    draw_row,
+    fill_flow,
+    impossible,
+    pick,
+    step_row,
+    uniforms,
+)
 from ..methods.corrected_leaping import at_level, jump_row
 from .device import simulated
 
@@ -39,6 +50,15 @@ def _(h: Any, x: Any, out: Any) -> Any:
             out[y] = np.nan
 
     return none
+
+
+class Start(NamedTuple):
+    """What `start` takes: laws (V, S) by token, and tokens (L, n)."""
+
+    table: Any
+    states: Any
+    seed: Any
+    first: int
 
 
 class Fused(NamedTuple):
@@ -112,6 +132,14 @@ def _words() -> Any:
 
 
 _WORDS = _words()
+
+
+def start(arguments: Any) -> None:
+    """Noise on tokens: each becomes a draw from its row of a table."""
+    plan = arguments[0]
+    r = cuda.grid(1)
+    if r < plan.states.shape[1]:
+        draw_row(plan.table, plan.states[:, r], plan.seed, plan.first + r, START)
 
 
 def fused_by_neighbours(arguments: Any) -> None:

@@ -26,7 +26,17 @@ from ..discrete.site import EXITS, longest
 from ..methods.corrected_leaping import FirstJump
 from . import token_kernels
 from .device import Device
-from .token_kernels import Fused, Steps, Walk, compiled, events, fused_by_messages, fused_by_neighbours
+from .token_kernels import (
+    Fused,
+    Start,
+    Steps,
+    Walk,
+    compiled,
+    events,
+    fused_by_messages,
+    fused_by_neighbours,
+    start,
+)
 
 _SHARE = 0.5  # of the free memory that one launch takes at most
 
@@ -112,10 +122,21 @@ class Runner:
         self.device.check_room(self.row_bytes, "free memory on the device, or take shorter sequences")
         return max(1, int(_SHARE * self.device.free() / self.row_bytes))
 
-    def draw(self, tokens: Any, seed: Any, first: int) -> Any:
-        """Carry tokens (n, L), a NumPy array, through all moves; return them as an array of the device."""
+    def sent(self, tokens: Any) -> Any:
+        """Return tokens (n, L), a NumPy array, as states (L, n) on the device."""
+        return self.device.xp.asarray(np.ascontiguousarray(tokens.T))
+
+    def start(self, tokens: Any, table: Any, seed: Any, first: int) -> Any:
+        """Return states (L, n) on the device, drawn from the rows of a table (V, S) that tokens (n, L) name."""
+        states = self.sent(tokens) if tokens.any() else self.device.xp.zeros(tokens.T.shape, np.int64)
+        self.device.launch(
+            compiled(start), len(tokens), (start_plan(table, states, seed, first, self.device),)
+        )
+        return states
+
+    def draw(self, states: Any, seed: Any, first: int) -> Any:
+        """Carry states (L, n) through all moves, in place; return them as tokens (n, L)."""
         xp = self.device.xp
-        states = xp.asarray(np.ascontiguousarray(tokens.T))
         if self.fused is not None:
             self._draw_fused(self.fused, states, seed, first)
         else:
@@ -158,6 +179,11 @@ class Runner:
             raise impossible_start(move)
         if bool((counts == EXCEEDED).any()):
             raise FloatingPointError(EXCEEDED_RATE.format(move=move))
+
+
+def start_plan(table: Any, states: Any, seed: Any, first: int, device: Device) -> Start:
+    """Lay out a table of laws (V, S) for all columns of states (L, n) on a device."""
+    return Start(device.put(table), device.seen(states), seed, first)
 
 
 def fused_plan(fused: Trajectories, states: Any, failed: Any, seed: Any, first: int, device: Device) -> Fused:
@@ -246,13 +272,11 @@ def events_plan(
         xp.empty((S, n)),
         xp.empty((L, n)),
     )
-    start, stop = move.ends
     return Walk(
         RULES[move.rule],
         device.put(data),
         noise_of(model.process),
-        start,
-        stop,
+        *move.ends,
         move.bound,
         device.seen(states),
         device.seen(counts),
@@ -315,3 +339,4 @@ def examples() -> Iterator[tuple[str, Callable[[Any], None], Any]]:
     assert isinstance(move, Events)
     plan = events_plan(move, Model(uniform, data), states, one, seed, 0, 0, here)
     yield "events, uniform", events, (plan,)
+    yield "start states", start, (start_plan(transition, states, seed, 0, here),)

@@ -17,12 +17,11 @@ from .fused import trajectories
 from .kernel import Kernel
 from .model import Model
 from .moves import Stream
-from .site import draw_rows
+from .site import START, draw_rows
 from .tables import Tables
 
 CHUNK_BYTES = 1 << 26
 MOST_ROWS = 1 << 20  # sequences of one launch on a device
-START = 0xFFFFFFFF  # the move's number under which start states are drawn
 
 
 def law(
@@ -210,7 +209,8 @@ def stream(
     def part(begin: int) -> NDArray[Any]:
         stop = min(n, begin + rows)
         if start is None:
-            tokens = _drawn_start(kernel, data, initial, stop - begin, key, first + begin)
+            tokens, table = _start(kernel, data, initial, stop - begin, key, first + begin)
+            draw_rows(table, tokens, key, first + begin, START)
         else:
             tokens = start[begin:stop]
         if fused:
@@ -240,7 +240,7 @@ def _on_gpu(
     rows: int | None,
     name: str,
 ) -> Iterator[tuple[int, Any]]:
-    """Return the parts of `stream` on a device; start states are drawn here and sent there."""
+    """Return the parts of `stream` on a device."""
     from ..cuda.tokens import Runner
 
     device = _device(name)
@@ -252,12 +252,13 @@ def _on_gpu(
             most = min(rows or MOST_ROWS, runner.rows())
         for begin in range(0, n, most):
             stop = min(n, begin + most)
-            if start is None:
-                tokens = _drawn_start(kernel, model.data, initial, stop - begin, key, first + begin)
-            else:
-                tokens = start[begin:stop]
             with device.current():
-                drawn = runner.draw(tokens, key, first + begin).astype(_kind(kernel))
+                if start is None:
+                    tokens, table = _start(kernel, model.data, initial, stop - begin, key, first + begin)
+                    states = runner.start(tokens, table, key, first + begin)
+                else:
+                    states = runner.sent(start[begin:stop])
+                drawn = runner.draw(states, key, first + begin).astype(_kind(kernel))
             yield first + begin, drawn
 
     return parts()
@@ -298,15 +299,18 @@ def _start_tokens(
     return tokens.astype(np.int64)
 
 
-def _drawn_start(
+def _start(
     kernel: Kernel, data: sequences.SequenceLaw, initial: Any, n: int, seed: Any, first: int
-) -> NDArray[np.int64]:
-    process, L = kernel.process, data.length
-    told = noising(process, float(kernel.grid[0]))
+) -> tuple[NDArray[np.int64], Array]:
+    """Return tokens (n, L) and a table (V, S): a start state is drawn from its token's row of the table.
+
+    Where all rows are the same, data are not drawn and the tokens are zeros.
+    """
+    process = kernel.process
+    table = noising(process, float(kernel.grid[0]))
     if initial == "prior":
-        told = np.tile(np.asarray(process.prior), (process.vocabulary, 1))
-    tokens = np.zeros((n, L), dtype=np.int64)
-    if (told != told[0]).any():
-        tokens = data.sample(n, int(seed), first)
-    draw_rows(np.ascontiguousarray(told), tokens, seed, first, START)
-    return tokens
+        table = np.tile(np.asarray(process.prior), (process.vocabulary, 1))
+    table = np.ascontiguousarray(table)
+    if (table == table[0]).all():
+        return np.zeros((n, data.length), np.int64), table
+    return data.sample(n, int(seed), first), table

@@ -25,6 +25,7 @@ EXITS = {
     "poisson": POISSON,  # Poisson numbers of jumps, all added up as displacements, clamped
     "argmax": ARGMAX,  # the most probable state
 }
+START = 0xFFFFFFFF  # the move's number under which start states are drawn
 _LOW, _HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
 
 
@@ -327,14 +328,19 @@ def draw_sites(
     return bad
 
 
+@njit(inline="always", **COMPILED)
+def draw_row(table: Any, tokens: Any, seed: Any, sample: int, step: int) -> None:
+    """Replace each token v of (L,) by a draw from table[v], (V, S)."""
+    u = (0.0, 0.0)
+    for i in range(tokens.shape[0]):
+        if i % 2 == 0:
+            u = uniforms(seed, sample, step, 0, i // 2)
+        v = tokens[i]
+        tokens[i] = pick(table[v], v, u[i % 2])
+
+
 @njit(**PARALLEL)
 def draw_rows(table: Any, tokens: Any, seed: Any, first: int, step: int) -> None:
     """Replace each token v of (n, L) by a draw from table[v], (V, S)."""
-    n, L = tokens.shape
-    for r in prange(n):
-        u = (0.0, 0.0)
-        for i in range(L):
-            if i % 2 == 0:
-                u = uniforms(seed, first + r, step, 0, i // 2)
-            v = tokens[r, i]
-            tokens[r, i] = pick(table[v], v, u[i % 2])
+    for r in prange(tokens.shape[0]):
+        draw_row(table, tokens[r], seed, first + r, step)

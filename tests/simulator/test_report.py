@@ -44,7 +44,8 @@ def test_a_library_that_fails_is_named_and_costs_nothing_else(monkeypatch: pytes
     times, missing = gpu_report.speeds(TINY)
     said = "RuntimeError: no such compiler"
     assert missing == {"torch": said, "torch.compile": said, "diffrax": said}
-    assert [name for name in times if "/kernel" in name] == ["run on CuPy/kernel", "run on torch/kernel"]
+    ways = [name for name in times if "/kernel" in name]
+    assert ways == ["CPU/kernel", "run on CuPy/kernel", "run on torch/kernel"]
 
 
 def _with_a_wrong_seed(arguments: Any) -> None:

@@ -104,7 +104,7 @@ def test_what_the_caller_keeps_is_taken_before_parts_share_the_rest(
     library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Device, "free", lambda self: 2 * (20 if "empty" in library.used else 40) * ROW)
-    monkeypatch.setattr(Runner, "draw", lambda self, tokens, *_: parts.append(len(tokens)) or tokens)
+    monkeypatch.setattr(Runner, "draw", lambda self, states, *_: parts.append(states.shape[1]) or states.T)
     parts: list[int] = []
     sample(KERNEL, DATA, 40, device="cuda:1")
     assert parts == [20, 20]

@@ -97,6 +97,19 @@ def test_guided_tokens_with_other_noise_finalisers_and_labels_that_rows_forbid()
                 sample(kernel, data, 10, initial=start, device=device)
 
 
+def test_starts_need_data_only_where_noise_left_something_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = list[int]()
+    draw = sequences.MarkovSequence.sample
+    monkeypatch.setattr(sequences.MarkovSequence, "sample", lambda *a: drawn.append(a[1]) or draw(*a))
+    # time 1 is all masks; the default start of the others is a little before it
+    for name, asked in (("masked", []), ("uniform", [12, 12])):
+        kernel = kernel_of("tau-leaping", name, steps=2)
+        assert_same(kernel, SMOOTH, 12, first=5)
+        assert drawn == asked
+        assert_same(kernel, SMOOTH, 12, initial="prior")
+        assert drawn == asked
+
+
 def test_what_does_not_run_there_says_so() -> None:
     kernel = kernel_of("guided-ancestral", "uniform", label=1)
     with pytest.raises(ValueError, match=r"move Guided\(probability\) on Labelled.* use device='cpu'"):

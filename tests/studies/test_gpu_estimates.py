@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+import numpy as np
 import pytest
 
+from analytic import sequences
 from solvers import catalogue, grids
 from studies import gpu_estimates
-from studies.gpu_estimates import LINE, PATH, PLANE, summed, unit_of, work
+from studies.gpu_estimates import LINE, PATH, PLANE, UNIFORM, bytes_of, summed, unit_of, work
 from studies.ptx_machine import in_place_of_a_gpu
 
 
@@ -37,6 +39,21 @@ def test_an_instruction_belongs_to_a_unit(instruction: str, unit: str, several: 
     assert unit_of(instruction) == (unit, several)
 
 
+@pytest.mark.parametrize(
+    ("instruction", "size"),
+    [
+        ("ld.global.v2.f64", 16),
+        ("st.local.f32", 4),
+        ("ld.u8", 1),
+        ("ld.param.u64", 0),
+        ("mov.f64", 0),
+        ("cvta.to.global.u64", 0),
+    ],
+)
+def test_an_instruction_moves_bytes(instruction: str, size: int) -> None:
+    assert bytes_of(instruction) == size
+
+
 def executed(method: str, target: Any, steps: int) -> Counter[str]:
     tableau = catalogue[method].tableau(PATH, grids.log_snr(PATH, steps))
     with in_place_of_a_gpu() as found:
@@ -56,12 +73,31 @@ def test_more_steps_execute_what_their_source_calls() -> None:
         assert not any("f64" in name and times for name, times in more.items())
 
 
+def test_more_tokens_execute_what_their_source_calls() -> None:
+    """Messages there and back multiply a matrix twice and are scaled twice; each draw makes one uniform number."""
+    V, steps, more = 8, 2, 4
+    counts = []
+    for length in (8, 8 + more):
+        data = sequences.MarkovSequence(np.full(V, 1 / V), np.full((V, V), 1 / V), length)
+        kernel = catalogue["tweedie-tau-leaping"].kernel(UNIFORM, grids.uniform(UNIFORM, steps))
+        with in_place_of_a_gpu() as found:
+            gpu_estimates.sample(kernel, data, 32, device="cuda")
+        counts.append(Counter({name: times // 32 for name, times in found.items()}))
+    counts[1].subtract(counts[0])
+    assert counts[1]["rcp.rn.f64"] == 2 * more * steps
+    assert counts[1]["cvt.rn.f64.s64"] == more * (steps + 1)
+    assert counts[1]["fma.rn.f64"] >= more * steps * (2 * V**2 + V)
+    assert counts[1]["ld.f64"] + counts[1]["ld.global.f64"] >= more * steps * 4 * V**2
+
+
 def test_time_is_that_of_the_busiest_unit() -> None:
-    one = summed(Counter({"fma.rn.f32": 256, "add.s32": 64, "mov.f32": 1000}), 2, 8.0, "float32")
-    assert (one.floats, one.integers, one.busiest) == (128, 32, "issue")
-    assert one.time == pytest.approx(1e9 * 160 / 128 / (132 * 1.98e9))
-    assert summed(Counter({"fma.rn.f64": 256}), 2, 8.0, "float64").busiest == "floats"
-    assert summed(Counter({"fma.rn.f64": 256}), 2, 8e6, "float64").busiest == "bandwidth"
+    one = summed(
+        Counter({"fma.rn.f32": 256, "add.s32": 64, "mov.f32": 1000, "ld.global.f32": 16}), 2, "float32"
+    )
+    assert (one.floats, one.integers, one.memory, one.bytes, one.busiest) == (128, 32, 8, 32, "issue")
+    assert one.time == pytest.approx(1e9 * 168 / 128 / (132 * 1.98e9))
+    assert one.time_without_caches == pytest.approx(32 / 3350)
+    assert summed(Counter({"fma.rn.f64": 256}), 2, "float64").busiest == "floats"
 
 
 def test_float64_takes_longer() -> None:
