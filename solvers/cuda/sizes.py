@@ -14,13 +14,13 @@ Size = int | str
 def of_size(*sizes: Size) -> Callable[..., Any]:
     """Return a device function f(array, n) that gives a C-contiguous array with other sizes.
 
-    Nothing is copied and nothing checked.
+    Nothing is copied. Sizes are not checked; that the array is contiguous is, when it is compiled.
 
     Parameters
     ----------
-    sizes : int, SAME or GIVEN, one an axis
+    sizes : int, SAME or GIVEN, one an axis, of the last axes
         A number the compiler is to know, SAME for the size that the array has, GIVEN for n, which is not known to the
-        compiler even if the array's size is.
+        compiler even if the array's size is. Axes before those keep their sizes.
     """
     if simulated():
         return _itself
@@ -29,11 +29,14 @@ def of_size(*sizes: Size) -> Callable[..., Any]:
     from numba.cuda.extending import intrinsic
 
     def known(typing: Any, array: Any, n: Any) -> Any:
+        if array.layout != "C":
+            raise TypeError(f"array is {array}: give a C-contiguous one")
+
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             kind = signature.return_type
             found = context.make_array(kind)(context, builder, arguments[0])
             shape, strides = cgutils.unpack_tuple(builder, found.shape), []
-            for axis, size in enumerate(sizes):
+            for axis, size in enumerate(sizes, start=len(shape) - len(sizes)):
                 if size == GIVEN:
                     shape[axis] = arguments[1]
                 elif size != SAME:

@@ -2,6 +2,9 @@
 
 States lie as (L, n), and scratch with the thread's number last, so that neighbouring threads touch neighbouring
 numbers. Draws are in float64, by the same addresses and functions as on the CPU.
+
+What thread r does is a function of the plan, the model, its messages (LINES, V), its laws of one site (ROWS, S), its
+words of the random stream (2, 1) and r; `built` makes the kernel of it.
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numba
 import numpy as np
@@ -21,10 +24,11 @@ from ..discrete.births import births_row
 from ..discrete.chain_model import Chain, Likelihood
 from ..discrete.guided_site import CLASSIFIER, fill_guided
 from ..discrete.jump_chain import walk
+from ..discrete.jump_rates import Data
 from ..discrete.labelled_chains import labelled_cavities, log_ratios, told
+from ..discrete.model import Model
 from ..discrete.moves import pair_row
 from ..discrete.neighbours import Neighbours, by_neighbours
-from ..discrete.packed_moves import Packed
 from ..discrete.reveal import reveal_row
 from ..discrete.site import (
     LEAP,
@@ -40,6 +44,8 @@ from ..discrete.site import (
 )
 from ..methods.corrected_leaping import at_level, jump_row
 from .device import simulated
+from .sizes import of_size
+from .token_plans import in_registers
 
 
 @overload(compound, target="cuda")
@@ -52,88 +58,6 @@ def _(h: Any, x: Any, out: Any) -> Any:
     return none
 
 
-class Start(NamedTuple):
-    """What `start` takes: laws (V, S) by token, and tokens (L, n)."""
-
-    table: Any
-    states: Any
-    seed: Any
-    first: int
-
-
-class Fused(NamedTuple):
-    """What `fused_by_messages` and `fused_by_neighbours` take: all moves, the model, states (L, n) and failures (n, 3).
-
-    A failure is the move's number with the numbers of impossible rows and of laws that are none.
-    """
-
-    packed: Packed
-    model: Chain | Neighbours
-    states: Any
-    failed: Any
-    seed: Any
-    first: int
-    predicted: Any
-    line: Any
-    row: Any
-    moved: Any
-
-
-class Steps(NamedTuple):
-    """What `sites`, `pair` and `reveal` take: one move, the model with what states tell at its times, states (L, n).
-
-    `told` is the move itself: (k, exit, h) for `sites`, (k and h at both times, how) for `pair`, (order, temperature,
-    after, mask) for `reveal`, (rule, p, seen) for `births`, (k, reach, 1 - alpha, prior) for `first_jump`,
-    (k, guide, gamma, exit, h, label, log of weights, whether it asks with the label, and without) for `guided`.
-    failed (n, 2): impossible rows and laws that are none.
-    """
-
-    told: Any
-    model: Chain
-    seen: Any
-    states: Any
-    failed: Any
-    seed: Any
-    first: int
-    step: int
-    predicted: Any
-    line: Any
-    row: Any
-    held: Any
-    before: Any
-    chosen: Any
-    jumps: Any
-    parts: Any
-    logs: Any
-
-
-class Walk(NamedTuple):
-    """What `events` takes: one move's rule, clock and bound, states (L, n) and counts (n,)."""
-
-    rule: int
-    data: Any
-    noise: Any
-    start: float
-    stop: float
-    bound: float
-    states: Any
-    counts: Any
-    seed: Any
-    first: int
-    step: int
-    line: Any
-    work: Any
-    row: Any
-    due: Any
-
-
-def _words() -> Any:
-    return np.uint64 if simulated() else numba.uint64
-
-
-_WORDS = _words()
-
-
 def start(arguments: Any) -> None:
     """Noise on tokens: each becomes a draw from its row of a table."""
     plan = arguments[0]
@@ -142,71 +66,57 @@ def start(arguments: Any) -> None:
         draw_row(plan.table, plan.states[:, r], plan.seed, plan.first + r, START)
 
 
-def fused_by_neighbours(arguments: Any) -> None:
+def fused_by_neighbours(plan: Any, model: Any, lines: Any, rows: Any, words: Any, r: int) -> None:
     """Masked or known tokens: the nearest known ones say all about a site."""
-    plan = arguments[0]
-    r = cuda.grid(1)
-    if r >= plan.states.shape[1]:
-        return
-    words = cuda.local.array((2, 1), _WORDS)
     states, moved = plan.states[:, r : r + 1], plan.moved[:, :, r]
     for m in range(plan.packed.keep.shape[0]):
         impossible, bad = by_neighbours(
             plan.packed,
             m,
-            plan.model,
+            model,
             states,
             1,
             plan.seed,
             plan.first + r,
             moved,
             words,
-            plan.line[0, :, r],
-            plan.row[:, r],
+            lines[0],
+            rows[0],
         )
         if impossible > 0 or bad > 0:
             plan.failed[r, 0], plan.failed[r, 1], plan.failed[r, 2] = m, impossible, bad
             return
 
 
-def fused_by_messages(arguments: Any) -> None:
+def fused_by_messages(plan: Any, model: Any, lines: Any, rows: Any, words: Any, r: int) -> None:
     """Any mixture noise: forward and backward messages of the whole sequence."""
-    plan = arguments[0]
-    r = cuda.grid(1)
-    if r >= plan.states.shape[1]:
-        return
-    words = cuda.local.array((2, 1), _WORDS)
     states, predicted = plan.states[:, r], plan.predicted[:, :, r]
     for m in range(plan.packed.keep.shape[0]):
         impossible, bad = one_chain.step(
             plan.packed,
             m,
-            plan.model,
+            model,
             states,
             plan.seed,
             plan.first + r,
             predicted,
-            plan.line[0, :, r],
-            plan.line[1, :, r],
+            lines[0],
+            lines[1],
             words,
-            plan.line[2, :, r],
-            plan.row[:, r],
+            lines[2],
+            rows[0],
         )
         if impossible > 0 or bad > 0:
             plan.failed[r, 0], plan.failed[r, 1], plan.failed[r, 2] = m, impossible, bad
             return
 
 
-def events(arguments: Any) -> None:
+def events(plan: Any, model: Any, lines: Any, rows: Any, words: Any, r: int) -> None:
     """The reverse process event by event, as `Events` says."""
-    plan = arguments[0]
-    r = cuda.grid(1)
-    if r >= plan.states.shape[1]:
-        return
-    scratch = (plan.line[:, r], plan.work[:, r], plan.row[:, r], plan.due[:, r])
+    scratch = (lines[0], (lines[1], lines[2], plan.table[:, r]), rows[0], plan.due[:, r])
     plan.counts[r] = walk(
         plan.rule,
-        plan.data,
+        model,
         plan.noise,
         plan.start,
         plan.stop,
@@ -219,36 +129,22 @@ def events(arguments: Any) -> None:
     )
 
 
-def sites(arguments: Any) -> None:
+def sites(plan: Any, model: Any, lines: Any, rows: Any, words: Any, r: int) -> None:
     """All sites at once, one move."""
-    plan = arguments[0]
-    r = cuda.grid(1)
-    if r >= plan.states.shape[1]:
-        return
     k, exit_kind, h = plan.told
     states, cavities = plan.states[:, r], plan.predicted[:, :, r]
-    if not one_chain.cavities(
-        plan.model, plan.seen[0], states, cavities, plan.line[0, :, r], plan.line[1, :, r]
-    ):
+    if not one_chain.cavities(model, plan.seen[0], states, cavities, lines[0], lines[1]):
         plan.failed[r, 0] = 1
         return
     sample = plan.first + r
-    plan.failed[r, 1] = step_row(
-        k, exit_kind, h, states, cavities, plan.seed, sample, plan.step, 0, plan.row[0, :, r]
-    )
+    plan.failed[r, 1] = step_row(k, exit_kind, h, states, cavities, plan.seed, sample, plan.step, 0, rows[0])
 
 
-def poisson_sites(arguments: Any) -> None:
+def poisson_sites(plan: Any, model: Any, lines: Any, rows: Any, words: Any, r: int) -> None:
     """All sites at once by Poisson numbers of jumps, whose laws need scratch of their own."""
-    plan = arguments[0]
-    r = cuda.grid(1)
-    if r >= plan.states.shape[1]:
-        return
     k, _, h = plan.told
-    states, cavities, row = plan.states[:, r], plan.predicted[:, :, r], plan.row[0, :, r]
-    if not one_chain.cavities(
-        plan.model, plan.seen[0], states, cavities, plan.line[0, :, r], plan.line[1, :, r]
-    ):
+    states, cavities, row = plan.states[:, r], plan.predicted[:, :, r], rows[0]
+    if not one_chain.cavities(model, plan.seen[0], states, cavities, lines[0], lines[1]):
         plan.failed[r, 0] = 1
         return
     jumps = plan.jumps[:, :, r]
@@ -261,17 +157,13 @@ def poisson_sites(arguments: Any) -> None:
         states[i] = pick(row, x, u[i % 2])
 
 
-def pair(arguments: Any) -> None:
+def pair(plan: Any, model: Any, lines: Any, rows: Any, words: Any, r: int) -> None:
     """Two leaps, as `Pair` says."""
-    plan = arguments[0]
-    r = cuda.grid(1)
-    if r >= plan.states.shape[1]:
-        return
     k_first, k_second, h_first, h, how = plan.told
     states, cavities, before = plan.states[:, r], plan.predicted[:, :, r], plan.before[:, r]
-    held, expected, work = plan.held[:, :, r], plan.line[0, :, r], plan.line[1, :, r]
-    row, now, sample = plan.row[0, :, r], plan.row[1, :, r], plan.first + r
-    if not one_chain.cavities(plan.model, plan.seen[0], states, cavities, expected, work):
+    held, expected, work = plan.held[:, :, r], lines[0], lines[1]
+    row, now, sample = rows[0], rows[1], plan.first + r
+    if not one_chain.cavities(model, plan.seen[0], states, cavities, expected, work):
         plan.failed[r, 0] = 1
         return
     for i in range(states.shape[0]):
@@ -280,7 +172,7 @@ def pair(arguments: Any) -> None:
     plan.failed[r, 1] = step_row(
         k_first, LEAP, h_first, states, cavities, plan.seed, sample, plan.step, 0, row
     )
-    if not one_chain.cavities(plan.model, plan.seen[1], states, cavities, expected, work):
+    if not one_chain.cavities(model, plan.seen[1], states, cavities, expected, work):
         plan.failed[r, 0] = 1
         return
     plan.failed[r, 1] += pair_row(
@@ -288,12 +180,8 @@ def pair(arguments: Any) -> None:
     )
 
 
-def reveal(arguments: Any) -> None:
+def reveal(plan: Any, model: Any, lines: Any, rows: Any, words: Any, r: int) -> None:
     """Some masked sites, as `Reveal` says; where it reveals nothing, the model is not asked."""
-    plan = arguments[0]
-    r = cuda.grid(1)
-    if r >= plan.states.shape[1]:
-        return
     order, temperature, after, mask = plan.told
     states, posteriors = plan.states[:, r], plan.predicted[:, :, r]
     masked = 0
@@ -302,43 +190,31 @@ def reveal(arguments: Any) -> None:
             masked += 1
     if after[masked] >= masked:
         return
-    if not one_chain.cavities(
-        plan.model, plan.seen[0], states, posteriors, plan.line[0, :, r], plan.line[1, :, r]
-    ):
+    if not one_chain.cavities(model, plan.seen[0], states, posteriors, lines[0], lines[1]):
         plan.failed[r, 0] = 1
         return
     scratch = (plan.before[:, r], plan.chosen[0, :, r], plan.held[:, 0, r], plan.chosen[1, :, r])
     reveal_row(order, temperature, after, states, posteriors, plan.seed, plan.first + r, plan.step, scratch)
 
 
-def births(arguments: Any) -> None:
+def births(plan: Any, model: Any, lines: Any, rows: Any, words: Any, r: int) -> None:
     """Births at all sites, as `Births` says."""
-    plan = arguments[0]
-    r = cuda.grid(1)
-    if r >= plan.states.shape[1]:
-        return
     rule, p, told = plan.told
     states, cavities = plan.states[:, r], plan.predicted[:, :, r]
-    if not one_chain.cavities(
-        plan.model, plan.seen[0], states, cavities, plan.line[0, :, r], plan.line[1, :, r]
-    ):
+    if not one_chain.cavities(model, plan.seen[0], states, cavities, lines[0], lines[1]):
         plan.failed[r, 0] = 1
         return
     plan.failed[r, 1] = births_row(
-        rule, p, told, states, cavities, plan.seed, plan.first + r, plan.step, plan.row[0, :, r]
+        rule, p, told, states, cavities, plan.seed, plan.first + r, plan.step, rows[0]
     )
 
 
-def first_jump(arguments: Any) -> None:
+def first_jump(plan: Any, model: Any, lines: Any, rows: Any, words: Any, r: int) -> None:
     """The first jump and a leap from there, as `FirstJump` says."""
-    plan = arguments[0]
-    r = cuda.grid(1)
-    if r >= plan.states.shape[1]:
-        return
     k, reach, level, prior = plan.told
     states, cavities, sample = plan.states[:, r], plan.predicted[:, :, r], plan.first + r
-    expected, work = plan.line[0, :, r], plan.line[1, :, r]
-    if not one_chain.cavities(plan.model, plan.seen[0], states, cavities, expected, work):
+    expected, work = lines[0], lines[1]
+    if not one_chain.cavities(model, plan.seen[0], states, cavities, expected, work):
         plan.failed[r, 0] = 1
         return
     wait = jump_row(k, states, cavities, reach, plan.seed, sample, plan.step, plan.held[:, :, r])
@@ -346,14 +222,14 @@ def first_jump(arguments: Any) -> None:
         return
     # 1 - alpha shrinks by exp(-wait); alpha itself is formed without cancellation, since it may start at 0
     alpha, noise = k.keep - math.expm1(-wait) * level, math.exp(-wait) * level
-    add, law, flat, peak = plan.row[0, :, r], plan.row[1, :, r], plan.row[2, :, r], plan.row[3, :, r]
+    add, law, flat, peak = rows[0], rows[1], rows[2], rows[3]
     for x in range(add.shape[0]):
         add[x] = noise * prior[x]
         most = add[x] + alpha if x < cavities.shape[1] else add[x]
         flat[x] = add[x] / most if most > 0.0 else 0.0
         peak[x] = 1.0 if most > 0.0 else 0.0
     seen = Likelihood(flat, peak, plan.seen[0].table)
-    if not one_chain.cavities(plan.model, seen, states, cavities, expected, work):
+    if not one_chain.cavities(model, seen, states, cavities, expected, work):
         plan.failed[r, 0] = 1
         return
     step_row(
@@ -370,12 +246,8 @@ def first_jump(arguments: Any) -> None:
     )
 
 
-def guided(arguments: Any) -> None:
+def guided(plan: Any, model: Any, lines: Any, rows: Any, words: Any, r: int) -> None:
     """All sites at once towards a label, as `Guided` says; the model is the chains of all labels."""
-    plan = arguments[0]
-    r = cuda.grid(1)
-    if r >= plan.states.shape[1]:
-        return
     k, guide, gamma, exit_kind, h, label, log_weights, with_label, without = plan.told
     states, seen, given, free = (
         plan.states[:, r],
@@ -385,7 +257,7 @@ def guided(arguments: Any) -> None:
     )
     alone, classifies = not without, guide == CLASSIFIER
     if not labelled_cavities(
-        plan.model,
+        model,
         log_weights,
         label,
         alone,
@@ -395,8 +267,8 @@ def guided(arguments: Any) -> None:
         free,
         plan.predicted[:, :, r],
         plan.logs[:, :, r],
-        plan.line[0, :, r],
-        plan.line[1, :, r],
+        lines[0],
+        lines[1],
     ):
         plan.failed[r, 0] = 1
         return
@@ -404,7 +276,7 @@ def guided(arguments: Any) -> None:
         free = given
     elif not (with_label or classifies):
         given = free
-    row, spare, ratios = plan.row[0, :, r], plan.row[1, :, r], plan.row[2, :, r]
+    row, spare, ratios = rows[0], rows[1], rows[2]
     for i in range(states.shape[0]):
         if not (
             told(seen, states[i], free[i]) > 0.0 and (not with_label or told(seen, states[i], given[i]) > 0.0)
@@ -423,7 +295,63 @@ def guided(arguments: Any) -> None:
         states[i] = pick(row, x, u[i % 2])
 
 
-@lru_cache
+def built(carry: Callable[..., None], plan: Any, model: Model) -> Callable[[Any], None]:
+    """Return the kernel, uncompiled, in which each thread carries a sequence as one of the functions above does.
+
+    With few tokens the compiler knows their number: it unrolls loops over them, and what a thread works with becomes
+    registers. Else that lies in the plan's scratch.
+    """
+    V, S = (model.process.vocabulary, model.process.states) if in_registers(model) else (0, 0)
+    kind: Any = type(plan.model)
+    return _build(carry, kind, V, S)
+
+
+@lru_cache(maxsize=256)
+def _build(carry: Callable[..., None], model: type, V: int, S: int) -> Callable[[Any], None]:
+    word, real = (np.uint64, np.float64) if simulated() else (numba.uint64, numba.float64)
+    known = _sizer(model, V)
+    carried = carry if simulated() else cuda.jit(device=True, forceinline=True)(carry)
+
+    def from_memory(arguments: Any) -> None:
+        plan, r = arguments[0], cuda.grid(1)
+        if r < plan.states.shape[1]:
+            words = cuda.local.array((2, 1), word)
+            carried(plan, plan.model, plan.line[:, :, r], plan.row[:, :, r], words, r)
+
+    def from_registers(arguments: Any) -> None:
+        plan, r = arguments[0], cuda.grid(1)
+        if r < plan.states.shape[1]:
+            lines = (cuda.local.array(V, real), cuda.local.array(V, real), cuda.local.array(V, real))
+            rows = (
+                cuda.local.array(S, real),
+                cuda.local.array(S, real),
+                cuda.local.array(S, real),
+                cuda.local.array(S, real),
+            )
+            words = cuda.local.array((2, 1), word)
+            carried(plan, known(plan.model), lines, rows, words, r)
+
+    return from_registers if V else from_memory
+
+
+def _sizer(model: type, V: int) -> Callable[[Any], Any]:
+    """Return a device function that tells the compiler the number of tokens in a model."""
+    line, square = of_size(V), of_size(V, V)
+
+    def chain(model: Chain) -> Chain:
+        return Chain(line(model.start, 0), square(model.advance, 0), square(model.retreat, 0))
+
+    def data(model: Data) -> Data:
+        return Data(line(model.initial, 0), square(model.transition, 0), model.table)
+
+    def neighbours(model: Neighbours) -> Neighbours:
+        return Neighbours(line(model.alone, 0), square(model.after, 0), square(model.before, 0), model.gaps)
+
+    sized: Any = {Chain: chain, Data: data, Neighbours: neighbours}[model]
+    return sized if simulated() else cuda.jit(device=True)(sized)
+
+
+@lru_cache(maxsize=256)
 def compiled(kernel: Callable[[Any], None]) -> Any:
     from . import extensions  # noqa: F401  # makes them known to the compiler
 

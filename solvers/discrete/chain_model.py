@@ -59,9 +59,10 @@ class Likelihood(NamedTuple):
 
 def chain(data: sequences.MarkovSequence) -> Chain:
     """Lay out a chain for compiled code."""
-    matrices = np.array(data.transition, dtype=np.float64).reshape(-1, data.vocabulary, data.vocabulary)
+    V = data.vocabulary
+    matrices = np.array(data.transition, dtype=np.float64, order="C").reshape(-1, V, V)
     if data.length == 1:
-        matrices = np.zeros((1, data.vocabulary, data.vocabulary))
+        matrices = np.zeros((1, V, V))
     return Chain(np.array(data.initial), np.ascontiguousarray(matrices.swapaxes(1, 2)), matrices)
 
 

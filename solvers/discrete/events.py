@@ -50,7 +50,7 @@ def data_of(data: sequences.SequenceLaw) -> Data:
     """
     V, L, none = data.vocabulary, data.length, np.zeros(0)
     if isinstance(data, sequences.MarkovSequence):
-        matrices = np.array(data.transition).reshape(-1, V, V)
+        matrices = np.array(data.transition, order="C").reshape(-1, V, V)
         return Data(np.array(data.initial), matrices if L > 1 else np.zeros((1, V, V)), none)
     if isinstance(data, sequences.Product):
         laws = np.stack([np.array(data.marginal(i)) for i in range(L)])

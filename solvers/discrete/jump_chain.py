@@ -139,6 +139,7 @@ def walk_all(
     V = noise.vocabulary
     S = V if noise.kind == UNIFORM else V + 1
     for block in prange((n + _BLOCK - 1) // _BLOCK):
-        scratch = (np.empty(V), np.empty(max(2 * V, data.table.shape[0])), np.empty(S), np.empty(L))
+        work = (np.empty(V), np.empty(V), np.empty(data.table.shape[0]))
+        scratch = (np.empty(V), work, np.empty(S), np.empty(L))
         for r in range(block * _BLOCK, min(n, (block + 1) * _BLOCK)):
             counts[r] = walk(rule, data, noise, start, stop, bound, tokens[r], seed, first + r, step, scratch)

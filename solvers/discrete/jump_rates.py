@@ -123,9 +123,10 @@ def _normalise(message: Any) -> bool:
 
 
 @njit(**COMPILED)
-def _chain_cavity(data: Any, now: Any, tokens: Any, i: int, far: bool, c: Any, work: Any) -> bool:
+def _chain_cavity(
+    data: Any, now: Any, tokens: Any, i: int, far: bool, c: Any, message: Any, other: Any
+) -> bool:
     L, V, K = tokens.shape[0], c.shape[0], data.transition.shape[0]
-    message, other = work[:V], work[V : 2 * V]
     at = 0
     if not far and now.b_token == 0.0:
         # a token that is certain screens off what is beyond it
@@ -194,23 +195,24 @@ def _table_cavity(data: Any, now: Any, tokens: Any, i: int, c: Any, work: Any) -
 
 
 @njit(**COMPILED)
-def cavity(data: Any, now: Any, tokens: Any, i: int, far: bool, c: Any, work: Any) -> bool:
+def cavity(data: Any, now: Any, tokens: Any, i: int, far: bool, c: Any, scratch: Any) -> bool:
     """Fill c (V,) with the law of the token at site i given the other sites; False if those are impossible.
 
-    With `far` all sites are looked at, also those that certain tokens screen off. `work` has V^L or 2 V numbers.
+    With `far` all sites are looked at, also those that certain tokens screen off. `scratch` are two arrays (V,), for
+    chains, and one as long as the table.
     """
     if data.table.shape[0] > 0:
-        return _table_cavity(data, now, tokens, i, c, work)
-    return _chain_cavity(data, now, tokens, i, far, c, work)
+        return _table_cavity(data, now, tokens, i, c, scratch[2])
+    return _chain_cavity(data, now, tokens, i, far, c, scratch[0], scratch[1])
 
 
 @njit(**COMPILED)
 def fill_rates(
-    data: Any, noise: Any, now: Any, tokens: Any, i: int, far: bool, c: Any, work: Any, out: Any
+    data: Any, noise: Any, now: Any, tokens: Any, i: int, far: bool, c: Any, scratch: Any, out: Any
 ) -> float:
     """Fill out (S,) with the rates of jumps of site i, zero at its state; return their sum, nan if impossible."""
     V, x = noise.vocabulary, tokens[i]
-    if not cavity(data, now, tokens, i, far, c, work):
+    if not cavity(data, now, tokens, i, far, c, scratch):
         return np.nan
     g, Z = (now.g_mask, now.b_mask) if x == V else (now.g_token, now.keep * c[x] + now.b_token)
     if not Z > 0.0:
@@ -228,9 +230,10 @@ def fill_all_rates(data: Any, noise: Any, s: float, tokens: Any, rates: Any) -> 
     """Fill rates (n, L, S) for tokens (n, L), nan in impossible rows."""
     n, L = tokens.shape
     now = moment(noise, s)
-    c, work = np.empty(noise.vocabulary), np.empty(max(2 * noise.vocabulary, data.table.shape[0]))
+    V = noise.vocabulary
+    c, scratch = np.empty(V), (np.empty(V), np.empty(V), np.empty(data.table.shape[0]))
     for r in range(n):
         for i in range(L):
-            total = fill_rates(data, noise, now, tokens[r], i, True, c, work, rates[r, i])
+            total = fill_rates(data, noise, now, tokens[r], i, True, c, scratch, rates[r, i])
             if not total >= 0.0:
                 rates[r, i] = np.nan

@@ -26,7 +26,7 @@ def stacked(data: sequences.Labelled) -> Chain | None:
         return None
     steps = max(len(part.advance) for part in parts)
     advance, retreat = (
-        np.stack([np.broadcast_to(m, (steps, *m.shape[1:])) for m in matrices])
+        np.ascontiguousarray(np.stack([np.broadcast_to(m, (steps, *m.shape[1:])) for m in matrices]))
         for matrices in ([part.advance for part in parts], [part.retreat for part in parts])
     )
     return Chain(np.stack([part.start for part in parts]), advance, retreat)
@@ -46,7 +46,7 @@ def leave_one_out(
     An impossible rest has cavities of zero and a log of -inf. `expected` and `work` (V,) are scratch. False where
     messages hardly overlap, see `WEAK`.
     """
-    L, V = cavities.shape
+    L, V = states.shape[0], work.shape[0]
     for v in range(V):
         cavities[0, v] = model.start[v]
         expected[v] = 1.0
@@ -98,7 +98,7 @@ def labelled_cavities(
 
     own (L, V), logs (3, L), expected and work (V,) are scratch. False where messages hardly overlap.
     """
-    L, V = given.shape
+    L, V = states.shape[0], work.shape[0]
     top, share = logs[1], logs[2]
     for i in range(L):
         top[i], share[i] = -np.inf, 0.0

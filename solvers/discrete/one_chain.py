@@ -1,7 +1,7 @@
 """Messages of one sequence of a Markov chain, for executors that give each sequence a thread of its own.
 
 `chain_model` does the same for blocks of sequences at once. Arrays may be strided views, so that neighbouring threads
-touch neighbouring numbers.
+touch neighbouring numbers. Loops over tokens take their number from scratch, whose size a compiler may know.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def absorb(seen: Likelihood, x: int, message: Any, scale: float, out: Any) -> fl
 @njit(**COMPILED)
 def transmit(matrix: Any, message: Any, out: Any) -> None:
     """Fill out (V,) with matrix (V, V) times a message."""
-    V = out.shape[0]
+    V = message.shape[0]
     for v in range(V):
         value = 0.0
         for u in range(V):
@@ -47,7 +47,7 @@ def predict(model: Chain, seen: Likelihood, states: Any, predicted: Any, work: A
 
     False where the sequence is impossible.
     """
-    L, V = predicted.shape
+    L, V = states.shape[0], work.shape[0]
     for v in range(V):
         predicted[0, v] = model.start[v]
     scale = 1.0
@@ -67,7 +67,7 @@ def cavities(model: Chain, seen: Likelihood, states: Any, predicted: Any, expect
 
     `expected` and `work` (V,) are scratch. False where the sequence is impossible.
     """
-    L, V = predicted.shape
+    L, V = states.shape[0], work.shape[0]
     if not predict(model, seen, states, predicted, work):
         return False
     for v in range(V):
@@ -109,7 +109,7 @@ def step(
     Returns (1, 0) if the sample is impossible, else 0 and the number of laws that are none. Random numbers are those
     of `fused.through_messages`. predicted (L, V), expected, work, cavity (V,), row (S,), words (2, 1) uint64: scratch.
     """
-    L, V = predicted.shape
+    L, V = states.shape[0], work.shape[0]
     k = coefficients(packed, m)
     seen = Likelihood(packed.flat[m], packed.peak[m], packed.add[:0])
     rest, exit_kind, h = packed.rest[m], packed.exit_kind[m], packed.h[m]

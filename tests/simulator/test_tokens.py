@@ -10,7 +10,7 @@ import pytest
 
 from analytic import chains, sequences
 from solvers import catalogue, grids, sample
-from solvers.cuda import tokens
+from solvers.cuda import token_plans, tokens
 from solvers.cuda.device import Device
 from solvers.discrete import stream
 from solvers.discrete.chain_model import LANES
@@ -95,6 +95,27 @@ def test_guided_tokens_with_other_noise_finalisers_and_labels_that_rows_forbid()
         for device in ("cpu", "cuda"):
             with pytest.raises(FloatingPointError, match=r"a sample has probability 0 at t = .*undefined"):
                 sample(kernel, data, 10, initial=start, device=device)
+
+
+MANY = 11
+ANY = sequences.MarkovSequence(
+    np.full(MANY, 1 / MANY), np.random.default_rng(3).dirichlet(np.ones(MANY), size=MANY), 5
+)
+
+
+@pytest.mark.parametrize("name", ["masked", "uniform"])
+def test_many_tokens_work_in_memory_and_few_in_memory_of_their_own(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noise = {"masked": chains.Absorbing(MANY), "uniform": chains.Uniform(MANY)}[name]
+    methods = ["tweedie-tau-leaping", "tau-leaping", "theta-trapezoidal", "gillespie", "guided-ancestral"]
+    methods += ["location-corrected-tau-leaping", "maskgit" if name == "masked" else "poisson-tau-leaping"]
+    for method in methods:
+        data = sequences.Labelled([ANY, ANY], [0.5, 0.5]) if "guided" in method else ANY
+        kernel = catalogue[method].kernel(noise, grids.uniform(noise, steps=3))
+        for most in (MANY - 1, MANY):
+            monkeypatch.setattr(token_plans, "MOST_UNROLLED", most)
+            assert_same(kernel, data, 6)
 
 
 def test_starts_need_data_only_where_noise_left_something_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,7 +233,7 @@ SCRATCH = (
     "jumps",
     "parts",
     "logs",
-    "work",
+    "table",
     "due",
 )
 LINES = {
@@ -225,28 +246,29 @@ LINES = {
 }  # some lines of scratch, each for a use of its own
 
 
-def test_each_thread_keeps_to_scratch_of_its_own() -> None:
+def test_each_thread_keeps_to_scratch_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(token_plans, "MOST_UNROLLED", V - 1)
     device, n, used = Device("cuda"), 3, set[str]()
     for name, move, model in moves_of_every_kind():
-        room = np.tile(np.arange(L)[:, None] % V, (1, n))
+        room = np.tile(np.arange(model.data.length)[:, None] % V, (1, n))
         if "reveal" in name or "neighbours" in name:
             room[:] = V
         if "blackout" in name:  # counts that are possible where nearly all is dead
             room[:] = 0
-        kernel: Any
+        carry: Any
         if isinstance(move, tuple):
             fused = trajectories(move, model)
             assert fused is not None
             plan: Any = tokens.fused_plan(fused, room, np.zeros((n, 3), np.int64), np.uint64(5), 0, device)
-            kernel = tokens.fused_by_messages if fused.near is None else tokens.fused_by_neighbours
+            carry = tokens.carry_of(fused)
         elif isinstance(move, tokens.Events):
             counts = np.zeros(n, np.int64)
             plan = tokens.events_plan(move, model, room, counts, np.uint64(5), 0, 0, device)
-            kernel = tokens.events
+            carry = tokens.carry_of(move)
         else:
             failed = np.zeros((n, 2), np.int64)
             plan = tokens.steps_plan(move, model, room, failed, np.uint64(5), 0, 0, device)
-            kernel = tokens.kernel_of(move)
+            carry = tokens.carry_of(move)
         parts: dict[str, Any] = {}
         for field in SCRATCH:
             array = getattr(plan, field, np.zeros(0))
@@ -257,7 +279,7 @@ def test_each_thread_keeps_to_scratch_of_its_own() -> None:
                 parts |= {f"{field}[{line}]": array[line] for line in range(len(array))}
             else:
                 parts[field] = array
-        device.launch(tokens.compiled(kernel), n, (plan,), threads=32)
+        device.launch(tokens.compiled(tokens.built(carry, plan, model)), n, (plan,), threads=32)
         for field, array in parts.items():
             touched = (array != UNTOUCHED).reshape(-1, n).any(axis=0)
             assert touched.all() or not touched.any(), (name, field, touched)
@@ -289,6 +311,8 @@ def moves_of_every_kind() -> Iterator[tuple[str, Any, Model]]:
             kernel.moves if whole else kernel.moves[2],
             Model(noise, LABELLED if options else SMOOTH),
         )
+        if method == "gillespie":
+            yield f"{method} by a table", kernel.moves[2], Model(noise, TABLE)
 
 
 def test_threads_beyond_the_last_sample_do_nothing() -> None:
@@ -304,11 +328,11 @@ def test_threads_beyond_the_last_sample_do_nothing() -> None:
             plan: Any = tokens.events_plan(
                 kernel.moves[0], model, room[:, :5], np.zeros(5, np.int64), np.uint64(5), 0, 0, device
             )
-            tokens_kernel = tokens.events
+            carry = tokens.carry_of(kernel.moves[0])
         else:
             plan = tokens.fused_plan(fused, room[:, :5], np.zeros((5, 3), np.int64), np.uint64(5), 0, device)
-            tokens_kernel = tokens.fused_by_messages if fused.near is None else tokens.fused_by_neighbours
-        device.launch(tokens.compiled(tokens_kernel), 40, (plan,), threads=32)
+            carry = tokens.carry_of(fused)
+        device.launch(tokens.compiled(tokens.built(carry, plan, model)), 40, (plan,), threads=32)
         assert np.all(room[:, 5:] == 1)
         if noise == "uniform":
             assert np.any(room[:, :5] != 1)

@@ -173,8 +173,8 @@ def test_cavities_of_long_chains_are_those_of_the_model_also_where_far_sites_are
     setup, now = noise_of(process), moment(noise_of(process), log_clock(process, t))
     for row, exact in zip(tokens, cavities, strict=True):
         for i, far in itertools.product(range(L), (True, False)):
-            c, work, out = np.empty(V), np.empty(2 * V), np.empty(process.states)
-            assert fill_rates(data_of(data), setup, now, row, i, far, c, work, out) >= 0
+            c, scratch, out = np.empty(V), (np.empty(V), np.empty(V), np.empty(0)), np.empty(process.states)
+            assert fill_rates(data_of(data), setup, now, row, i, far, c, scratch, out) >= 0
             np.testing.assert_allclose(c, exact[i], rtol=1e-11, atol=1e-15)
 
 

@@ -87,7 +87,8 @@ def test_more_tokens_execute_what_their_source_calls() -> None:
     assert counts[1]["rcp.rn.f64"] == 2 * more * steps
     assert counts[1]["cvt.rn.f64.s64"] == more * (steps + 1)
     assert counts[1]["fma.rn.f64"] >= more * steps * (2 * V**2 + V)
-    assert counts[1]["ld.f64"] + counts[1]["ld.global.f64"] >= more * steps * 4 * V**2
+    # messages are not read with the matrices: they are in registers
+    assert 2 * V**2 <= (counts[1]["ld.f64"] + counts[1]["ld.global.f64"]) / (more * steps) < 4 * V**2
 
 
 def test_time_is_that_of_the_busiest_unit() -> None:

@@ -267,6 +267,28 @@ TOKENS = [
 ]
 
 
+MANY = sequences.MarkovSequence(
+    np.full(11, 1 / 11), np.random.default_rng(0).dirichlet(np.ones(11), size=11), 5
+)
+
+
+@pytest.mark.parametrize(
+    ("method", "noise"),
+    [
+        ("tweedie-tau-leaping", chains.Absorbing(11)),
+        ("tweedie-tau-leaping", chains.Uniform(11)),
+        ("theta-trapezoidal", chains.Uniform(11)),
+        ("gillespie", chains.Uniform(11)),
+    ],
+)
+def test_compiled_moves_draw_them_with_many_tokens_too(method: str, noise: Any) -> None:
+    """Where messages and laws lie in memory that threads share out."""
+    kernel = catalogue[method].kernel(noise, grids.uniform(noise, steps=4))
+    with in_place_of_a_gpu():
+        there = sample(kernel, MANY, 3, seed=3, device="cuda")
+    np.testing.assert_array_equal(there, sample(kernel, MANY, 3, seed=3))
+
+
 @pytest.mark.parametrize(("method", "noise"), TOKENS)
 def test_compiled_moves_draw_the_tokens_of_the_cpu(method: str, noise: str) -> None:
     process, n = NOISES[noise], 6
