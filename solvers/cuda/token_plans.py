@@ -56,7 +56,7 @@ class Fused(NamedTuple):
 
 
 class Steps(NamedTuple):
-    """What `sites`, `pair` and `reveal` take: one move, the model with what states tell at its times, states (L, n).
+    """What one move at all sites takes: the move, the model with what states tell at its times, states (L, n).
 
     `told` is the move itself: (k, exit, h) for `sites`, (k and h at both times, how) for `pair`, (order, temperature,
     after, mask) for `reveal`, (rule, p, seen) for `births`, (k, reach, 1 - alpha, prior) for `first_jump`,
@@ -201,7 +201,8 @@ def events_plan(
     """Lay out one move and scratch for all columns of states (L, n) on a device."""
     xp, (L, n) = device.xp, states.shape
     data = data_of(model.data)
-    scratch = (*_lines(model, n, xp), xp.empty((max(1, data.table.shape[0]), n)), xp.empty((L, n)))
+    # two numbers at least: a column of one alone is contiguous, which interpreted code is compiled again for
+    scratch = (*_lines(model, n, xp), xp.empty((max(2, data.table.shape[0]), n)), xp.empty((L, n)))
     return Walk(
         RULES[move.rule],
         device.put(data),

@@ -111,7 +111,7 @@ class Runner:
             steps = L * (V + S + 4) if self.model.chain or guided else 0
             steps += L * (2 * V + 3) if guided else 0
             jumps = 3 * (longest(S) + 1) if any(map(poisson, self.kernel.moves)) else 0
-            return 8 * (3 * L + lines + jumps + max(1 + table, steps))
+            return 8 * (3 * L + lines + jumps + max(2 + table, steps))
         return 8 * (2 * L + lines + (3 * L if self.fused.near else L * V))
 
     @property

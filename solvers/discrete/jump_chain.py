@@ -54,7 +54,9 @@ def walk(
     now = moment(noise, start)
     if rule == UNIFORMIZED:
         now = moment(noise, _moment_of(noise, start)[0])
-    if not fill_rates(data, noise, now, tokens, 0, True, c, work, row) >= 0.0:
+    # no literals: everything would be compiled once for each
+    everywhere, nearby = np.bool_(True), np.bool_(False)
+    if not fill_rates(data, noise, now, tokens, np.int64(0), everywhere, c, work, row) >= 0.0:
         return IMPOSSIBLE
     for i in range(L):
         due[i] = -np.inf
@@ -101,7 +103,7 @@ def walk(
         if rule != UNIFORMIZED and u * bound >= most:  # rejected whatever the model says
             continue
         evaluations += 1
-        total = fill_rates(data, noise, now, tokens, i, False, c, work, row)
+        total = fill_rates(data, noise, now, tokens, i, nearby, c, work, row)
         if not total * speed <= most * (1.0 + 1e-12):
             return EXCEEDED if total >= 0.0 else IMPOSSIBLE
         if u * bound >= total * speed:

@@ -234,6 +234,6 @@ def fill_all_rates(data: Any, noise: Any, s: float, tokens: Any, rates: Any) -> 
     c, scratch = np.empty(V), (np.empty(V), np.empty(V), np.empty(data.table.shape[0]))
     for r in range(n):
         for i in range(L):
-            total = fill_rates(data, noise, now, tokens[r], i, True, c, scratch, rates[r, i])
+            total = fill_rates(data, noise, now, tokens[r], i, np.bool_(True), c, scratch, rates[r, i])
             if not total >= 0.0:
                 rates[r, i] = np.nan
