@@ -7,7 +7,7 @@ READY := .venv/.ready
 READY_TO_TEST := .venv/.ready-to-test
 
 # CUDA kernels, interpreted: a process of its own, since the simulator replaces the compiler
-SIMULATED := NUMBA_ENABLE_CUDASIM=1 $(BIN)/python -m pytest -n auto -m simulator tests/simulator
+SIMULATED := NUMBA_ENABLE_CUDASIM=1 $(BIN)/python -m pytest -n auto tests/simulator -m
 
 .DEFAULT_GOAL := help
 .PHONY: help setup order test check readme format clean
@@ -22,14 +22,14 @@ order: $(READY) ## the main job: every method's claimed order beside its measure
 
 test: $(READY_TO_TEST) ## run the everyday tests
 	@$(BIN)/python -m pytest -n auto
-	@$(SIMULATED)
+	@$(SIMULATED) 'simulator and not slow'
 
 check: $(READY_TO_TEST) ## lint, formatting, types and all tests that need no GPU: what CI runs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n auto -m 'not gpu and not simulator'
-	$(SIMULATED)
+	$(SIMULATED) simulator
 
 readme: $(READY) ## measure every method again and write the table into README.md
 	$(BIN)/python -m studies.readme

@@ -103,6 +103,7 @@ ANY = sequences.MarkovSequence(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["masked", "uniform"])
 def test_many_tokens_work_in_memory_and_few_in_memory_of_their_own(
     name: str, monkeypatch: pytest.MonkeyPatch
@@ -246,6 +247,7 @@ LINES = {
 }  # some lines of scratch, each for a use of its own
 
 
+@pytest.mark.slow
 def test_each_thread_keeps_to_scratch_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(token_plans, "MOST_UNROLLED", V - 1)
     device, n, used = Device("cuda"), 3, set[str]()
