@@ -140,7 +140,7 @@ def work(tableau: Tableau, target: GaussianMixture, dtype: str, samples: int = 3
 def token_work(kernel: Kernel, data: sequences.SequenceLaw, samples: int = 1) -> Work:
     """Run the kernels of a token sampler on the machine and count per token and step of the grid, as `work` does."""
     with in_place_of_a_gpu() as executed:
-        sample(kernel, data, samples, device="cuda")
+        sample(kernel, data, samples, initial="prior", device="cuda")
     return summed(executed, samples * data.length * len(kernel.steps), "float64")
 
 

@@ -10,7 +10,7 @@ import pytest
 from numba import cuda
 
 from solvers import noise
-from studies import gpu_report
+from studies import gpu_report, gpu_speeds
 from studies.gpu_report import TINY, Check, checks, main
 
 pytestmark = pytest.mark.simulator
@@ -29,7 +29,7 @@ def test_a_failing_check_fails_the_report(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(gpu_report, "checks", lambda sizes: iter([Check("planted", np.nan, 1.0, "ulp")]))
-    monkeypatch.setattr(gpu_report, "speeds", lambda sizes: (gpu_report.pd.DataFrame({"x": [1]}), {}))
+    monkeypatch.setattr(gpu_speeds, "speeds", lambda sizes: (gpu_report.pd.DataFrame({"x": [1]}), {}))
     assert main([]) == 1
     assert "NO" in capsys.readouterr().out
 
@@ -38,10 +38,10 @@ def test_a_library_that_fails_is_named_and_costs_nothing_else(monkeypatch: pytes
     def broken(*_: Any) -> Any:
         raise RuntimeError("no such compiler\nand more")
 
-    monkeypatch.setattr(gpu_report, "METHODS", ("heun",))
-    monkeypatch.setattr(gpu_report.peers, "diffrax_heun", broken)
-    monkeypatch.setattr(gpu_report.peers, "torch_loop", lambda *_: broken)  # as it is first called
-    times, missing = gpu_report.speeds(TINY)
+    monkeypatch.setattr(gpu_speeds, "METHODS", ("heun",))
+    monkeypatch.setattr(gpu_speeds.peers, "diffrax_heun", broken)
+    monkeypatch.setattr(gpu_speeds.peers, "torch_loop", lambda *_: broken)  # as it is first called
+    times, missing = gpu_speeds.speeds(gpu_speeds.TINY)
     said = "RuntimeError: no such compiler"
     assert missing == {"torch": said, "torch.compile": said, "diffrax": said}
     ways = [name for name in times if "/kernel" in name]

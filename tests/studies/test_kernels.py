@@ -11,6 +11,7 @@ import pytest
 
 from solvers import primitives
 from solvers.cuda import ptx
+from solvers.cuda.sizes import of_size
 from studies import kernels
 from studies.readme import GPU, between
 
@@ -80,6 +81,20 @@ def test_what_was_compiled_for_a_cpu_before_leaves_kernels_alone(dtype: str) -> 
     assert _on_a_cpu(x[0]) == pytest.approx(np.exp(-0.25) + np.log(0.25) + np.sqrt(2), rel=1e-6)
     for kernel in (_exp, _log, _sincospi):
         assert "solvers4cuda9libdevice" in ptx.ptx(kernel, ((x, x),), (9, 0))
+
+
+_line = of_size(3)
+
+
+def _sized(arguments: Any) -> None:
+    (x,) = arguments
+    _line(x, 0)[0] = 1.0
+
+
+def test_only_a_contiguous_array_is_given_other_sizes() -> None:
+    assert ptx.ptx(_sized, ((np.ones(3),),), (9, 0))
+    with pytest.raises(Exception, match="give a C-contiguous one"):
+        ptx.ptx(_sized, ((np.ones(6)[::2],),), (9, 0))
 
 
 def build_defect(constant: float) -> Any:
