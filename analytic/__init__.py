@@ -1,6 +1,6 @@
 """Ground truth: targets, paths and distances whose every quantity is known in closed form."""
 
 from . import bounds, chains, data, distances, paths, sequences, targets
-from .gaussian_mixture import GaussianMixture
+from .mixtures.gaussian_mixture import GaussianMixture
 
 __all__ = ["GaussianMixture", "bounds", "chains", "data", "distances", "paths", "sequences", "targets"]

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from analytic.gaussian_mixture import GaussianMixture
-from analytic.mixture_parameters import Floats, real_number
+from .mixtures.gaussian_mixture import GaussianMixture
+from .mixtures.parameters import Floats, real_number
 
 SUFFIXES = (".npy", ".csv", ".parquet")
 

@@ -12,9 +12,9 @@ from types import MappingProxyType
 
 import numpy as np
 
-from analytic.data import SUFFIXES, from_data, read
-from analytic.gaussian_mixture import GaussianMixture
-from analytic.mixture_parameters import Floats
+from .data import SUFFIXES, from_data, read
+from .mixtures.gaussian_mixture import GaussianMixture
+from .mixtures.parameters import Floats
 
 
 @dataclass(frozen=True)

@@ -7,20 +7,21 @@ strong error), `density` (law on a one-dimensional mixture). A discrete method i
 """
 
 from . import grids
-from .arrays import run
 from .catalogue import Claim, Method, catalogue
-from .denoiser import denoiser
-from .density import DensityLaw, density
+from .continuous.denoiser import denoiser
+from .continuous.executors.arrays import run
+from .continuous.executors.density import DensityLaw, density
+from .continuous.executors.law import GaussianLaw
+from .continuous.executors.statistics import Statistics, statistics
+from .continuous.executors.strong import strong
+from .continuous.imperfect import Imperfect, ScoreError
+from .continuous.tableau import Block, Tableau
+from .continuous.trace import Trace
 from .discrete import Kernel
 from .executors import law, sample
-from .imperfect import Imperfect, ScoreError
-from .law import GaussianLaw
-from .reductions import Statistics, statistics
-from .strong import strong
-from .tableau import Block, Tableau
-from .trace import Trace
+from .methods import discover
 
-catalogue.discover()
+discover()
 
 __all__ = [
     "Block",

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-import importlib
 import inspect
-import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, get_args
@@ -15,9 +12,10 @@ from numpy.typing import ArrayLike
 
 from analytic import chains
 
+from .continuous.tableau import Tableau
 from .discrete import Kernel
+from .names import unknown
 from .protocols import Path
-from .tableau import Tableau
 
 Build = TypeVar("Build", bound=Callable[..., Any])
 Sense = Literal["ode", "weak", "strong", "tv", "kl", "path-kl"]
@@ -53,24 +51,6 @@ class Claim:
             raise ValueError(f"sense is {self.sense!r}: use one of {', '.join(get_args(Sense))}")
         if not self.order > 0:
             raise ValueError(f"order is {self.order}: give a positive number")
-
-
-class UnknownNameError(KeyError, ValueError):
-    """A name that is not in a catalogue; says which names are near."""
-
-    def __str__(self) -> str:
-        return str(self.args[0])
-
-
-def unknown(what: str, name: object, known: list[str]) -> UnknownNameError:
-    """Return the error for a name that is not in a catalogue, with near names."""
-    near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.4)
-    hint = f"did you mean {' or '.join(near)}" if near else f"use one of {', '.join(known)}"
-    return UnknownNameError(
-        f"{what} is {name!r}, which is not in the catalogue: {hint}?"
-        if near
-        else f"{what} is {name!r}, which is not in the catalogue: {hint}"
-    )
 
 
 @dataclass(frozen=True)
@@ -247,13 +227,6 @@ class Catalogue(Mapping[str, Method]):
     def discrete(self) -> dict[str, Method]:
         """Methods on token sequences, which build kernels."""
         return {name: method for name, method in self._methods.items() if method.half == "discrete"}
-
-    def discover(self) -> None:
-        """Import every module of `solvers.methods`, each of which registers its methods."""
-        from . import methods
-
-        for module in pkgutil.iter_modules(methods.__path__):
-            importlib.import_module(f"{methods.__name__}.{module.name}")
 
 
 catalogue = Catalogue()

@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 
 from analytic import sequences
 
-from . import discrete, fused
-from . import law as gaussian
+from . import discrete
+from .continuous.executors import fused
+from .continuous.executors import law as gaussian
+from .continuous.tableau import Tableau
 from .protocols import GaussianTarget, Target
-from .tableau import Tableau
 
 
 @overload
@@ -32,7 +33,7 @@ def law(method: Any, target: Any, initial: Any = "marginal", **keywords: Any) ->
     initial
         "marginal", "prior", or a law.
     **keywords
-        See `solvers.law.law` for tableaux and `solvers.discrete.law` for kernels (`at`, `tables`).
+        See `solvers.continuous.executors.law.law` for tableaux and `solvers.discrete.law` for kernels (`at`, `tables`).
 
     Raises
     ------
@@ -78,8 +79,8 @@ def sample(
     initial
         "marginal", "prior", an array of start points or tokens, or (for tableaux) a law.
     **keywords
-        See `solvers.fused.sample` for tableaux and `solvers.discrete.sample` for kernels; both take `first` and
-        `threads`.
+        See `solvers.continuous.executors.fused.sample` for tableaux and `solvers.discrete.sample` for kernels; both
+        take `first` and `threads`.
 
     Returns
     -------

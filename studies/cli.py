@@ -6,14 +6,14 @@ import sys
 
 import typer
 
-from .verbs.budget import budget
-from .verbs.gap import gap
-from .verbs.likelihood import likelihood
-from .verbs.list import list_
-from .verbs.order import order
-from .verbs.precision import precision
-from .verbs.scaling import scaling
-from .verbs.schedules import schedules
+from .budget.verb import budget
+from .gap.verb import gap
+from .likelihood.verb import likelihood
+from .listing import list_
+from .order.verb import order
+from .precision.verb import precision
+from .scaling.verb import scaling
+from .schedules.verb import schedules
 
 app = typer.Typer(
     help="Hold samplers against targets whose every quantity is known in closed form.",

@@ -17,16 +17,17 @@ from typing import Any
 import pandas as pd
 
 from analytic import sequences
-from solvers.catalogue import unknown
+from solvers.names import unknown
 
-from . import frames, tables, token_text
 from .cli import app
-from .files import write_whole
-from .ladders import Measurement
-from .order import order
-from .token_ladders import measure
-from .token_order import default_settings, pairs, token_jobs, token_order
-from .words import job_of
+from .ladder import Measurement
+from .order import on_text
+from .order import tables as frames
+from .order.on_tokens import default_settings, measure, pairs, token_jobs, token_order
+from .order.study import order
+from .output import render
+from .output.files import write_whole
+from .specifications import job_of
 
 ROOT = Path(__file__).parent.parent
 README, TOKENS, GPU = ROOT / "README.md", ROOT / "docs" / "tokens.md", ROOT / "docs" / "gpu.md"
@@ -49,7 +50,7 @@ def replaced(file: Path, **found: pd.DataFrame | list[pd.DataFrame]) -> None:
     text = file.read_text()
     for name, frame in found.items():
         shown = frame if isinstance(frame, list) else [frame]
-        content = "\n".join(tables.render(one, "markdown") for one in shown)
+        content = "\n".join(render.render(one, "markdown") for one in shown)
         text = text.replace(f"<!-- {name} -->\n{between(text, name)}", f"<!-- {name} -->\n\n{content}\n")
     write_whole(file, text.encode())
 
@@ -73,9 +74,9 @@ def text_tables() -> list[pd.DataFrame]:
     data = sequences.load("text")
     measurements: list[Measurement] = []
     for job, setting in pairs(token_jobs(ON_TEXT), default_settings(data.vocabulary, long=True)):
-        measurements += token_text.text_errors(job, "text", data, setting)[0]
-    floor = token_text.exact_draws("text", data)
-    return [token_text.text_summary(measurements, m, floor[m]) for m in ("log-likelihood", "bigram")]
+        measurements += on_text.text_errors(job, "text", data, setting)[0]
+    floor = on_text.exact_draws("text", data)
+    return [on_text.text_summary(measurements, m, floor[m]) for m in ("log-likelihood", "bigram")]
 
 
 def _orders() -> None:
@@ -93,15 +94,15 @@ def _text() -> None:
 
 
 def _kernels() -> None:
-    from . import kernels  # which needs the extra gpu
+    from .gpu import resources  # which needs the extra gpu
 
-    replaced(GPU, kernels=kernels.table())
+    replaced(GPU, kernels=resources.table())
 
 
 def _estimates() -> None:
-    from . import gpu_estimates
+    from .gpu import estimates
 
-    replaced(GPU, estimates=gpu_estimates.estimates())
+    replaced(GPU, estimates=estimates.estimates())
 
 
 PARTS: dict[str, Callable[[], None]] = {

@@ -11,7 +11,7 @@ from typing import Any
 import analytic
 import solvers
 
-from .files import write_whole
+from .output.files import write_whole
 
 
 @cache

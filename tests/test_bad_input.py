@@ -11,7 +11,7 @@ import pytest
 
 from analytic import GaussianMixture, data, distances, paths, targets
 from solvers import Claim, Tableau, catalogue, denoiser, density, grids, law, run, sample, strong
-from solvers.brownian import shared_noise
+from solvers.continuous.executors.shared_path import shared_noise
 
 PATH = paths.VE(0.02, 20.0)
 GRID = grids.karras(PATH, 4)

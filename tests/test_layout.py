@@ -79,16 +79,15 @@ def test_import_rule_tells_allowed_from_forbidden(package: str, source: str, all
 
 
 def test_every_module_of_methods_registers_one_or_serves_one_that_does() -> None:
-    folder = ROOT / "solvers" / "methods"
-    modules = {file.stem: file.read_text("utf-8") for file in folder.glob("*.py") if file.stem != "__init__"}
-    registering = {method.build.__module__.rpartition(".")[2] for method in catalogue.values()}
+    files = [file for file in (ROOT / "solvers" / "methods").rglob("*.py") if file.stem != "__init__"]
+    modules = {f"{package_of(file)}.{file.stem}": file for file in files}
+    registering = {method.build.__module__ for method in catalogue.values()} & set(modules)
     served = {
-        module.rpartition(".")[2]
-        for name in registering & set(modules)
-        for module, _ in imports(modules[name], "solvers.methods")
-        if module.startswith("solvers.methods.")  # written `from .shared import piece`
+        module
+        for name in registering
+        for module, _ in imports(modules[name].read_text("utf-8"), name.rpartition(".")[0])
     }
-    assert registering & set(modules)
+    assert registering
     assert set(modules) - registering - served == set()
 
 

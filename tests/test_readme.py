@@ -9,10 +9,10 @@ import re
 import pytest
 
 from solvers import catalogue
-from studies import frames
-from studies.order import order
+from studies.order import tables
+from studies.order.on_tokens import token_order
+from studies.order.study import order
 from studies.readme import README, between
-from studies.token_order import token_order
 
 
 def test_snippets_run_and_print_what_they_say(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,7 +34,7 @@ def rows_of(name: str) -> list[list[str]]:
 
 @pytest.mark.slow
 def test_the_table_is_what_the_command_prints() -> None:
-    summary = frames.summary(*order())
+    summary = tables.summary(*order())
     assert [r[:4] + r[-1:] for r in rows_of("table")] == [
         [str(v) for v in row[:4]] + [str(row[-1])] for row in summary.itertuples(index=False)
     ]
@@ -42,5 +42,5 @@ def test_the_table_is_what_the_command_prints() -> None:
 
 @pytest.mark.slow
 def test_the_table_of_tokens_is_what_the_command_prints() -> None:
-    summary = frames.token_summary(*token_order())
+    summary = tables.token_summary(*token_order())
     assert rows_of("tokens") == [[str(v) for v in row] for row in summary.itertuples(index=False)]

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from scipy.special import rel_entr
 
 from ..chains import D3PM, SiteProcess
-from ..mixture_parameters import Floats, real_array, whole_number
+from ..mixtures.parameters import Floats, real_array, whole_number
 from ..sequences import SequenceLaw
 from ..sequences.checks import checked_seed, checked_tokens
 from .averages import Average, OverDraws, OverStates

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import entr
 
 from ..chains import SiteProcess
-from ..mixture_parameters import Floats
+from ..mixtures.parameters import Floats
 from ..sequences import SequenceLaw
 from ..sequences.posterior import CHUNK_BYTES
 from ..sequences.weights import draw

@@ -9,7 +9,7 @@ from scipy.optimize.elementwise import find_root
 
 from ..chains import Chain
 from ..chains.checks import time
-from ..mixture_parameters import Floats
+from ..mixtures.parameters import Floats
 from ..sequences import SequenceLaw
 from .arguments import as_evidence, initial_loss, read_average, read_parametrisation, reconstruction_loss
 from .averages import Average, OverDraws

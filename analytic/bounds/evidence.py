@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..mixture_parameters import Floats
+from ..mixtures.parameters import Floats
 
 
 @dataclass(frozen=True, eq=False)

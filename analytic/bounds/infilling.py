@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..mixture_parameters import Floats
+from ..mixtures.parameters import Floats
 from ..sequences import SequenceLaw
 from ..sequences.checks import MOST_STATES, checked_tokens
 

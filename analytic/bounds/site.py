@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import kl_div
 
 from ..chains import Chain, SiteProcess
-from ..mixture_parameters import Floats
+from ..mixtures.parameters import Floats
 
 Tokens = NDArray[np.int64]
 

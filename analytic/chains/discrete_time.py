@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from ..mixture_parameters import frozen, whole_number
+from ..mixtures.parameters import frozen, whole_number
 from .checks import Array, probabilities, real
 from .exponential import common_row, settled
 from .process import SiteProcess

@@ -9,8 +9,8 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from ..mixture_parameters import frozen, whole_number
-from ..path_gaussian import positive
+from ..mixtures.parameters import frozen, whole_number
+from ..paths.gaussian import positive
 from .checks import Array, elementwise
 from .process import Chain, Scheduled, point
 from .schedules import Schedule, named

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from scipy.linalg import eigvalsh_tridiagonal
 from scipy.special import comb
 
-from ..mixture_parameters import frozen, whole_number
-from ..path_gaussian import positive
+from ..mixtures.parameters import frozen, whole_number
+from ..paths.gaussian import positive
 from .checks import Array, generator
 from .exponential import common_row, exponential, settled
 from .process import Scheduled, point

@@ -8,7 +8,7 @@ from typing import ClassVar, cast
 import numpy as np
 import numpy.typing as npt
 
-from ..mixture_parameters import frozen
+from ..mixtures.parameters import frozen
 from .checks import Array, probabilities, time, tokens_below
 from .schedules import Schedule
 

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from ..path_gaussian import ordered, positive
+from ..paths.gaussian import ordered, positive
 from .checks import Array
 from .schedule_base import Given, Schedule
 

@@ -7,9 +7,9 @@ from abc import abstractmethod
 import numpy as np
 from numpy.typing import NDArray
 
-from analytic.mixture_parameters import Floats
-from analytic.sequences.law import SequenceLaw
-from analytic.sequences.weights import draw, multiply, one_hot
+from ..mixtures.parameters import Floats
+from .law import SequenceLaw
+from .weights import draw, multiply, one_hot
 
 Tokens = NDArray[np.int64]
 

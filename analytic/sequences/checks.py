@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from analytic.mixture_parameters import Floats, frozen, real_array, whole_number
+from ..mixtures.parameters import Floats, frozen, real_array, whole_number
 
 SUM_TOLERANCE = 1e-12
 MOST_STATES = 2_000_000

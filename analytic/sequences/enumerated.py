@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import entr
 
-from analytic.mixture_parameters import Floats, frozen, real_array
-from analytic.sequences import checks
-from analytic.sequences.law import SequenceLaw
-from analytic.sequences.weights import draw, leave_one_out, log_contract, multiply, outer
+from ..mixtures.parameters import Floats, frozen, real_array
+from . import checks
+from .law import SequenceLaw
+from .weights import draw, leave_one_out, log_contract, multiply, outer
 
 
 class Enumerated(SequenceLaw):

@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import entr
 
-from analytic.mixture_parameters import Floats
-from analytic.sequences import checks
-from analytic.sequences.chain import MatrixChain, Tokens
-from analytic.sequences.markov import read_chain
-from analytic.sequences.weights import draw
+from ..mixtures.parameters import Floats
+from . import checks
+from .chain import MatrixChain, Tokens
+from .markov import read_chain
+from .weights import draw
 
 
 class HiddenMarkov(MatrixChain):

@@ -7,8 +7,8 @@ from numpy.typing import ArrayLike
 from scipy.linalg import solve_banded
 from scipy.special import comb, entr, poch
 
-from analytic.mixture_parameters import Floats, frozen, real_array, whole_number
-from analytic.sequences.markov import MarkovSequence
+from ..mixtures.parameters import Floats, frozen, real_array, whole_number
+from .markov import MarkovSequence
 
 
 class InformationProfile:

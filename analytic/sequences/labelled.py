@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import entr, logsumexp
 
-from analytic.mixture_parameters import Floats, whole_number
-from analytic.sequences import checks
-from analytic.sequences.enumerated import Enumerated
-from analytic.sequences.law import SequenceLaw
-from analytic.sequences.posterior import possible
-from analytic.sequences.weights import draw
+from ..mixtures.parameters import Floats, whole_number
+from . import checks
+from .enumerated import Enumerated
+from .law import SequenceLaw
+from .posterior import possible
+from .weights import draw
 
 
 class Labelled(SequenceLaw):

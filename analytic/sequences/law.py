@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import entr
 
-from analytic.mixture_parameters import Floats, frozen, whole_number
-from analytic.sequences import checks
-from analytic.sequences.posterior import CHUNK_BYTES, Posterior
-from analytic.sequences.weights import one_hot
+from ..mixtures.parameters import Floats, frozen, whole_number
+from . import checks
+from .posterior import CHUNK_BYTES, Posterior
+from .weights import one_hot
 
 if TYPE_CHECKING:
-    from analytic.sequences.enumerated import Enumerated
+    from .enumerated import Enumerated
 
 
 class SequenceLaw(Posterior):
@@ -125,7 +125,7 @@ class SequenceLaw(Posterior):
 
     def as_enumerated(self) -> Enumerated:
         """Return the same law as an explicit table; raises as `pmf`."""
-        from analytic.sequences.enumerated import Enumerated
+        from .enumerated import Enumerated
 
         return Enumerated(self.pmf())
 

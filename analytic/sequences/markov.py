@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import entr
 
-from analytic.mixture_parameters import Floats, whole_number
-from analytic.sequences import checks
-from analytic.sequences.chain import MatrixChain, Tokens
-from analytic.sequences.posterior import CHUNK_BYTES, possible, reveal
-from analytic.sequences.weights import multiply
+from ..mixtures.parameters import Floats, whole_number
+from . import checks
+from .chain import MatrixChain, Tokens
+from .posterior import CHUNK_BYTES, possible, reveal
+from .weights import multiply
 
 
 def read_chain(initial: ArrayLike, transition: ArrayLike, length: int) -> tuple[Floats, Floats, int]:

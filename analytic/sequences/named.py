@@ -12,11 +12,11 @@ from types import MappingProxyType
 
 import numpy as np
 
-from analytic.sequences.labelled import Labelled
-from analytic.sequences.law import SequenceLaw
-from analytic.sequences.markov import MarkovSequence
-from analytic.sequences.product import Product
-from analytic.sequences.text import LETTERS, TEXT, fold, from_text
+from .labelled import Labelled
+from .law import SequenceLaw
+from .markov import MarkovSequence
+from .product import Product
+from .text import LETTERS, TEXT, fold, from_text
 
 
 @dataclass(frozen=True)

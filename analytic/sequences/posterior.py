@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from analytic.mixture_parameters import Floats, whole_number
-from analytic.sequences import checks
-from analytic.sequences.weights import multiply
+from ..mixtures.parameters import Floats, whole_number
+from . import checks
+from .weights import multiply
 
 CHUNK_BYTES = 2**27
 

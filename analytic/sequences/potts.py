@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from analytic.mixture_parameters import Floats, frozen, real_array, whole_number
-from analytic.sequences.chain import Chain, Tokens
-from analytic.sequences.weights import leave_one_out, outer
+from ..mixtures.parameters import Floats, frozen, real_array, whole_number
+from .chain import Chain, Tokens
+from .weights import leave_one_out, outer
 
 MOST_COLUMN_STATES = 2**16
 WIDEST_EXPONENT = 600.0

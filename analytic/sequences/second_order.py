@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import entr
 
-from analytic.mixture_parameters import Floats, whole_number
-from analytic.sequences import checks
-from analytic.sequences.chain import Chain, Tokens
-from analytic.sequences.weights import draw
+from ..mixtures.parameters import Floats, whole_number
+from . import checks
+from .chain import Chain, Tokens
+from .weights import draw
 
 
 class SecondOrderMarkov(Chain):

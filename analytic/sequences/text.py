@@ -7,9 +7,9 @@ from importlib.resources import files
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from analytic.mixture_parameters import Floats, real_number, whole_number
-from analytic.sequences.markov import MarkovSequence
-from analytic.sequences.second_order import SecondOrderMarkov
+from ..mixtures.parameters import Floats, real_number, whole_number
+from .markov import MarkovSequence
+from .second_order import SecondOrderMarkov
 
 TEXT = files("analytic").joinpath("texts", "pride_and_prejudice.txt").read_text("utf-8")
 """Chapter 1 of Jane Austen, Pride and Prejudice (London, 1813), in the public domain."""

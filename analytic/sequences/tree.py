@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import entr
 
-from analytic.mixture_parameters import Floats
-from analytic.sequences import checks
-from analytic.sequences.law import SequenceLaw
-from analytic.sequences.weights import draw, multiply
+from ..mixtures.parameters import Floats
+from . import checks
+from .law import SequenceLaw
+from .weights import draw, multiply
 
 
 class Tree(SequenceLaw):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from analytic.mixture_parameters import Floats
+from ..mixtures.parameters import Floats
 
 Integers = NDArray[np.integer]
 

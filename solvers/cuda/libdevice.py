@@ -8,7 +8,7 @@ from numba import types
 from numba.cuda import libdevice
 from numba.extending import overload
 
-from .. import primitives
+from ..numerics import primitives
 
 
 def _exp_64(x: Any) -> Any:

@@ -1,11 +1,13 @@
 """Samplers of tokens: one-step kernels made of moves, their exact laws and their draws."""
 
-from .divergence import path_kl, total_correlation
-from .executors import law, sample, stream
+from .executors.law_and_sample import law, sample, stream
+from .executors.path_divergence import path_kl, total_correlation
 from .flow import Flow, bridge, endpoint, forward_rates, resample, reverse_rates, velocity
 from .kernel import Kernel, walk
-from .moves import Move, Pair, Sites
-from .tables import Tables
+from .model.every_state import Tables
+from .moves.move import Move
+from .moves.pair import Pair
+from .moves.sites import Sites
 
 __all__ = [
     "Flow",

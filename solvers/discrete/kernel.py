@@ -11,7 +11,10 @@ from analytic import sequences
 
 from .. import grids
 from .flow import Array, Process, bridge
-from .moves import Move, Sites
+from .moves.guided import Guided, labelled
+from .moves.move import Move
+from .moves.reveal import Reveal
+from .moves.sites import Sites
 
 FINALISERS = (None, "posterior", "argmax")
 
@@ -83,3 +86,47 @@ def walk(
     times = grids.check(process, grid)
     pairs = zip(times[:-1].tolist(), times[1:].tolist(), strict=True)
     return Kernel(name, process, times, tuple(tuple(step(t, s)) for t, s in pairs))
+
+
+@dataclass(frozen=True, eq=False)
+class GuidedKernel(Kernel):
+    """A kernel whose last tokens are settled by the same guide as its steps."""
+
+    def aim(self, data: sequences.SequenceLaw) -> sequences.SequenceLaw:
+        """Return the law tilted towards the label, p(x) p(label | x)^gamma normalised."""
+        move = self.steps[0][0]
+        assert isinstance(move, Guided)
+        return labelled(data).tilted(move.label, move.gamma)
+
+    def finalised(self, finalise: str | None) -> Kernel:
+        """Return the kernel with the tokens settled at its end, as `Kernel.finalised` does, but guided."""
+        plain, move = super().finalised(finalise), self.steps[-1][-1]
+        final = tuple(
+            replace(move, flow=last.flow, exit=last.exit)
+            for last in plain.final
+            if isinstance(last, Sites) and isinstance(move, Guided)
+        )
+        return replace(plain, final=final)
+
+
+@dataclass(frozen=True, eq=False)
+class RevealKernel(Kernel):
+    """A kernel of `Reveal` moves, which cost nothing where they reveal nothing."""
+
+    def end(self, length: int) -> float:
+        """Time whose marginal the sampler ends at: that of the data if it reveals all sites, whatever the grid."""
+        masked = length
+        for (move,) in self.steps:
+            assert isinstance(move, Reveal)
+            masked = int(move.after(length)[masked])
+        return 0.0 if masked == 0 else float(self.grid[-1])
+
+    def evaluations(self, length: int) -> float:
+        """Evaluations of the model (NFE) from sequences of that length with all sites masked."""
+        masked, count = length, sum(move.evaluations(length) for move in self.final)
+        for (move,) in self.steps:
+            assert isinstance(move, Reveal)
+            left = int(move.after(length)[masked])
+            count += left < masked
+            masked = left
+        return count

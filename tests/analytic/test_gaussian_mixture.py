@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, special, stats
 
-from analytic import mixture_weights
-from analytic.gaussian_mixture import GaussianMixture
+from analytic.mixtures import weights as mixture_weights
+from analytic.mixtures.gaussian_mixture import GaussianMixture
 
 TURN = np.array([[0.8, -0.6], [0.6, 0.8]])
 FULL = [TURN @ np.diag([1.0, 0.04]) @ TURN.T, TURN.T @ np.diag([0.5, 0.3]) @ TURN]

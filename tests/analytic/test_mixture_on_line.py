@@ -8,7 +8,7 @@ import mpmath
 import numpy as np
 import pytest
 
-from analytic.gaussian_mixture import GaussianMixture
+from analytic.mixtures.gaussian_mixture import GaussianMixture
 
 # Dyadic weights: their sum is one exactly, so that the upper tail is the same for u and for 1 - u.
 MIXTURES = {

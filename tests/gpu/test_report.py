@@ -6,13 +6,13 @@ import pytest
 
 from analytic import GaussianMixture, paths
 from solvers import catalogue, grids, sample
-from studies import gpu_report
+from studies.gpu import report
 
 pytestmark = pytest.mark.gpu
 
 
 def test_every_check_of_the_report_holds() -> None:
-    failing = [check for check in gpu_report.checks(gpu_report.Sizes()) if not check.holds]
+    failing = [check for check in report.checks(report.Sizes()) if not check.holds]
     assert not failing
 
 
@@ -32,5 +32,5 @@ def test_more_than_is_free_is_refused() -> None:
     tableau = catalogue["ddpm"].tableau(paths.VP(), grids.log_snr(paths.VP(), 8))
     target = GaussianMixture([0.3, 0.7], [[-1.0], [2.0]], [0.1, 0.3])
     with pytest.raises(MemoryError, match="GB free and this takes"):
-        gpu_report.Device("cuda").check_room(1 << 45, "draw fewer samples in a call")
+        report.Device("cuda").check_room(1 << 45, "draw fewer samples in a call")
     assert len(sample(tableau, target, 10, device="cuda")) == 10

@@ -12,9 +12,9 @@ import pytest
 from analytic import chains, sequences
 from solvers import catalogue, grids, sample
 from solvers.cuda.device import Device
-from solvers.cuda.tokens import Runner
 from solvers.discrete import stream
-from solvers.discrete.model import Model
+from solvers.discrete.executors.cuda.runner import Runner
+from solvers.discrete.model.cavities import Model
 
 pytestmark = pytest.mark.simulator
 

@@ -10,13 +10,13 @@ import pytest
 
 from analytic import chains, sequences
 from solvers import catalogue, grids, sample
-from solvers.cuda import token_plans, tokens
 from solvers.cuda.device import Device
 from solvers.discrete import stream
-from solvers.discrete.chain_model import LANES
-from solvers.discrete.fused import trajectories
-from solvers.discrete.model import Model
-from solvers.discrete.site import compound_into, longest
+from solvers.discrete.executors.cuda import plans, runner
+from solvers.discrete.executors.fused import trajectories
+from solvers.discrete.model.cavities import Model
+from solvers.discrete.model.messages_by_block import LANES
+from solvers.discrete.moves.site import compound_into, longest
 
 pytestmark = pytest.mark.simulator
 
@@ -115,7 +115,7 @@ def test_many_tokens_work_in_memory_and_few_in_memory_of_their_own(
         data = sequences.Labelled([ANY, ANY], [0.5, 0.5]) if "guided" in method else ANY
         kernel = catalogue[method].kernel(noise, grids.uniform(noise, steps=3))
         for most in (MANY - 1, MANY):
-            monkeypatch.setattr(token_plans, "MOST_UNROLLED", most)
+            monkeypatch.setattr(plans, "MOST_UNROLLED", most)
             assert_same(kernel, data, 6)
 
 
@@ -205,7 +205,7 @@ def test_infilling_and_parts() -> None:
     parts = list(stream(kernel, SMOOTH, 20, seed=5, initial=start, rows=7, device="cuda"))
     assert [first for first, _ in parts] == [0, 7, 14]
     expected = sample(kernel, SMOOTH, 20, seed=5, initial=start)
-    np.testing.assert_array_equal(np.concatenate([tokens for _, tokens in parts]), expected)
+    np.testing.assert_array_equal(np.concatenate([runner for _, runner in parts]), expected)
 
 
 def test_a_row_that_the_data_forbid_is_reported() -> None:
@@ -249,7 +249,7 @@ LINES = {
 
 @pytest.mark.slow
 def test_each_thread_keeps_to_scratch_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(token_plans, "MOST_UNROLLED", V - 1)
+    monkeypatch.setattr(plans, "MOST_UNROLLED", V - 1)
     device, n, used = Device("cuda"), 3, set[str]()
     for name, move, model in moves_of_every_kind():
         room = np.tile(np.arange(model.data.length)[:, None] % V, (1, n))
@@ -261,16 +261,16 @@ def test_each_thread_keeps_to_scratch_of_its_own(monkeypatch: pytest.MonkeyPatch
         if isinstance(move, tuple):
             fused = trajectories(move, model)
             assert fused is not None
-            plan: Any = tokens.fused_plan(fused, room, np.zeros((n, 3), np.int64), np.uint64(5), 0, device)
-            carry = tokens.carry_of(fused)
-        elif isinstance(move, tokens.Events):
+            plan: Any = runner.fused_plan(fused, room, np.zeros((n, 3), np.int64), np.uint64(5), 0, device)
+            carry = runner.carry_of(fused)
+        elif isinstance(move, runner.Events):
             counts = np.zeros(n, np.int64)
-            plan = tokens.events_plan(move, model, room, counts, np.uint64(5), 0, 0, device)
-            carry = tokens.carry_of(move)
+            plan = runner.events_plan(move, model, room, counts, np.uint64(5), 0, 0, device)
+            carry = runner.carry_of(move)
         else:
             failed = np.zeros((n, 2), np.int64)
-            plan = tokens.steps_plan(move, model, room, failed, np.uint64(5), 0, 0, device)
-            carry = tokens.carry_of(move)
+            plan = runner.steps_plan(move, model, room, failed, np.uint64(5), 0, 0, device)
+            carry = runner.carry_of(move)
         parts: dict[str, Any] = {}
         for field in SCRATCH:
             array = getattr(plan, field, np.zeros(0))
@@ -281,7 +281,7 @@ def test_each_thread_keeps_to_scratch_of_its_own(monkeypatch: pytest.MonkeyPatch
                 parts |= {f"{field}[{line}]": array[line] for line in range(len(array))}
             else:
                 parts[field] = array
-        device.launch(tokens.compiled(tokens.built(carry, plan, model)), n, (plan,), threads=32)
+        device.launch(runner.compiled(runner.built(carry, plan, model)), n, (plan,), threads=32)
         for field, array in parts.items():
             touched = (array != UNTOUCHED).reshape(-1, n).any(axis=0)
             assert touched.all() or not touched.any(), (name, field, touched)
@@ -327,14 +327,14 @@ def test_threads_beyond_the_last_sample_do_nothing() -> None:
         room = np.full((L, 40), 1)
         fused = trajectories(kernel.moves, model)
         if fused is None:
-            plan: Any = tokens.events_plan(
+            plan: Any = runner.events_plan(
                 kernel.moves[0], model, room[:, :5], np.zeros(5, np.int64), np.uint64(5), 0, 0, device
             )
-            carry = tokens.carry_of(kernel.moves[0])
+            carry = runner.carry_of(kernel.moves[0])
         else:
-            plan = tokens.fused_plan(fused, room[:, :5], np.zeros((5, 3), np.int64), np.uint64(5), 0, device)
-            carry = tokens.carry_of(fused)
-        device.launch(tokens.compiled(tokens.built(carry, plan, model)), 40, (plan,), threads=32)
+            plan = runner.fused_plan(fused, room[:, :5], np.zeros((5, 3), np.int64), np.uint64(5), 0, device)
+            carry = runner.carry_of(fused)
+        device.launch(runner.compiled(runner.built(carry, plan, model)), 40, (plan,), threads=32)
         assert np.all(room[:, 5:] == 1)
         if noise == "uniform":
             assert np.any(room[:, :5] != 1)

@@ -13,12 +13,13 @@ import pytest
 from numba import cuda
 
 from analytic import GaussianMixture, paths
-from solvers import Imperfect, ScoreError, catalogue, grids, law, noise, sample
-from solvers.cuda import trajectories
+from solvers import Imperfect, ScoreError, catalogue, grids, law, sample
+from solvers.continuous.executors import on_cuda
+from solvers.continuous.executors.packed import pack
+from solvers.continuous.executors.statistics import statistics
+from solvers.continuous.executors.trajectory import plan_of
 from solvers.cuda.device import Device
-from solvers.fused import plan_of
-from solvers.packed import pack
-from solvers.reductions import statistics
+from solvers.numerics import philox
 
 pytestmark = pytest.mark.simulator
 
@@ -105,7 +106,7 @@ def test_large_runs_are_cut_into_launches_that_leave_the_samples_alone(
     channels = np.random.default_rng(3).normal(size=(len(tableau.channels), n, 1))
     for keywords in ({}, {"noise": channels}, {"initial": np.linspace(-1, 1, n)[:, None]}):
         whole = sample(tableau, target, n, device="cuda", **keywords)
-        monkeypatch.setattr(trajectories, "MOST", 10)
+        monkeypatch.setattr(on_cuda, "MOST", 10)
         np.testing.assert_array_equal(sample(tableau, target, n, device="cuda", **keywords), whole)
         monkeypatch.undo()
 
@@ -116,8 +117,8 @@ def test_threads_beyond_the_last_sample_do_nothing() -> None:
     expected = sample(tableau, target, 5, seed=3)
     device = Device("cuda")
     law_there = target.noised(*tableau.start)
-    plan = trajectories.with_a_channel(plan_of(pack(tableau), target, law_there, "float64", np.uint64(3)))
-    device.launch(trajectories.kernel(trajectories.shape_of(plan)), 40, (plan, room[:5]), threads=32)
+    plan = on_cuda.with_a_channel(plan_of(pack(tableau), target, law_there, "float64", np.uint64(3)))
+    device.launch(on_cuda.kernel(on_cuda.shape_of(plan)), 40, (plan, room[:5]), threads=32)
     np.testing.assert_array_equal(room[:5], expected)
     assert np.all(room[5:] == 7.0)
 
@@ -142,10 +143,10 @@ def test_a_trajectory_that_overflows_is_reported() -> None:
 
 INTERPRETED = """
 import sys, numpy as np
-from solvers import noise
+from solvers.numerics import philox
 sys.path.insert(0, sys.argv[1])
 import test_trajectories as here
-words = [int(w) for c in here.COUNTERS for w in noise.philox(*(np.uint32(v) for v in c))]
+words = [int(w) for c in here.COUNTERS for w in philox.philox(*(np.uint32(v) for v in c))]
 out = {"words": np.array(words, np.uint32)}
 for dtype in ("float64", "float32"):
     for name in here.INTERPRETED_METHODS:
@@ -210,12 +211,12 @@ def test_integers_of_the_stream_are_the_same_in_a_kernel() -> None:
         words, scratch = arguments
         i = cuda.grid(1)
         if i < words.shape[0]:
-            noise.fill_words(seed, first + i, 11, 4, 2, scratch[i])
+            philox.fill_words(seed, first + i, 11, 4, 2, scratch[i])
             words[i, 0], words[i, 1] = scratch[i, 0, 0], scratch[i, 1, 0]
 
     Device("cuda").launch(cuda.jit(kernel), rows, (found, np.zeros((rows, 2, 1), np.uint64)), threads=32)
     expected = np.zeros((2, rows), np.uint64)
-    noise.fill_words(seed, first, 11, 4, 2, expected)
+    philox.fill_words(seed, first, 11, 4, 2, expected)
     np.testing.assert_array_equal(found, expected.T)
 
 

@@ -12,10 +12,10 @@ from scipy.optimize import brentq
 
 from analytic import paths
 from analytic.distances import gaussian_kl, gaussian_tv, gaussian_w2
-from analytic.gaussian_mixture import GaussianMixture
+from analytic.mixtures.gaussian_mixture import GaussianMixture
 from solvers import catalogue, density, grids, law
-from solvers.density import DensityLaw
-from solvers.density.panels import WEIGHTS
+from solvers.continuous.executors.density import DensityLaw
+from solvers.continuous.executors.density.panels import WEIGHTS
 
 Array = NDArray[np.float64]
 

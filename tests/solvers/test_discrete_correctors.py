@@ -10,7 +10,8 @@ import pytest
 from analytic import chains
 from solvers import catalogue, grids
 from solvers.discrete import Tables, law, resample, sample
-from solvers.methods.token_correctors import CORRECTORS, Gibbs, correction
+from solvers.discrete.moves.gibbs import Gibbs
+from solvers.methods.discrete.correctors import CORRECTORS, correction
 from tests.solvers.token_loops import (
     MASK,
     NOISES,

@@ -20,10 +20,11 @@ from scipy.stats import chi2
 from analytic import chains, sequences
 from solvers import catalogue, grids, law, sample
 from solvers.discrete import Kernel, Tables
-from solvers.discrete.events import Events, data_of, evaluations, log_clock, noise_of
-from solvers.discrete.jump_chain import RULES, walk_all
-from solvers.discrete.jump_rates import envelope, fill_all_rates, fill_rates, moment
-from solvers.discrete.model import Model
+from solvers.discrete.executors.evaluations import evaluations
+from solvers.discrete.model.cavities import Model
+from solvers.discrete.moves.event_loop import RULES, walk_all
+from solvers.discrete.moves.event_rates import envelope, fill_all_rates, fill_rates, moment
+from solvers.discrete.moves.events import Events, data_of, log_clock, noise_of
 
 Array = NDArray[np.float64]
 NOISES: dict[str, Any] = {

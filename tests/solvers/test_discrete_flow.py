@@ -12,8 +12,9 @@ import pytest
 from scipy import integrate, stats
 
 from analytic import chains
-from solvers.discrete import Flow, bridge, forward_rates, resample, reverse_rates, site
+from solvers.discrete import Flow, bridge, forward_rates, resample, reverse_rates
 from solvers.discrete.flow import endpoint, velocity
+from solvers.discrete.moves import site
 
 UNIFORM = chains.Uniform(3, "cosine")
 NOISES: list[chains.Chain] = [

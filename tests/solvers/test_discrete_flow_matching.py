@@ -13,7 +13,7 @@ from analytic import chains
 from solvers import catalogue, grids
 from solvers.discrete import Tables, law, reverse_rates, sample
 from solvers.discrete.flow import velocity
-from solvers.discrete.moves import fill_flows
+from solvers.discrete.moves.pair import fill_flows
 from tests.solvers.token_loops import (
     MASK,
     SHARP,

@@ -14,14 +14,14 @@ from scipy import stats
 from analytic import chains, sequences
 from solvers import catalogue, grids
 from solvers.discrete import Kernel, Sites, bridge, forward_rates, law, resample, reverse_rates, sample, walk
-from solvers.discrete import neighbours as neighbours_module
-from solvers.discrete.chain_model import LANES
-from solvers.discrete.executors import stream
-from solvers.discrete.fused import through_messages, trajectories
-from solvers.discrete.model import Model
-from solvers.discrete.neighbours import neighbours, through_neighbours
-from solvers.discrete.packed_moves import outflow, pack
-from solvers.discrete.site import fill_flow
+from solvers.discrete.executors import through_neighbours as neighbours_module
+from solvers.discrete.executors.fused import through_messages, trajectories
+from solvers.discrete.executors.law_and_sample import stream
+from solvers.discrete.executors.packed_moves import outflow, pack
+from solvers.discrete.executors.through_neighbours import neighbours, through_neighbours
+from solvers.discrete.model.cavities import Model
+from solvers.discrete.model.messages_by_block import LANES
+from solvers.discrete.moves.site import fill_flow
 
 V = 3
 FALSE_ALARM = 1e-6  # of all statistical tests here together

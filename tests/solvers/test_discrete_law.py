@@ -14,17 +14,7 @@ from analytic import chains, sequences
 from solvers import catalogue, grids
 from solvers.discrete import Kernel, Sites, Tables, bridge, law
 from tests.analytic.sequence_examples import brute_posterior
-from tests.solvers.token_loops import (
-    MASK,
-    NOISES,
-    SHARP,
-    SMOOTH,
-    UNIFORM,
-    Loops,
-    clipped,
-    leap,
-    markov,
-)
+from tests.solvers.token_loops import MASK, NOISES, SHARP, SMOOTH, UNIFORM, Loops, clipped, leap, markov
 
 T, S, H = 0.7, 0.55, 0.15
 ORDINAL = [

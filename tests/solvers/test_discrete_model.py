@@ -12,8 +12,8 @@ import pytest
 from analytic import chains, sequences
 from solvers import catalogue
 from solvers.discrete import sample
-from solvers.discrete.chain_model import LANES, chain, chain_cavities, likelihood
-from solvers.discrete.model import Model
+from solvers.discrete.model.cavities import Model
+from solvers.discrete.model.messages_by_block import LANES, chain, chain_cavities, likelihood
 
 NOISES = ("absorbing", "uniform", "hybrid", "birth-death")
 CAVITY_TOLERANCE = 1e-13  # relative

@@ -11,7 +11,7 @@ import pytest
 from analytic import chains, sequences
 from solvers import catalogue, grids
 from solvers.discrete import Kernel, Sites, bridge, forward_rates, law, sample
-from solvers.discrete.executors import stream
+from solvers.discrete.executors.law_and_sample import stream
 from tests.solvers.token_loops import FIRST, MASK, NOISES, SHARP, SMOOTH, UNIFORM, chi_square, markov
 
 ALARM = 1e-8  # false-alarm rate of each check by samples, of which there are fewer than fifty: 5e-7 in all

@@ -12,8 +12,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from solvers import noise
-from solvers.discrete.draws import DRAWS, draw_law, draw_named, draw_tokens
+from solvers.numerics import philox
+from studies.precision.draws import DRAWS, draw_law, draw_named, draw_tokens
 
 FALSE_ALARM = 1e-6  # of each statistical test here
 SINGLE = tuple(name for name in DRAWS if "float32" in name)
@@ -182,7 +182,7 @@ def test_rows_of_any_shape_have_the_laws_of_single_rows() -> None:
 
 @numba.njit
 def words_at(sample: int, step: int, place: int, seed: int) -> tuple[int, int, int, int]:
-    return noise.philox(
+    return philox.philox(
         np.uint32(sample), np.uint32(0), np.uint32(step), np.uint32(place), np.uint32(seed), np.uint32(0)
     )
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from analytic import GaussianMixture, paths, targets
 from solvers import Tableau, Trace, catalogue, denoiser, grids, run, sample
-from solvers.law import marginal
-from solvers.noise import normals
+from solvers.continuous.executors.law import marginal
+from solvers.numerics.philox import normals
 
 Array = NDArray[np.float64]
 VP, LINEAR = paths.VP(), paths.Linear()

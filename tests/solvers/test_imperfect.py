@@ -10,7 +10,7 @@ from scipy import integrate, stats
 
 from analytic import GaussianMixture, paths
 from solvers import Imperfect, ScoreError, catalogue, density, grids, law, run, sample, strong
-from solvers.imperfect import field
+from solvers.continuous.imperfect import field
 
 EASY = GaussianMixture([0.4, 0.6], [-1.0, 1.2], [0.25, 0.36])
 NORMAL = GaussianMixture([1.0], [[1.0]], 0.25)

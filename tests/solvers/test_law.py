@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from analytic import GaussianMixture, paths
 from solvers import catalogue, grids, law, run
-from solvers.law import GaussianLaw, marginal
+from solvers.continuous.executors.law import GaussianLaw, marginal
 from studies.inference import Slope, fit, judge
 
 Array = NDArray[np.float64]

@@ -8,7 +8,7 @@ from scipy.integrate import solve_ivp
 
 from analytic import paths, targets
 from solvers import catalogue, density, grids
-from solvers.likelihood import BUTCHER, flow_log_density, map_log_density, push
+from solvers.continuous.executors.likelihood import BUTCHER, flow_log_density, map_log_density, push
 
 VE = paths.VE(0.02, 20.0)
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from solvers.phi import phi
+from solvers.numerics.phi import phi
 
 ULP = 2.0**-52
 

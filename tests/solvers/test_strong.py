@@ -11,8 +11,8 @@ from scipy import stats
 
 from analytic import GaussianMixture, paths
 from solvers import Tableau, catalogue, grids, run, sample, strong
-from solvers.brownian import shared_noise
-from solvers.noise import normals
+from solvers.continuous.executors.shared_path import shared_noise
+from solvers.numerics.philox import normals
 
 Array = NDArray[np.float64]
 VP, VE = paths.VP(), paths.VE(0.02, 20)

@@ -11,7 +11,7 @@ import pytest
 from analytic import paths, targets
 from solvers import Tableau, Trace, catalogue, grids, law, sample, strong
 from solvers.catalogue import Catalogue, Claim
-from solvers.trace import Level
+from solvers.continuous.trace import Level
 
 VP = paths.VP()
 GRID = grids.log_snr(VP, 5)

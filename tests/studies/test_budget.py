@@ -18,15 +18,16 @@ from typer.testing import CliRunner
 
 from analytic import GaussianMixture, distances, paths, targets
 from solvers import Imperfect, ScoreError, catalogue, density, grids, law, sample
-from solvers.law import gaussian_law, marginal
-from studies import budget as study
-from studies import budget_plots, initial_law, models, plots
-from studies.budget import Bench, Causes, budget
-from studies.budget_coordinates import GaussianCoordinates, LineCoordinates, inner, norm
-from studies.ladders import Setting
-from studies.verbs.budget import METHODS, TARGETS
-from studies.verbs.budget import budget as verb
-from studies.words import job_of
+from solvers.continuous.executors.law import gaussian_law, marginal
+from studies import wrong_scores
+from studies.budget import figure, published_initial_law, study
+from studies.budget.coordinates import GaussianCoordinates, LineCoordinates, inner, norm
+from studies.budget.study import Bench, Causes, budget
+from studies.budget.verb import METHODS, TARGETS
+from studies.budget.verb import budget as verb
+from studies.output import figures
+from studies.setting import Setting
+from studies.specifications import job_of
 
 Array = NDArray[np.float64]
 VP = paths.VP()
@@ -115,7 +116,9 @@ def test_small_moves_of_samples_move_coordinates_by_what_is_said() -> None:
 def test_initial_part_of_a_gaussian_is_the_closed_form(method: str) -> None:
     found = budget(job_of(method), bench_of("spectrum-16", on=("initial",)), 8)
     eta = catalogue[method.split("(")[0]].tableau(VP, SETTING.nodes(2)).stochasticity
-    ends = [initial_law.reached(SPECTRUM, VP.stop, float(eta or 0), i) for i in ("prior", "marginal")]
+    ends = [
+        published_initial_law.reached(SPECTRUM, VP.stop, float(eta or 0), i) for i in ("prior", "marginal")
+    ]
     assert found["initial"].size == pytest.approx(ends[0].error_to(ends[1]).w2, rel=1e-4)
 
 
@@ -330,19 +333,19 @@ def test_bad_words_are_named() -> None:
         ("widths(factor=2.0)", "without names"),
     ):
         with pytest.raises(ValueError, match=said):
-            models.score_of(text, EASY)
+            wrong_scores.score_of(text, EASY)
     with pytest.raises(ValueError, match="rotated"):
-        models.score_of("widths(2)", targets.load("rotated-16"))
-    assert models.score_of("exact", EASY) is None
-    np.testing.assert_allclose(models.score_of("widths(1.2)", EASY).variances, WIDER.variances)
-    assert models.score_of("narrow-1d", EASY) is NARROW
-    assert models.score_of("relative(0.02)", EASY).errors == (ScoreError(0.02, "relative"),)
-    np.testing.assert_allclose(models.score_of("weights(1.0, 3.0)", EASY).weights, [0.25, 0.75])
-    assert models.score_of("missing(0)", EASY).means.tolist() == EASY.means[1:].tolist()
+        wrong_scores.score_of("widths(2)", targets.load("rotated-16"))
+    assert wrong_scores.score_of("exact", EASY) is None
+    np.testing.assert_allclose(wrong_scores.score_of("widths(1.2)", EASY).variances, WIDER.variances)
+    assert wrong_scores.score_of("narrow-1d", EASY) is NARROW
+    assert wrong_scores.score_of("relative(0.02)", EASY).errors == (ScoreError(0.02, "relative"),)
+    np.testing.assert_allclose(wrong_scores.score_of("weights(1.0, 3.0)", EASY).weights, [0.25, 0.75])
+    assert wrong_scores.score_of("missing(0)", EASY).means.tolist() == EASY.means[1:].tolist()
 
 
 def test_a_kernel_score_brings_its_samples_and_its_bandwidth_to_the_law() -> None:
-    kernel = models.score_of("kernel(50, 0.3)", EASY)
+    kernel = wrong_scores.score_of("kernel(50, 0.3)", EASY)
     x = EASY.sample(50, seed=0)
     np.testing.assert_allclose(kernel.mean(), x.mean(axis=0))
     np.testing.assert_allclose(kernel.covariance(), np.cov(x.T, ddof=0).reshape(1, 1) + 0.09)
@@ -385,23 +388,23 @@ def recursion(scheme: str, v: Array, points: int, stop: float, prior: bool) -> f
     return float(np.sqrt(np.sum((np.sqrt(value) - np.sqrt(v)) ** 2)))
 
 
-@pytest.mark.parametrize("scheme", list(initial_law.SCHEMES))
+@pytest.mark.parametrize("scheme", list(published_initial_law.SCHEMES))
 @pytest.mark.parametrize("stop", [1e-5, 1e-3])
 def test_the_catalogues_methods_are_the_published_recursions(scheme: str, stop: float) -> None:
-    target = initial_law.image_like(400)
+    target = published_initial_law.image_like(400)
     for prior in (False, True):
-        ours = initial_law.error(target, scheme, 60, stop, "prior" if prior else "marginal")
+        ours = published_initial_law.error(target, scheme, 60, stop, "prior" if prior else "marginal")
         assert ours == pytest.approx(recursion(scheme, target.variances[0], 60, stop, prior), rel=1e-9)
 
 
 def test_an_image_like_spectrum_gives_the_published_numbers() -> None:
     """From both starts and at all eps; Heun where it is not stiff, that is eps = 1e-3."""
-    target = initial_law.image_like()
-    for (scheme, stop), pairs in initial_law.THEIRS.items():
+    target = published_initial_law.image_like()
+    for (scheme, stop), pairs in published_initial_law.THEIRS.items():
         if stop == 1e-5 or (scheme == "Heun" and stop < 1e-3):
             continue
         for initial, theirs in zip(("marginal", "prior"), pairs[0], strict=True):
-            ours = initial_law.error(target, scheme, initial_law.POINTS[0], stop, initial)
+            ours = published_initial_law.error(target, scheme, published_initial_law.POINTS[0], stop, initial)
             assert ours == pytest.approx(theirs, rel=0.05), (scheme, stop)
 
 
@@ -413,8 +416,8 @@ def test_the_exact_process_is_the_limit_of_fine_steps(eta: float) -> None:
     name, options = ("rk4", {}) if eta == 0 else ("euler-maruyama", {"eta": eta})
     tableau = catalogue[name].tableau(VP, grid, **options)
     fine = law(tableau, target, "prior").error_to(law(tableau, target, "marginal"))
-    exact = initial_law.reached(target, stop, eta, "prior").error_to(
-        initial_law.reached(target, stop, eta, "marginal")
+    exact = published_initial_law.reached(target, stop, eta, "prior").error_to(
+        published_initial_law.reached(target, stop, eta, "marginal")
     )
     assert fine.w2 == pytest.approx(exact.w2, rel=5e-3)
     np.testing.assert_allclose(fine.mean, exact.mean, rtol=1e-2)
@@ -423,8 +426,8 @@ def test_the_exact_process_is_the_limit_of_fine_steps(eta: float) -> None:
 
 def test_the_prior_costs_the_flow_two_orders_of_magnitude_more_than_the_sde_on_images() -> None:
     """Eq. 13 and 14 of the paper: v_SDE = v + a v^2 (1/V - 1)/V with a = alpha(T)^2, v_ODE = v/V."""
-    cost = initial_law.costs().set_index("target")
-    v = initial_law.image_like().variances[0]
+    cost = published_initial_law.costs().set_index("target")
+    v = published_initial_law.image_like().variances[0]
     a = np.exp(-2 * (0.05 + 9.95 / 2))
     last = 1 + a * (v - 1)
     w2 = [np.linalg.norm(np.sqrt(u) - np.sqrt(v)) for u in (v / last, v + a * v**2 / last * (1 / last - 1))]
@@ -439,8 +442,10 @@ def test_the_prior_costs_the_flow_two_orders_of_magnitude_more_than_the_sde_on_i
 
 @pytest.mark.slow
 def test_heun_is_worst_with_few_steps_and_best_with_many() -> None:
-    found = initial_law.table({"image-3072": initial_law.image_like()}, (50, 1000), (1e-5,))
-    (rank,) = initial_law.ranks(found).to_dict("records")
+    found = published_initial_law.table(
+        {"image-3072": published_initial_law.image_like()}, (50, 1000), (1e-5,)
+    )
+    (rank,) = published_initial_law.ranks(found).to_dict("records")
     assert rank["N = 50"] == 4
     assert rank["N = 1000"] == 1
     assert rank["50 evaluations"] == 4
@@ -493,13 +498,13 @@ def test_the_figure_stacks_to_one() -> None:
         budget(job_of("euler"), bench_of("gaussian-1d", on=("truncation", "discretisation")), N)
         for N in (4, 8)
     ]
-    chart = budget_plots.figure(found).to_dict()
+    chart = figure.figure(found).to_dict()
     (values,) = [rows for rows in chart["datasets"].values() if "part" in rows[0]]
     for nfe in (4, 8):
         assert sum(v["to"] - v["from"] for v in values if v["nfe"] == nfe) == pytest.approx(1.0)
     with pytest.raises(ValueError, match="found is empty"):
-        budget_plots.figure([])
-    assert plots.SUFFIXES[0] == ".png"
+        figure.figure([])
+    assert figures.SUFFIXES[0] == ".png"
 
 
 def test_the_verb_says_which_grids_are_unstable(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,12 +13,14 @@ from scipy.integrate import solve_ivp
 
 from analytic import GaussianMixture, distances, paths, targets
 from solvers import Imperfect, ScoreError, catalogue, density, grids
-from studies import gap, gap_frames, gap_plots, learned_gap, words
-from studies.gap import TRUTH, Gap, Plan
-from studies.ladders import Setting
-from studies.training import RECIPES
-
-from .test_cli import Run, assay  # noqa: F401  (a fixture)
+from studies import laws, specifications
+from studies.gap import figure, tables
+from studies.gap import study as gap
+from studies.gap.study import TRUTH, Gap, Plan
+from studies.learned import study as learned_gap
+from studies.learned.training import RECIPES
+from studies.setting import Setting
+from tests.studies.test_cli import Run, assay  # noqa: F401  (a fixture)
 
 EASY = targets.load("easy-1d")
 NORMAL = GaussianMixture([1.0], [[1.0]], 0.25)
@@ -47,7 +49,7 @@ def test_a_constant_error_moves_the_mean_as_its_differential_equation_says(eta: 
     solution = solve_ivp(slope, (20.0, 0.02), [1.0], rtol=1e-11, atol=1e-13)
     expected = abs(float(solution.y[0, -1]) - 1.0)
     # the variance is right, so W2 is the shift of the mean, up to the method's own error
-    assert gap.apart(law, truth)["W2"][0] == pytest.approx(expected, rel=2e-3)
+    assert laws.apart(law, truth)["W2"][0] == pytest.approx(expected, rel=2e-3)
 
 
 def test_gaps_grow_as_the_error_does_and_kl_as_its_square() -> None:
@@ -128,7 +130,7 @@ def test_distances_between_two_density_laws_are_their_closed_forms() -> None:
     tableau = catalogue["ddpm"].tableau(path, grids.karras(path, 12))
     a = density(tableau, Imperfect(NORMAL, CONSTANT), estimate_error=False)
     b = density(tableau, NORMAL, estimate_error=False)
-    found = gap.apart(a, b)
+    found = laws.apart(a, b)
     moments = (a.mean, a.variance, b.mean, b.variance)
     assert found["TV"][0] == pytest.approx(distances.gaussian_tv(*moments), rel=1e-7)
     assert found["KL"][0] == pytest.approx(distances.gaussian_kl(*([m] for m in moments)), rel=1e-6)
@@ -142,7 +144,7 @@ def test_more_noise_forgets_an_early_error_and_the_table_says_so() -> None:
     found = list(gap.by_noise(plan, {knob: (method, values)}))
     gaps = [g.gap for g in found if g.metric == "TV"]
     assert np.all(np.diff(gaps) < 0)
-    ((name, _, frame, _),) = gap_frames.tables_of(found)
+    ((name, _, frame, _),) = tables.tables_of(found)
     assert name == "noise"
     assert list(frame["value"]) == [f"{v:g}" for v in values]
 
@@ -167,8 +169,8 @@ def test_in_two_dimensions_gaps_come_from_samples() -> None:
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((2, 200_000, 2))
     # a shift c of a Gaussian has W2^2 = (c.v)^2 along each line; its mean over all lines is |c|^2/2
-    value, half = gap.apart(x + np.array([0.3, 0.0]), y)["sliced W2"]
-    lines = np.random.default_rng(0).standard_normal((gap.DIRECTIONS, 2))
+    value, half = laws.apart(x + np.array([0.3, 0.0]), y)["sliced W2"]
+    lines = np.random.default_rng(0).standard_normal((laws.DIRECTIONS, 2))
     share = np.mean(lines[:, 0] ** 2 / np.sum(lines**2, axis=1))
     assert abs(value - 0.3 * np.sqrt(share)) < half + 1e-4
 
@@ -186,13 +188,13 @@ def test_the_figure_and_tables_take_every_study() -> None:
             0.1 / value,
             1e-3,
         )
-        for study in gap_plots.TITLES
+        for study in figure.TITLES
         for value in (1.0, 2.0, 4.0)
     ]
-    assert len(gap_plots.figure(found).to_dict()["concat"]) == len(gap_plots.TITLES)
-    assert [name for name, *_ in gap_frames.tables_of(found)] == list(gap_plots.TITLES)
+    assert len(figure.figure(found).to_dict()["concat"]) == len(figure.TITLES)
+    assert [name for name, *_ in tables.tables_of(found)] == list(figure.TITLES)
     with pytest.raises(ValueError, match="empty"):
-        gap_plots.figure([])
+        figure.figure([])
 
 
 def test_the_command_prints_writes_and_goes_on(assay: Run, tmp_path: Path) -> None:  # noqa: F811
@@ -258,7 +260,9 @@ def test_bad_words_are_one_line(assay: Run, arguments: list[str], said: str) -> 
 
 
 def test_an_error_is_read_from_words() -> None:
-    assert words.error_of("bump(0.3, of='x0', width=0.5)") == ScoreError(0.3, "bump", "x0", width=0.5)
+    assert specifications.error_of("bump(0.3, of='x0', width=0.5)") == ScoreError(
+        0.3, "bump", "x0", width=0.5
+    )
 
 
 def test_a_gap_no_larger_than_that_with_the_exact_score_shows_no_growth() -> None:
@@ -269,7 +273,6 @@ def test_a_gap_no_larger_than_that_with_the_exact_score_shows_no_growth() -> Non
         ]
 
     words = [
-        next(gap_frames.tables_of(found))[2]["growth"][0]
-        for found in (ladder(1e-9), ladder(0.1), ladder(0.0))
+        next(tables.tables_of(found))[2]["growth"][0] for found in (ladder(1e-9), ladder(0.1), ladder(0.0))
     ]
     assert [word.split("±")[0] for word in words] == ["1.000", "hidden", "1.000"]

@@ -10,9 +10,9 @@ import pytest
 
 from analytic import sequences
 from solvers import catalogue, grids
-from studies import gpu_estimates
-from studies.gpu_estimates import LINE, PATH, PLANE, UNIFORM, bytes_of, summed, unit_of, work
-from studies.ptx_machine import in_place_of_a_gpu
+from studies.gpu import estimates
+from studies.gpu.estimates import LINE, PATH, PLANE, UNIFORM, bytes_of, summed, unit_of, work
+from studies.gpu.ptx_machine import in_place_of_a_gpu
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_an_instruction_moves_bytes(instruction: str, size: int) -> None:
 def executed(method: str, target: Any, steps: int) -> Counter[str]:
     tableau = catalogue[method].tableau(PATH, grids.log_snr(PATH, steps))
     with in_place_of_a_gpu() as found:
-        gpu_estimates.sample(tableau, target, 32, dtype="float32", device="cuda")
+        estimates.sample(tableau, target, 32, dtype="float32", device="cuda")
     return Counter({name: times // 32 for name, times in found.items()})
 
 
@@ -81,7 +81,7 @@ def test_more_tokens_execute_what_their_source_calls() -> None:
         data = sequences.MarkovSequence(np.full(V, 1 / V), np.full((V, V), 1 / V), length)
         kernel = catalogue["tweedie-tau-leaping"].kernel(UNIFORM, grids.uniform(UNIFORM, steps))
         with in_place_of_a_gpu() as found:
-            gpu_estimates.sample(kernel, data, 32, device="cuda")
+            estimates.sample(kernel, data, 32, device="cuda")
         counts.append(Counter({name: times // 32 for name, times in found.items()}))
     counts[1].subtract(counts[0])
     assert counts[1]["rcp.rn.f64"] == 2 * more * steps

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from analytic import distances, targets
-from studies import learned_gap as study
-from studies import plane, plots, training
-from studies.learned_gap import EXACT, LearnedGap, exact_score, learned_gap
-from studies.networks import Network, OrnsteinUhlenbeck, shipped
+from studies.learned import figure, fokker_planck, study, tables, training
+from studies.learned.networks import Network, OrnsteinUhlenbeck, shipped
+from studies.learned.study import EXACT, LearnedGap, exact_score, learned_gap
+from studies.output import figures
 
 RECORD = LearnedGap(
     network="some",
@@ -49,9 +49,9 @@ def test_the_exact_score_is_that_of_the_marginal():
 def test_with_the_exact_score_samplers_end_at_the_truth():
     # false alarms: 2 in 10^4 for the SDE's fourteen means; the ODE's points are far more even than random ones
     target = targets.load("nine-2d")
-    truth = plane.of(study._setting()[2])
+    truth = fokker_planck.of(study._setting()[2])
     ode = study.ode_samples(target, 2048, 0)
-    assert plane.sinkhorn_divergence(plane.shared_out(ode), truth) < 2e-3
+    assert fokker_planck.sinkhorn_divergence(fokker_planck.shared_out(ode), truth) < 2e-3
     assert study.samples_apart(study.sde_samples(target, 2048, 0), truth) < 4.5
 
 
@@ -59,9 +59,11 @@ def test_a_sign_error_in_a_network_is_seen():
     network = shipped()["score-matching"]
     W, b = network.layers[-1]
     wrong = Network("potential", [*network.layers[:-1], (-W, b)], network.made)
-    truth = plane.of(study._setting()[2])
+    truth = fokker_planck.of(study._setting()[2])
     right, turned = (
-        plane.sinkhorn_divergence(plane.shared_out(study.ode_samples(n.denoiser(), 1024, 0)), truth)
+        fokker_planck.sinkhorn_divergence(
+            fokker_planck.shared_out(study.ode_samples(n.denoiser(), 1024, 0)), truth
+        )
         for n in (network, wrong)
     )
     assert right < 0.02
@@ -72,10 +74,10 @@ def test_a_sign_error_in_a_network_is_seen():
 def test_run_samples_the_law_that_the_grid_carries(name):
     # two routes to one network's SDE law: samples by an executor, and the Fokker-Planck equation
     network = shipped()[name]
-    (law,) = plane.end_densities(network.score, (1.0,), size=80)
+    (law,) = fokker_planck.end_densities(network.score, (1.0,), size=80)
     x = study.sde_samples(network.denoiser(), 4096, 3)
     assert study.samples_apart(x, law) < 4.5
-    moved = plane.shared_out(x + np.array([0.15, 0.0]), 80)
+    moved = fokker_planck.shared_out(x + np.array([0.15, 0.0]), 80)
     assert study.samples_apart(x, moved) > 4.5
 
 
@@ -97,7 +99,7 @@ def test_a_bound_that_fails_is_said():
     assert RECORD.bound == 5.0
     assert not replace(RECORD, transport_bound=0.05, gronwall_bound=0.06).holds
     assert not replace(RECORD, kl_bound=0.01).holds
-    assert study.table([replace(RECORD, kl_bound=0.01)])["holds"][0] == "NO"
+    assert tables.table([replace(RECORD, kl_bound=0.01)])["holds"][0] == "NO"
 
 
 def test_the_interval_is_students_over_scrambles_plus_what_pooling_changes():
@@ -105,17 +107,17 @@ def test_the_interval_is_students_over_scrambles_plus_what_pooling_changes():
     base = targets.load("nine-2d").sample(2048, seed=0)
     shifts = np.array([0.4, 0.5, 0.6])
     groups = [base + np.array([shift, 0.0]) for shift in shifts]
-    law = plane.shared_out(base)
-    value, half = study._with_interval(plane.shared_out(groups[1]), groups, law)
+    law = fokker_planck.shared_out(base)
+    value, half = study._with_interval(fokker_planck.shared_out(groups[1]), groups, law)
     squares = shifts**2
     student = 4.30265 * squares.std(ddof=1) / np.sqrt(3)  # 0.975 quantile, two degrees of freedom
-    expected = student + abs(squares.mean() - squares[1]) + plane.RELATIVE * value
+    expected = student + abs(squares.mean() - squares[1]) + fokker_planck.RELATIVE * value
     assert value == pytest.approx(0.25, rel=5e-3)
     assert half == pytest.approx(expected, rel=0.03)
 
 
 def test_the_table_has_a_row_a_network_and_the_published_numbers():
-    frame = study.table([RECORD, replace(RECORD, network="other", penalty=1.0)])
+    frame = tables.table([RECORD, replace(RECORD, network="other", penalty=1.0)])
     assert list(frame["score"]) == ["some", "other", "Deveney et al., no penalty"]
     assert frame["ODE-truth"][0] == "12.00±1.00"
     assert frame["W2 bound / W2"][0] == pytest.approx(50)
@@ -124,9 +126,9 @@ def test_the_table_has_a_row_a_network_and_the_published_numbers():
 
 def test_the_figure_shows_networks_of_known_penalty(tmp_path):
     records = [replace(RECORD, penalty=w) for w in (1.0, 0.0, 0.1)] + [replace(RECORD, penalty=np.nan)]
-    assert plots.save(study.figure(records), tmp_path / "a.svg").stat().st_size > 1000
+    assert figures.save(figure.figure(records), tmp_path / "a.svg").stat().st_size > 1000
     with pytest.raises(ValueError, match="nothing to draw"):
-        study.figure(records[3:])
+        figure.figure(records[3:])
 
 
 def test_records_come_one_at_a_time_and_finished_ones_are_skipped(monkeypatch):

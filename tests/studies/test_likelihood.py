@@ -11,11 +11,10 @@ from typer.testing import CliRunner
 
 from analytic import targets
 from solvers import catalogue
-from solvers.likelihood import flow_log_density
-from studies import likelihood as study
-from studies.ladders import Setting
-from studies.order import Job
-from studies.verbs.likelihood import likelihood
+from solvers.continuous.executors.likelihood import flow_log_density
+from studies.likelihood import study
+from studies.likelihood.verb import likelihood
+from studies.setting import Job, Setting
 
 
 def test_orders_are_those_claimed_and_a_linear_score_hides_one_of_midpoints_map():

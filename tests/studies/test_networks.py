@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from analytic import paths, targets
-from studies import networks, training
-from studies.networks import Network, OrnsteinUhlenbeck, jets, load, shipped
+from studies.learned import networks, training
+from studies.learned.networks import Network, OrnsteinUhlenbeck, jets, load, shipped
 
 SMALL = training.Recipe(width=8, depth=2, iterations=40, batch=64, points=32)
 

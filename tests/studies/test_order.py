@@ -10,9 +10,11 @@ import pytest
 from analytic import GaussianMixture, targets
 from solvers import Claim, Trace, catalogue
 from solvers.catalogue import Method
-from studies import frames
-from studies.ladders import Ladder, Setting, on_gaussian, on_samples
-from studies.order import Job, jobs, order, study
+from studies.ladder import Ladder, long
+from studies.order import tables
+from studies.order.on_mixtures import on_gaussian, on_samples
+from studies.order.study import order, study
+from studies.setting import Job, Setting, jobs
 from studies.store import Store
 
 BOTH = {name: targets.load(name) for name in ("gaussian-1d", "easy-1d")}
@@ -105,17 +107,17 @@ def test_results_restored_from_the_store_are_the_results(tmp_path) -> None:  # t
     fresh = study(job, BOTH, Setting(), store)
     assert len(list(tmp_path.glob("*.json"))) == 2
     again = study(job, BOTH, Setting(), store)
-    pair = [frames.long(x[0]) for x in (fresh, again)]
+    pair = [long(x[0]) for x in (fresh, again)]
     assert pair[0].equals(pair[1])
     assert fresh[1] == again[1]
 
 
 def test_frames_hold_one_row_a_rung_and_one_a_claim() -> None:
     measurements, judgements = order(["ddpm", "predictor-corrector"])
-    frame = frames.long(measurements)
+    frame = long(measurements)
     assert len(frame) == sum(len(m.steps) for m in measurements)
     assert np.isfinite(frame["error"]).all()
-    summary = frames.summary(measurements, judgements)
+    summary = tables.summary(measurements, judgements)
     assert list(summary["verdict"]) == ["confirmed", "confirmed", "confirmed", "no claim"]
     assert list(summary["claim"][:3]) == ["1 weak", "1 strong", "1 tv"]
 

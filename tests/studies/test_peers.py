@@ -9,8 +9,8 @@ import pytest
 
 from analytic import GaussianMixture, paths
 from solvers import catalogue, grids, law, run
-from studies import peers
-from studies.gpu_estimates import METHODS, PATH, TARGETS
+from studies.gpu import peers
+from studies.gpu.estimates import METHODS, PATH, TARGETS
 
 N = 40
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from studies import plots, raster
+from studies.output import figures, pictures, raster
 
 STEPS = 2 ** np.arange(3, 9)
 
@@ -63,7 +63,7 @@ def panels(chart):
 
 @pytest.fixture(scope="module")
 def shown():
-    return panels(plots.convergence(example()))
+    return panels(figures.convergence(example()))
 
 
 def marks(panel, kind):
@@ -159,7 +159,7 @@ def test_legend_lists_methods_from_the_largest_last_error_to_the_smallest(shown)
 
 def test_forty_methods_of_one_panel_each_have_their_own_colour_and_shape():
     frame = pd.concat([ladder(f"method-{k:02}", 1, constant=1 + k) for k in range(40)], ignore_index=True)
-    (panel,) = panels(plots.convergence(frame)).values()
+    (panel,) = panels(figures.convergence(frame)).values()
     colour, shape = legend(panel)
     assert colour["domain"] == shape["domain"]
     assert len(set(zip(colour["range"], shape["range"], strict=True))) == 40
@@ -167,7 +167,7 @@ def test_forty_methods_of_one_panel_each_have_their_own_colour_and_shape():
 
 def test_cost_is_evaluations_or_steps_as_asked():
     for against, stages in (("nfe", 2), ("steps", 1)):
-        panel = panels(plots.convergence(ladder("heun", 2, stages=2), against=against))["claimed order 2"]
+        panel = panels(figures.convergence(ladder("heun", 2, stages=2), against=against))["claimed order 2"]
         assert [row["cost"] for row in rows(panel)] == list(stages * STEPS)
 
 
@@ -175,7 +175,7 @@ def test_signs_are_dropped_and_methods_without_a_drawable_error_are_named(frame)
     frame.loc[0, "error"] *= -1
     frame.loc[1, "error"] = math.nan
     zero = ladder("exact-ancestral", 1, constant=0.0)
-    chart = plots.convergence(pd.concat([frame, zero], ignore_index=True), "Orders")
+    chart = figures.convergence(pd.concat([frame, zero], ignore_index=True), "Orders")
     assert [row["error"] for row in rows(panels(chart)["claimed order 1"])] == [
         1 / n for n in STEPS if n != STEPS[1]
     ]
@@ -195,19 +195,19 @@ def test_signs_are_dropped_and_methods_without_a_drawable_error_are_named(frame)
 )
 def test_frames_that_cannot_be_drawn_are_refused_by_name(frame, change, message):
     with pytest.raises(ValueError, match=message):
-        plots.convergence(change(frame))
+        figures.convergence(change(frame))
 
 
 def test_other_arguments_of_convergence_are_refused_by_name(frame):
     with pytest.raises(TypeError, match="frame is a dict: give a pandas DataFrame"):
-        plots.convergence({})
+        figures.convergence({})
     with pytest.raises(ValueError, match="against is 'seconds': use 'nfe' or 'steps'"):
-        plots.convergence(frame, against="seconds")
+        figures.convergence(frame, against="seconds")
 
 
 @pytest.mark.parametrize("suffix", [".svg", ".json", ".html"])
 def test_chart_is_saved_in_the_format_of_the_suffix(tmp_path, suffix):
-    path = plots.save(plots.convergence(ladder("heun", 2), "Orders"), tmp_path / f"orders{suffix}")
+    path = figures.save(figures.convergence(ladder("heun", 2), "Orders"), tmp_path / f"orders{suffix}")
     text = path.read_text(encoding="utf-8")
     if suffix == ".svg":
         words = "".join(ElementTree.fromstring(text).itertext())
@@ -220,27 +220,27 @@ def test_chart_is_saved_in_the_format_of_the_suffix(tmp_path, suffix):
 
 
 def test_what_cannot_be_saved_is_refused_by_name(tmp_path):
-    chart = plots.convergence(ladder("heun", 2))
+    chart = figures.convergence(ladder("heun", 2))
     with pytest.raises(ValueError, match=r"ends in '\.gif': use one of \.png, \.svg, \.html, \.json"):
-        plots.save(chart, tmp_path / "orders.gif")
+        figures.save(chart, tmp_path / "orders.gif")
     with pytest.raises(ValueError, match="does not exist: make it first"):
-        plots.save(chart, tmp_path / "absent" / "orders.png")
+        figures.save(chart, tmp_path / "absent" / "orders.png")
     with pytest.raises(TypeError, match="chart is a str: give an altair chart"):
-        plots.save("orders", tmp_path / "orders.png")
+        figures.save("orders", tmp_path / "orders.png")
 
 
 def test_picture_file_shows_each_sample_and_paints_a_failed_one_red(tmp_path):
     black, white = np.full((1, 64), -1.0), np.full((1, 64), 7.0)  # beyond the limit: clipped to white
     failed = np.full((1, 64), np.nan)
-    chart = plots.pictures({("euler", 8): np.concatenate([black, white, failed])}, tiles=2)
-    picture = decode(plots.save(chart, tmp_path / "digits.png").read_bytes())
-    side = (raster.DIGIT_SIDE * plots.SAMPLE_SCALE * plots.PNG_SCALE) ** 2
+    chart = pictures.pictures({("euler", 8): np.concatenate([black, white, failed])}, tiles=2)
+    picture = decode(figures.save(chart, tmp_path / "digits.png").read_bytes())
+    side = (raster.DIGIT_SIDE * pictures.SAMPLE_SCALE * figures.PNG_SCALE) ** 2
     red = (picture[..., 0] > 200) & (picture[..., 1] < 80)
     # A sample without neighbours keeps its area but for smoothed edges; black is also the text's colour.
     assert red.sum() == pytest.approx(side, rel=0.15)
     columns, lines = np.nonzero(red.any(axis=0))[0], np.nonzero(red.any(axis=1))[0]
     assert len(columns) == pytest.approx(math.sqrt(side), abs=4)
-    step = round((raster.DIGIT_SIDE + 1) * plots.SAMPLE_SCALE * plots.PNG_SCALE)
+    step = round((raster.DIGIT_SIDE + 1) * pictures.SAMPLE_SCALE * figures.PNG_SCALE)
     middle = picture[lines.mean().astype(int) - step, columns.mean().astype(int)]
     assert (middle == 0).all()
     assert (picture[lines.mean().astype(int) - step, columns.mean().astype(int) + step] == 255).all()
@@ -262,7 +262,7 @@ def test_near_costs_share_a_column_unless_a_method_has_two_of_them():
     digits = np.zeros((1, 64))
 
     def cells(*keys):
-        chart = plots.pictures(dict.fromkeys(keys, digits)).to_dict()
+        chart = pictures.pictures(dict.fromkeys(keys, digits)).to_dict()
         (values,) = chart["datasets"].values()
         return {(cell["method"], cell["column"], cell["own"]) for cell in values}
 
@@ -294,4 +294,4 @@ def test_near_costs_share_a_column_unless_a_method_has_two_of_them():
 )
 def test_samples_that_are_no_digits_are_refused_by_name(samples, options, message):
     with pytest.raises(ValueError, match=message):
-        plots.pictures(samples, **options)
+        pictures.pictures(samples, **options)

@@ -9,8 +9,8 @@ import pytest
 from scipy import stats
 
 from analytic import chains
-from solvers.discrete.draws import DRAWS, draw_law
-from studies.precision import (
+from studies.precision.draws import DRAWS, draw_law
+from studies.precision.study import (
     NOISES,
     TARGET,
     ancestral_rows,

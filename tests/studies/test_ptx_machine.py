@@ -10,9 +10,10 @@ import pytest
 from numba import cuda
 
 from analytic import GaussianMixture, chains, paths, sequences
-from solvers import catalogue, grids, noise, primitives, sample
-from solvers.cuda import ptx
-from studies.ptx_machine import FaultError, Program, UnsupportedError, in_place_of_a_gpu
+from solvers import catalogue, grids, sample
+from solvers.numerics import philox, primitives
+from studies.gpu import ptx
+from studies.gpu.ptx_machine import FaultError, Program, UnsupportedError, in_place_of_a_gpu
 
 ULP_PER_STEP = 8
 REGISTERS = {"f32": "%f", "f64": "%fd", "u32": "%r", "s32": "%r", "u64": "%rd", "s64": "%rd"}
@@ -180,7 +181,7 @@ def _words(arguments: Any) -> None:
     seed, first, words, scratch = arguments
     i = cuda.grid(1)
     if i < words.shape[1]:
-        noise.fill_words(seed, first + i, 11, 4, 2, scratch[:, i : i + 1])
+        philox.fill_words(seed, first + i, 11, 4, 2, scratch[:, i : i + 1])
         words[0, i], words[1, i] = scratch[0, i], scratch[1, i]
 
 
@@ -193,7 +194,7 @@ def test_the_integer_stream_is_that_of_the_cpu() -> None:
     words, scratch, expected = (np.zeros((2, 40), np.uint64) for _ in range(3))
     arguments = (np.uint64((7 << 32) + 5), (3 << 32) - 9, words, scratch)
     Program(ptx.ptx(_words, (arguments,), (9, 0))).run((arguments,), 40)
-    noise.fill_words(*arguments[:2], 11, 4, 2, expected)
+    philox.fill_words(*arguments[:2], 11, 4, 2, expected)
     np.testing.assert_array_equal(words, expected)
 
 

@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 
 from analytic import targets
 from solvers import catalogue, density, law
-from studies import plots, scaling_crossings, scaling_frames, scaling_plots, scaling_targets, words
-from studies import scaling as study
-from studies.needed import NotReachedError, crossing, steps_to_reach, steps_to_stay
-from studies.scaling import Growth, Need, Plan, Study, exponent_of
-from studies.scaling_errors import AtEvaluations, ByLaw, OnLine, UnmeasurableError
-from studies.scaling_targets import gaussian
-from studies.verbs import scaling as verb
-
-from .test_cli import Run, assay  # noqa: F401  (a fixture)
+from studies import specifications
+from studies.output import figures
+from studies.scaling import crossings, figure, study, tables, verb
+from studies.scaling import targets as scaling_targets
+from studies.scaling.errors import AtEvaluations, ByLaw, OnLine, UnmeasurableError
+from studies.scaling.study import Growth, Need, Plan, Study, exponent_of
+from studies.scaling.targets import gaussian
+from studies.steps_needed import NotReachedError, crossing, steps_to_reach, steps_to_stay
+from tests.studies.test_cli import Run, assay  # noqa: F401  (a fixture)
 
 Array = NDArray[np.float64]
 PLAN = Plan(targets=("spectrum-16",))
@@ -32,7 +32,7 @@ NATURAL = 1 / np.arange(1.0, 21)
 
 
 def study_of(method: str, plan: Plan = PLAN) -> Study:
-    return Study(words.job_of(method), plan)
+    return Study(specifications.job_of(method), plan)
 
 
 def karras(steps: int) -> Array:
@@ -254,7 +254,7 @@ def test_a_start_that_needs_two_steps_is_measured_from_two() -> None:
     assert coarse.steps == one.costs.least
     assert coarse.reason.startswith(f"fewer than {one.costs.least} steps: steps is ")
     assert np.isfinite([n.nfe for n in by_w2.needs]).all()
-    (found, *_) = scaling_crossings.crossings(one, study_of("euler"), "spectrum-16")
+    (found, *_) = crossings.crossings(one, study_of("euler"), "spectrum-16")
     assert found.low == one.costs.nfe(one.costs.least)
     with pytest.raises(ValueError, match="eta"):
         list(study_of("ddim-eta(eta=-1.0)").against("epsilon"))
@@ -354,18 +354,18 @@ def stub(label: str, error: Callable[[int], float], nfe: int) -> Any:
 def test_crossings_of_powers_are_where_algebra_puts_them() -> None:
     first = stub("first", lambda N: 1 / N, 1)
     second = stub("second", lambda N: 10 / N**2, 2)
-    (found,) = scaling_crossings.crossings(first, second, "any")
+    (found,) = crossings.crossings(first, second, "any")
     assert found.nfe == pytest.approx(40, rel=1e-3)  # 1/F = 10/(F/2)^2
     assert found.error == pytest.approx(1 / 40, rel=1e-3)
     assert (found.below, found.above) == ("first", "second")
-    (never,) = scaling_crossings.crossings(first, stub("third", lambda N: 3 / N, 1), "any")
+    (never,) = crossings.crossings(first, stub("third", lambda N: 3 / N, 1), "any")
     assert np.isnan(never.nfe)
     assert never.above == "first"
 
 
 def test_a_crossing_on_a_target_is_a_change_of_rank_there() -> None:
     euler, heun = study_of("euler"), study_of("heun")
-    (found,) = scaling_crossings.crossings(euler, heun, "spectrum-16")
+    (found,) = crossings.crossings(euler, heun, "spectrum-16")
     at = [ByLaw(s.gaussians, targets.load("spectrum-16"), "W2/scale") for s in (euler, heun)]
     low = int(found.nfe) // 2
     assert at[0](2 * low) < at[1](low)
@@ -383,19 +383,19 @@ def test_errors_at_evaluations_go_through_the_whole_numbers() -> None:
 
 def test_the_defaults_are_methods_of_the_catalogue() -> None:
     assert len(study.METHODS) >= 10
-    for name in {*study.METHODS, *study.SLOW, *(n for pair in scaling_crossings.PAIRS for n in pair)}:
+    for name in {*study.METHODS, *study.SLOW, *(n for pair in crossings.PAIRS for n in pair)}:
         assert name in study.METHODS
         assert catalogue[name].half == "continuous"
-    assert scaling_crossings.pairs_of(["a", "b", "c"], everything=True) == [
+    assert crossings.pairs_of(["a", "b", "c"], everything=True) == [
         ("a", "b"),
         ("a", "c"),
         ("b", "c"),
     ]
-    assert scaling_crossings.pairs_of(["heun", "euler"], everything=False) == [("euler", "heun")]
+    assert crossings.pairs_of(["heun", "euler"], everything=False) == [("euler", "heun")]
 
 
 def test_methods_slow_on_the_line_are_measured_there_only_when_named() -> None:
-    job = words.job_of("stochastic-heun")
+    job = specifications.job_of("stochastic-heun")
     assert list(Study(job, PLAN, everywhere=False).against("modes")) == []
     assert not Study(job, PLAN, everywhere=False).on_the_line
     assert Study(job, PLAN).on_the_line
@@ -413,18 +413,18 @@ def growths() -> list[Growth]:
 
 def test_tables_hold_every_size_and_say_what_was_missed(tmp_path: Path) -> None:
     found = growths()
-    frame = scaling_frames.long(found)
+    frame = tables.long(found)
     assert len(frame) == sum(len(g.needs) for g in found)
     assert set(frame["kind"]) == {"ODE", "SDE"}
-    by_size, intrinsic = scaling_frames.reports(found, [])
+    by_size, intrinsic = tables.reports(found, [])
     assert list(by_size.frame["method"]) == ["euler", "ddpm"]
     assert "1.000" in by_size.frame["spectrum-16, W2/scale"][0]
     assert intrinsic.frame.loc[0, "1/(2 order)"] == "0.5"
-    short = Study(words.job_of("euler"), Plan(targets=("spectrum-16",), most=64))
-    (report,) = scaling_frames.reports(list(short.against("intrinsic")), [])
+    short = Study(specifications.job_of("euler"), Plan(targets=("spectrum-16",), most=64))
+    (report,) = tables.reports(list(short.against("intrinsic")), [])
     assert any("not reached in 64 steps" in note and "euler" in note for note in report.notes)
     assert "*" in report.frame.iloc[0, -1]
-    plots.save(scaling_plots.figure(found), tmp_path / "s.json")
+    figures.save(figure.figure(found), tmp_path / "s.json")
     spec = json.loads((tmp_path / "s.json").read_text())
     assert len(spec["concat"]) == 5  # W2 and KL against epsilon and intrinsic dimension, exponents
 
@@ -434,7 +434,7 @@ def test_nothing_reached_is_nothing_to_draw() -> None:
     need = Need(1.0, 0.1, nothing, nothing, "not reached")
     empty = Growth("modes", "modes", "euler", False, 1.0, "TV", (need,), exponent_of([need]))
     with pytest.raises(ValueError, match="nothing to draw"):
-        scaling_plots.figure([empty])
+        figure.figure([empty])
 
 
 def test_the_verb_keeps_what_it_finished(
@@ -457,7 +457,7 @@ def test_the_verb_keeps_what_it_finished(
         raise AssertionError("measured again")
 
     monkeypatch.setattr(Study, "against", fail)
-    monkeypatch.setattr(scaling_crossings, "crossings", fail)
+    monkeypatch.setattr(crossings, "crossings", fail)
     code, second, _ = assay(*arguments)
     assert code == 0
     assert json.loads(second) == found
@@ -489,16 +489,16 @@ def test_bad_input_is_one_line_that_names_value_and_remedy(assay: Run, case: str
 
 
 def test_the_command_shows_both_halves(assay: Run, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
-    from studies import token_scaling
-    from studies.token_scaling import by_information, chain_of
+    from studies.scaling import on_tokens
+    from studies.scaling.on_tokens import by_information, chain_of
 
     sizes = (8, 16, 32, 64)
 
     def few() -> Any:
         errors = [by_information(chain_of(3, n), "even") for n in sizes]
-        yield lambda: token_scaling._scaling("length", "masks", "even", "path KL", 0.1, sizes, errors)
+        yield lambda: on_tokens._scaling("length", "masks", "even", "path KL", 0.1, sizes, errors)
 
-    monkeypatch.setattr(token_scaling, "ladders", few)
+    monkeypatch.setattr(on_tokens, "ladders", few)
     monkeypatch.setattr(study, "METHODS", ("euler",))
     code, out, err = assay("scaling", "--against", "condition", "--against", "tokens")
     assert code == 0, err

@@ -11,12 +11,11 @@ from typer.testing import CliRunner
 
 from analytic import GaussianMixture, paths, targets
 from solvers import grids, law
-from studies import schedules as study
-from studies import schedules_frames as frames
-from studies import schedules_plots
-from studies import schedules_times as times
-from studies.verbs.schedules import schedules
-from studies.words import job_of
+from studies.schedules import figure, times
+from studies.schedules import grids as study
+from studies.schedules import tables as frames
+from studies.schedules.verb import schedules
+from studies.specifications import job_of
 
 VP = paths.VP()
 POINT, WIDTH = 1.0, 0.25  # mean and variance of gaussian-1d
@@ -204,7 +203,7 @@ def test_refusals_name_the_way_out():
     with pytest.raises(ValueError, match="no Gaussian"):
         list(times.by_time(job_of("heun"), "easy-1d", targets.load("easy-1d"), "uniform", 8))
     with pytest.raises(ValueError, match="nothing to draw"):
-        schedules_plots.figure()
+        figure.figure()
 
 
 def test_the_verb_prints_json_writes_a_table_and_draws(tmp_path):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from studies import tables
+from studies.output import render
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def frame():
 def shown(frame, width, **kwargs):
     """Return what a terminal of a width shows."""
     stream = io.StringIO()
-    tables.to_terminal(frame, console=Console(file=stream, width=width, **kwargs))
+    render.to_terminal(frame, console=Console(file=stream, width=width, **kwargs))
     return stream.getvalue()
 
 
@@ -49,10 +49,10 @@ def shown(frame, width, **kwargs):
 @given(st.lists(st.floats(allow_nan=True, allow_infinity=True), min_size=1, max_size=5))
 def test_numbers_read_back_from_json_and_csv_bit_for_bit(values):
     frame = pd.DataFrame({"b": values, "a": range(len(values))})
-    records = json.loads(tables.render(frame, "json"))
+    records = json.loads(render.render(frame, "json"))
     assert [list(record) for record in records] == [["b", "a"]] * len(values)
     from_json = [math.nan if record["b"] is None else float(record["b"]) for record in records]
-    rows = list(csv.reader(io.StringIO(tables.render(frame, "csv"))))
+    rows = list(csv.reader(io.StringIO(render.render(frame, "csv"))))
     assert rows[0] == ["b", "a"]
     from_csv = [float(text or "nan") for text, _ in rows[1:]]
     np.testing.assert_array_equal(from_json, values)
@@ -66,21 +66,21 @@ def test_json_has_no_token_outside_the_standard_and_nan_is_null():
     def refuse(token):
         pytest.fail(f"JSON has the token {token}")
 
-    first, second = json.loads(tables.render(frame, "json"), parse_constant=refuse)
+    first, second = json.loads(render.render(frame, "json"), parse_constant=refuse)
     assert first == {"x": None, "y": [1, None, 0.5], "z": True}
     assert second == {"x": "-inf", "y": {"k": None}, "z": None}
 
 
 def test_named_index_becomes_columns_and_unnamed_index_is_left_out(frame):
     indexed = frame.set_index(["method", "claim"])
-    for form in tables.FORMATS:
-        assert tables.render(indexed, form) == tables.render(frame, form)
-        assert tables.render(frame.iloc[::-1], form).count("\n") == tables.render(frame, form).count("\n")
-    assert "3" not in tables.render(frame[["gaussian"]].iloc[3:], "csv")
+    for form in render.FORMATS:
+        assert render.render(indexed, form) == render.render(frame, form)
+        assert render.render(frame.iloc[::-1], form).count("\n") == render.render(frame, form).count("\n")
+    assert "3" not in render.render(frame[["gaussian"]].iloc[3:], "csv")
 
 
 def test_markdown_rows_are_of_one_width_and_split_into_the_columns(frame):
-    lines = tables.render(frame, "markdown").splitlines()
+    lines = render.render(frame, "markdown").splitlines()
     assert len({cell_len(line) for line in lines}) == 1
     rows = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
     assert {len(row) for row in rows} == {len(frame.columns)}
@@ -91,7 +91,7 @@ def test_markdown_rows_are_of_one_width_and_split_into_the_columns(frame):
 
 
 def test_latex_escapes_what_latex_would_read_as_commands(frame):
-    text = tables.render(frame, "latex")
+    text = render.render(frame, "latex")
     rows = [line for line in text.splitlines() if line.endswith(r"\\")]
     assert len(rows) == 5
     assert {len(re.findall(r"(?<!\\)&", row)) for row in rows} == {len(frame.columns) - 1}
@@ -117,7 +117,7 @@ def test_latex_escapes_what_latex_would_read_as_commands(frame):
     ],
 )
 def test_column_is_written_in_one_notation(values, texts):
-    lines = tables.render(pd.DataFrame({"x": values}), "markdown").splitlines()[2:]
+    lines = render.render(pd.DataFrame({"x": values}), "markdown").splitlines()[2:]
     assert [line.strip("| ") for line in lines] == texts
 
 
@@ -156,7 +156,7 @@ def test_output_that_is_no_terminal_is_plain_and_as_wide_as_the_table(frame, cap
     monkeypatch.delenv("COLUMNS", raising=False)
     monkeypatch.delenv("FORCE_COLOR", raising=False)
     frame["note"] = "word " * 40
-    tables.to_terminal(frame, "Orders")
+    render.to_terminal(frame, "Orders")
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "Orders"
     assert len(lines) == 3 + len(frame)
@@ -179,8 +179,8 @@ def test_brackets_in_cells_are_not_taken_for_markup():
     ],
 )
 def test_file_is_in_the_format_of_its_suffix(frame, tmp_path, suffix, form, first):
-    path = tables.write(frame, tmp_path / f"table{suffix}")
-    assert path.read_text(encoding="utf-8") == tables.render(frame, form)
+    path = render.write(frame, tmp_path / f"table{suffix}")
+    assert path.read_text(encoding="utf-8") == render.render(frame, form)
     assert path.read_text(encoding="utf-8").startswith(first)
     assert os.listdir(tmp_path) == [path.name]
 
@@ -194,7 +194,7 @@ def test_failed_write_leaves_the_old_file_and_no_draft(frame, tmp_path, monkeypa
 
     monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(OSError, match="disk full"):
-        tables.write(frame, path)
+        render.write(frame, path)
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["table.csv"]
 
@@ -209,28 +209,28 @@ def test_failed_write_leaves_the_old_file_and_no_draft(frame, tmp_path, monkeypa
 )
 def test_path_that_cannot_be_written_is_refused_by_name(frame, tmp_path, name, message):
     with pytest.raises(ValueError, match=message):
-        tables.write(frame, tmp_path / name)
+        render.write(frame, tmp_path / name)
     assert os.listdir(tmp_path) == []
 
 
 def test_folder_in_the_place_of_a_file_is_refused(frame, tmp_path):
     (tmp_path / "table.csv").mkdir()
     with pytest.raises(ValueError, match="which is a folder"):
-        tables.write(frame, tmp_path / "table.csv")
+        render.write(frame, tmp_path / "table.csv")
 
 
 def test_bad_frames_and_formats_are_refused_by_name(frame):
     with pytest.raises(ValueError, match=r"format is 'xml': use one of csv, markdown, latex, json"):
-        tables.render(frame, "xml")
+        render.render(frame, "xml")
     with pytest.raises(TypeError, match=r"frame is a list: give a pandas DataFrame"):
-        tables.render([1], "csv")
+        render.render([1], "csv")
     with pytest.raises(ValueError, match=r"frame has the column 'x' more than once"):
-        tables.render(pd.DataFrame([[1, 2]], columns=["x", "x"]), "json")
+        render.render(pd.DataFrame([[1, 2]], columns=["x", "x"]), "json")
 
 
 @pytest.mark.parametrize("empty", [pd.DataFrame(), pd.DataFrame({"method": [], "slope": []})])
 def test_empty_tables_are_no_special_case(empty):
-    assert json.loads(tables.render(empty, "json")) == []
-    for form in tables.FORMATS:
-        assert tables.render(empty, form).endswith("\n") or empty.columns.empty
+    assert json.loads(render.render(empty, "json")) == []
+    for form in render.FORMATS:
+        assert render.render(empty, form).endswith("\n") or empty.columns.empty
     assert ("method" in shown(empty, 80)) == ("method" in empty.columns)

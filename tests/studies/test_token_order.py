@@ -9,11 +9,12 @@ import pytest
 
 from analytic import chains, distances, sequences
 from solvers import catalogue, grids, law
-from studies import frames, token_order
-from studies.ladders import Measurement
-from studies.order import Judgement
+from studies.ladder import Measurement
+from studies.order import on_tokens as token_order
+from studies.order import tables
+from studies.order.claims import Judgement
+from studies.order.on_tokens import RUNGS, TokenSetting, measure
 from studies.store import Store
-from studies.token_ladders import RUNGS, TokenSetting, measure
 
 MASKS = TokenSetting("masks", chains.Absorbing(3, "polynomial"), limit=256)
 UNIFORM = TokenSetting("uniform", chains.Uniform(3, "constant"), limit=256)
@@ -58,11 +59,11 @@ def test_ancestral_sampling_is_confirmed_and_the_mean_fed_plug_in_keeps_its_bias
 
 
 def test_the_summary_has_a_row_a_noise_and_a_column_a_target_and_metric(found: Found) -> None:
-    table = frames.token_summary(*found)
+    table = tables.token_summary(*found)
     assert list(table["noise"]) == ["masks", "uniform", "masks", "uniform"]
     assert {"smooth TV", "smooth KL", "smooth path KL", "claim", "verdict"} <= set(table.columns)
     assert table.loc[3, "verdict"] == "refuted"
-    cost = frames.equal_cost(found[0], "tv", "smooth")
+    cost = tables.equal_cost(found[0], "tv", "smooth")
     assert list(cost["noise"]) == ["masks", "masks", "uniform", "uniform"]
     exact = {m.start: dict(zip(m.nfe, m.errors, strict=True)) for m in found[0] if m.metric == "tv"}
     assert cost.loc[3, "NFE 64"] == f"{exact['uniform'][64]:.3g}"
@@ -70,7 +71,7 @@ def test_the_summary_has_a_row_a_noise_and_a_column_a_target_and_metric(found: F
 
 def test_a_spoiled_step_loses_its_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
     """The bridge between the wrong times: its law does not converge, and the claim is refuted."""
-    from solvers.methods import ancestral
+    from solvers.methods.discrete import ancestral
 
     true_bridge = ancestral.bridge
     monkeypatch.setattr(

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from analytic import chains, sequences
-from studies import token_scaling
-from studies.needed import steps_to_reach
-from studies.token_scaling import by_information, by_law, chain_of
+from studies.scaling import on_tokens
+from studies.scaling.on_tokens import by_information, by_law, chain_of
+from studies.steps_needed import steps_to_reach
 
 
 @pytest.mark.parametrize("order", [0.5, 1.0, 2.0])
@@ -63,11 +63,11 @@ def test_the_optimal_schedule_needs_fewer_steps() -> None:
 def test_a_fit_of_the_steps_returns_the_exponent_put_in() -> None:
     sizes = (4, 8, 16, 32, 64)
     errors = [lambda steps, n=n: n**1.5 / steps for n in sizes]
-    found = token_scaling._scaling("length", "masks", "even", "TV", 0.01, sizes, errors)
+    found = on_tokens._scaling("length", "masks", "even", "TV", 0.01, sizes, errors)
     assert found.exponent.value == pytest.approx(1.5, abs=1e-6)
     assert found.exponent.low <= 1.5 <= found.exponent.high
-    assert token_scaling.summary([found]).loc[0, "exponent"].startswith("1.500")
-    assert len(token_scaling.frame([found])) == 5
+    assert on_tokens.summary([found]).loc[0, "exponent"].startswith("1.500")
+    assert len(on_tokens.frame([found])) == 5
 
 
 def test_uniform_noise_needs_fewer_steps_than_masks_for_the_same_tv_on_a_geometric_grid() -> None:
@@ -79,7 +79,7 @@ def test_uniform_noise_needs_fewer_steps_than_masks_for_the_same_tv_on_a_geometr
 
 @pytest.mark.slow
 def test_every_ladder_of_the_study_is_measured() -> None:
-    found = list(token_scaling.scaling())
-    assert len(found) == token_scaling.LADDERS
+    found = list(on_tokens.scaling())
+    assert len(found) == on_tokens.LADDERS
     long = [s for s in found if s.sizes[-1] == 1000]
     assert [s.exponent.value for s in long] == pytest.approx([1, 1], abs=0.01)

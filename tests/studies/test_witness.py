@@ -11,7 +11,7 @@ import pytest
 from analytic import distances, targets
 from solvers import catalogue, density, sample
 from studies.inference import fit
-from studies.ladders import Setting
+from studies.setting import Setting
 
 STEPS = (16, 32, 64, 128)
 # Eight intervals, each missed with probability 1e-6 if all is right.

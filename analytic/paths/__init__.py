@@ -1,0 +1,21 @@
+"""Gaussian paths x_t = alpha(t) x_0 + sigma(t) eps, from the data at t = 0 to the noise.
+
+Each path's default start and stop are part of its contract: measured orders depend on them.
+"""
+
+from .diffusion import EDM, VE, VP, CosineVP, SubVP
+from .gaussian import Gaussian, Prior
+from .interpolant import Linear, Polynomial, Trigonometric
+
+__all__ = [
+    "EDM",
+    "VE",
+    "VP",
+    "CosineVP",
+    "Gaussian",
+    "Linear",
+    "Polynomial",
+    "Prior",
+    "SubVP",
+    "Trigonometric",
+]

@@ -1,0 +1,1 @@
+"""The continuous half: methods as tableaux of coefficients, and the executors that run any tableau."""

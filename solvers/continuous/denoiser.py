@@ -1,0 +1,110 @@
+"""Any model as a denoiser: every prediction is linear in (x, D), every clock is a function of the level."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import log
+from typing import Any
+
+import numpy as np
+
+from ..protocols import Path
+
+Array = Any  # an array of any namespace the array API knows
+PREDICTS = ("x0", "eps", "v", "score", "F")
+TAKES = ("t", "sigma", "level")
+
+
+@dataclass(frozen=True)
+class Denoiser:
+    """A model that can be asked for D(x) = E[x_0 | x_t = x] at any level (alpha, sigma). Made by `denoiser`."""
+
+    model: Callable[..., Array]
+    predicts: str
+    takes: str
+    path: Path | None
+    sigma_data: float
+
+    def __call__(self, x: Array, alpha: float, sigma: float) -> Array:
+        """Return D at x (n, dim), a sample at level (alpha, sigma); one model evaluation."""
+        if sigma == 0:
+            return x / alpha
+        if self.takes == "level":
+            return self._denoised(x, alpha, sigma, (alpha, sigma))
+        if self.takes == "sigma":
+            return self._denoised(x / alpha, 1.0, sigma / alpha, (sigma / alpha,))
+        assert self.path is not None
+        t = self.path.time_of_log_snr(np.log(alpha) - np.log(sigma) if alpha else -np.inf)
+        a, s = float(self.path.alpha(t)), float(self.path.sigma(t))
+        return self._denoised(x * (s / sigma), a, s, (float(t),))
+
+    def _denoised(self, x: Array, alpha: float, sigma: float, clock: tuple[float, ...]) -> Array:
+        if self.predicts == "F":
+            total = sigma**2 + self.sigma_data**2
+            skip, out = self.sigma_data**2 / total, sigma * self.sigma_data / total**0.5
+            return skip * x + out * self.model(x / total**0.5, log(sigma) / 4)
+        output = self.model(x, *clock)
+        if self.predicts == "x0":
+            return output
+        if self.predicts == "v":
+            assert self.path is not None
+            t = self.path.time_of_log_snr(np.log(alpha) - np.log(sigma))
+            da, ds = float(self.path.d_alpha(t)), float(self.path.d_sigma(t))
+            return (sigma * output - ds * x) / (da * sigma - ds * alpha)
+        if alpha == 0:
+            raise ValueError(
+                f"predicts is {self.predicts!r}, which holds no denoiser at alpha = 0: start the grid where alpha > 0"
+            )
+        if self.predicts == "eps":
+            return (x - sigma * output) / alpha
+        return (x + sigma**2 * output) / alpha
+
+
+def denoiser(
+    model: Callable[..., Array],
+    predicts: str = "x0",
+    takes: str = "t",
+    path: Path | None = None,
+    sigma_data: float = 0.5,
+) -> Denoiser:
+    """Wrap a model as a denoiser that every executor for arrays can run.
+
+    Parameters
+    ----------
+    model : callable
+        (x, clock) -> (n, dim), on arrays of any library `run` is given. x is (n, dim).
+    predicts : str
+        "x0": E[x_0 | x]; "eps": the noise; "score": of the marginal; "v": the flow's velocity
+        alpha' x_0 + sigma' eps in the path's time; "F": EDM's raw network, called as F(c_in x, ln(sigma)/4)
+        (Karras et al. 2022, eq. 7 and table 1).
+    takes : str
+        "t": model(x, t), x and t on `path`; "sigma": model(x/alpha, sigma/alpha), as EDM's denoisers; "level":
+        model(x, alpha, sigma). "F" takes "sigma".
+    path : Path, optional
+        Needed for takes="t" and predicts="v".
+    sigma_data : float
+        EDM's data deviation, used by "F".
+
+    Raises
+    ------
+    ValueError
+        An unknown word or a missing path.
+    """
+    if not callable(model):
+        raise TypeError(f"model is {model!r}: give a callable (x, t) -> array")
+    if predicts not in PREDICTS:
+        raise ValueError(f"predicts is {predicts!r}: use one of {PREDICTS}")
+    if takes not in TAKES:
+        raise ValueError(f"takes is {takes!r}: use one of {TAKES}")
+    if predicts == "F" and takes != "sigma":
+        raise ValueError(f"takes is {takes!r} with predicts='F': EDM's raw network takes 'sigma'")
+    if predicts == "v" and takes != "t":
+        raise ValueError(
+            f"takes is {takes!r} with predicts='v': a velocity belongs to a path's time, use 't'"
+        )
+    if takes == "t" and path is None:
+        raise ValueError("path is None: give the path whose time the model takes")
+    if not sigma_data > 0:
+        raise ValueError(f"sigma_data is {sigma_data}: give a positive number")
+    return Denoiser(model, predicts, takes, path, sigma_data)

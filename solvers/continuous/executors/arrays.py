@@ -1,0 +1,175 @@
+"""`run`: any tableau on any model, over numpy, torch or CuPy arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import array_api_compat
+import numpy as np
+
+from ...numerics.philox import check_seed, normals
+from ..denoiser import Denoiser, denoiser
+from ..tableau import SCORE, Tableau
+from .initial import as_mixture
+from .mixture_block import draw_samples
+
+Array = Any
+
+
+@dataclass(frozen=True)
+class Run:
+    """What `run(..., full=True)` returns.
+
+    Attributes
+    ----------
+    x : (n, dim) array
+        The final samples.
+    registers : tuple of (n, dim) arrays
+        All registers at the end; the first is x.
+    status : str
+        "ok", or which step first gave a number that is not finite.
+    nfe : int
+        Model evaluations per sample.
+    trajectory : list of (n, dim) arrays
+        The sample before the first step and after each step.
+    """
+
+    x: Array
+    registers: tuple[Array, ...]
+    status: str
+    nfe: int
+    trajectory: list[Array]
+
+
+def as_denoiser(model: Any, tableau: Tableau) -> Any:
+    """Return D(x, alpha, sigma) from a target, a `Denoiser`, or a plain callable D(x, t)."""
+    if isinstance(model, Denoiser):
+        return model
+    if hasattr(model, "denoise"):
+        return model.denoise
+    if callable(model):
+        if tableau.path is None:
+            raise ValueError(
+                "tableau has no path, which D(x, t) needs: load it with Tableau.load(file, path=...)"
+            )
+        return denoiser(model, predicts="x0", takes="t", path=tableau.path)
+    raise TypeError(f"model is {model!r}: give a target, solvers.denoiser(...) or a callable D(x, t)")
+
+
+def run(
+    tableau: Tableau,
+    model: Any,
+    initial: Any,
+    seed: int = 0,
+    *,
+    n: int | None = None,
+    noise: Array | None = None,
+    full: bool = False,
+    first: int = 0,
+) -> Any:
+    """Run a tableau with any model, on the arrays of any library the array API standard covers.
+
+    Parameters
+    ----------
+    tableau : Tableau
+    model : target, Denoiser or callable
+        A target with `denoise(x, alpha, sigma)`, what `solvers.denoiser` returns, or a plain D(x, t).
+    initial : (n, dim) array, str or law
+        Start points, whose library, dtype and device the result has; or, with `n` and a target as the model,
+        "marginal", "prior" or a law as in `sample`, on numpy arrays.
+    seed : int
+        0 .. 2^64 - 1; the deviates are those of `sample`.
+    n : int, optional
+        Number of samples where `initial` is no array.
+    noise : (channels, n, dim) array, optional
+        Deviates in the order of `tableau.channels`, in place of the seed's.
+    full : bool
+        Return a `Run`, in which a numerical failure is a status, not an error.
+    first : int
+        Address of the first sample.
+
+    Returns
+    -------
+    (n, dim) array, or Run
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument that cannot be; the message names it.
+    FloatingPointError
+        The sample became NaN or infinite, without `full`.
+    """
+    check_seed(seed)
+    D = as_denoiser(model, tableau)
+    if isinstance(initial, str) or hasattr(initial, "variances"):
+        if n is None or not hasattr(model, "means"):
+            raise ValueError(
+                f"initial is {initial!r}: give an (n, dim) array, or n= and a target as the model"
+            )
+        initial = draw_samples(as_mixture(initial, tableau, model), n, seed, first)
+    if not array_api_compat.is_array_api_obj(initial):
+        initial = np.asarray(initial, dtype=np.float64)
+    xp, device = array_api_compat.array_namespace(initial), array_api_compat.device(initial)
+    x = initial
+    if x.ndim != 2:
+        raise ValueError(f"initial has shape {tuple(x.shape)}: give (n, dim)")
+    if not xp.isdtype(x.dtype, "real floating"):
+        raise TypeError(f"initial has dtype {x.dtype}: give floating-point numbers")
+    if not bool(xp.all(xp.isfinite(x))):
+        raise ValueError("initial holds a NaN or an infinity: give finite numbers")
+    if noise is not None and tuple(noise.shape) != (len(tableau.channels), *x.shape):
+        raise ValueError(f"noise has shape {tuple(noise.shape)}: give {(len(tableau.channels), *x.shape)}")
+
+    registers: list[Array] = [x]
+    trajectory, status, drawn = [x], "ok", 0
+    for index, step in enumerate(tableau.steps):
+        xi = []
+        for channel in range(len(step.kernels)):
+            if noise is None:
+                z = xp.asarray(
+                    normals(seed, x.shape[0], x.shape[1], index, channel, first), dtype=x.dtype, device=device
+                )
+            else:
+                z = xp.asarray(noise[drawn + channel, :, :], dtype=x.dtype, device=device)
+            xi.append(z)
+        drawn += len(xi)
+        F: list[Array] = []
+        for i, kind in enumerate(step.kinds):
+            U = _combined(xp, x, (step.U[0, i], registers), (step.A[0, i], F), (step.G[0, i], xi))
+            alpha, sigma = (float(v) for v in step.levels[0, i])
+            if kind == SCORE:
+                F.append(_score(model, D, U, alpha, sigma))
+            else:
+                F.append(D(U, alpha, sigma))
+        registers = [
+            _combined(xp, x, (step.V[0, r], registers), (step.B[0, r], F), (step.H[0, r], xi))
+            for r in range(step.registers_out)
+        ]
+        trajectory.append(registers[0])
+        if status == "ok" and not bool(xp.all(xp.isfinite(registers[0]))):
+            status = f"step {index} of {tableau.name} gave a number that is not finite"
+            if not full:
+                raise FloatingPointError(f"{status}: take more steps or another grid")
+    if full:
+        return Run(registers[0], tuple(registers), status, tableau.nfe, trajectory)
+    return registers[0]
+
+
+def _combined(xp: Any, like: Array, *parts: tuple[Any, list[Array]]) -> Array:
+    """Sum coefficient * array over all parts, leaving zero coefficients out."""
+    total = None
+    for coefficients, arrays in parts:
+        for c, array in zip(coefficients.tolist(), arrays, strict=False):
+            if c != 0:
+                total = c * array if total is None else total + c * array
+    return xp.zeros_like(like) if total is None else total
+
+
+def _score(model: Any, D: Any, x: Array, alpha: float, sigma: float) -> Array:
+    """Score at a level from the denoiser; at sigma = 0 the target's own."""
+    if sigma > 0:
+        return (alpha * D(x, alpha, sigma) - x) / sigma**2
+    if not hasattr(model, "score"):
+        raise ValueError("model has no score(x), which an evaluation at sigma = 0 needs: give a target")
+    return model.score(x / alpha) / alpha

@@ -1,0 +1,176 @@
+"""A one-dimensional mixture's denoiser and score at all levels of a tableau, with their derivatives."""
+
+from __future__ import annotations
+
+from math import erfc, exp, log, pi, sqrt
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+from scipy.special import ndtr
+
+from ....numerics.jit import COMPILED
+from ....numerics.primitives import exp as vector_exp
+from ....protocols import Target
+from ...imperfect import Perturbation
+from ..packed import Packed
+
+Array = NDArray[np.float64]
+
+
+class Mixture(NamedTuple):
+    """A Gaussian mixture on the line: weights, means, variances, each (K,)."""
+
+    weights: Array
+    means: Array
+    variances: Array
+
+    def log_density(self, x: Array) -> Array:
+        """Log-density at places of any shape, finite however far out."""
+        with np.errstate(over="ignore"):
+            logs = [
+                np.log(weight) - np.log(2 * np.pi * variance) / 2 - (x - mean) ** 2 / (2 * variance)
+                for weight, mean, variance in zip(*self, strict=True)
+            ]
+            return np.asarray(np.logaddexp.reduce(logs, axis=0))
+
+    def density(self, x: Array) -> Array:
+        """Density at places of any shape."""
+        out = np.zeros(x.shape)
+        for weight, mean, variance in zip(*self, strict=True):
+            out += weight / np.sqrt(2 * np.pi * variance) * np.exp(-((x - mean) ** 2) / (2 * variance))
+        return out
+
+    def probability(self, low: Array, high: Array) -> Array:
+        """P(low < X <= high), from the nearer tail."""
+        out = np.zeros(low.shape)
+        for weight, mean, variance in zip(*self, strict=True):
+            a, b = (low - mean) / np.sqrt(variance), (high - mean) / np.sqrt(variance)
+            out += weight * np.where(a + b > 0, ndtr(-a) - ndtr(-b), ndtr(b) - ndtr(a))
+        return np.maximum(out, 0.0)
+
+
+@njit(**COMPILED)
+def quantiles(weights: Any, means: Any, variances: Any, lower: Any, upper: Any, guess: Any) -> Any:
+    """The x with P(X <= x) = lower and P(X > x) = upper, from a guess; the smaller of the two decides.
+
+    Newton's method on the logarithm of the smaller, within a bracket. An x beyond the smallest number is +-inf.
+    """
+    out = np.empty(len(lower))
+    deviations = np.sqrt(variances)
+    for i in range(len(lower)):
+        side = 1.0 if lower[i] < upper[i] else -1.0
+        goal = min(lower[i], upper[i])
+        if goal <= 0.0:
+            out[i] = -side * np.inf
+            continue
+        low, high = np.min(means - 40 * deviations), np.max(means + 40 * deviations)
+        x = min(max(guess[i], low), high)
+        for _ in range(200):
+            tail, rate = 0.0, 0.0
+            for k in range(len(means)):
+                z = side * (x - means[k]) / deviations[k]
+                tail += 0.5 * weights[k] * erfc(-z / sqrt(2.0))
+                rate += weights[k] * exp(-0.5 * z * z) / (deviations[k] * sqrt(2 * pi))
+            if (tail < goal) == (side > 0):
+                low = x
+            else:
+                high = x
+            # Far out the logarithm is the straighter of the two.
+            move = side * tail / rate * log(goal / tail) if rate > 0 and tail > 0 else np.inf
+            new = x + move
+            # the probability's own rounding leaves x uncertain by this: a further move would only be noise
+            if abs(move) <= 2e-16 * (abs(x) + tail / max(rate, 1e-300)):
+                break
+            if not (low < new < high):
+                new = 0.5 * (low + high)
+            if abs(new - x) <= 4e-16 * abs(x) + 1e-300:
+                x = new
+                break
+            x = new
+        out[i] = x
+    return out
+
+
+def on_line(name: str, target: Target) -> Mixture:
+    """Read a one-dimensional mixture; ValueError names the argument where it is not one."""
+    if target.means.shape[1] != 1:
+        raise ValueError(
+            f"{name} has dim = {target.means.shape[1]}: densities are computed in one dimension, use `law` or `sample`"
+        )
+    means, variances = target.means[:, 0], target.variances[:, 0]
+    return Mixture(
+        np.ascontiguousarray(target.weights), np.ascontiguousarray(means), np.ascontiguousarray(variances)
+    )
+
+
+class Levels(NamedTuple):
+    """What `evaluate` needs at each evaluation of each step.
+
+    Within component k the value is gain_k x + offset_k, and component k weighs exp(log_weight_k - rate_k (x -
+    centre_k)^2). table (N, S, 5, K) holds log_weight, rate, centre, gain, offset; coupling (N, S) is the
+    derivative's factor on the variance of the value over components. wrong has the errors of the model.
+    """
+
+    table: Array
+    coupling: Array
+    wrong: Perturbation
+
+
+def levels(packed: Packed, target: Mixture, wrong: Perturbation) -> Levels:
+    """Tabulate a target at the levels of a tableau: alpha, sigma of every evaluation."""
+    alpha, sigma = packed.levels[..., 0, None], packed.levels[..., 1, None]
+    score = packed.score[..., None]
+    weights, means, variances = target
+    total = alpha**2 * variances + sigma**2
+    atom = total == 0
+    safe = np.where(atom, 1.0, total)
+    # At sigma = 0 the denoiser is x/alpha whatever the component.
+    exact = ~score & (sigma == 0)
+    scale = np.where(alpha > 0, alpha, 1.0)
+    gain = np.where(score, -1 / safe, np.where(exact, 1 / scale, alpha * variances / safe))
+    offset = np.where(score, alpha * means / safe, np.where(exact, 0.0, sigma**2 * means / safe))
+    rate = np.where(exact, 0.0, 1 / (2 * safe))
+    log_weight = np.log(weights) - np.where(exact, 0.0, np.log(safe) / 2)
+    parts = np.broadcast_arrays(log_weight, rate, alpha * means, gain, offset)
+    with np.errstate(divide="ignore"):
+        coupling = np.where(score, 1.0, np.where(exact, 0.0, alpha / np.where(sigma > 0, sigma, 1.0) ** 2))
+    return Levels(
+        np.ascontiguousarray(np.stack(parts, axis=2)), np.ascontiguousarray(coupling[..., 0]), wrong
+    )
+
+
+@njit(**COMPILED)
+def evaluate(
+    table: Any, coupling: float, x: Any, value: Any, slope: Any, top: Any, total: Any, share: Any
+) -> None:
+    """Value and derivative of the model at 16 places x; top, total (16,) and share (K, 16) are scratch.
+
+    D' = sum_k r_k (gain_k + (alpha/sigma^2) (m_k - D)^2), which is alpha/sigma^2 Var[x_0 | x_t = x].
+    """
+    K = table.shape[1]
+    top[:] = -np.inf
+    for k in range(K):
+        log_weight, rate, centre = table[0, k], table[1, k], table[2, k]
+        for l in range(16):
+            distance = x[l] - centre
+            share[k, l] = log_weight - rate * distance * distance
+            top[l] = max(top[l], share[k, l])
+    total[:] = 0.0
+    value[:] = 0.0
+    for k in range(K):
+        gain, offset = table[3, k], table[4, k]
+        for l in range(16):
+            share[k, l] = vector_exp(share[k, l] - top[l])
+            total[l] += share[k, l]
+            value[l] += share[k, l] * (gain * x[l] + offset)
+    for l in range(16):
+        total[l] = 1 / total[l]
+        value[l] *= total[l]
+    slope[:] = 0.0
+    for k in range(K):
+        gain, offset = table[3, k], table[4, k]
+        for l in range(16):
+            difference = gain * x[l] + offset - value[l]
+            slope[l] += share[k, l] * total[l] * (gain + coupling * difference * difference)

@@ -1,0 +1,77 @@
+"""The functionals of the Brownian path that noise channels are: xi = int k dW over a step, k of norm one.
+
+W is the Brownian motion in the path's own time; q = (sigma/alpha)^2 is the variance clock, in which x/alpha
+makes a standard Brownian motion. A kernel is given as its shape per unit of sqrt(dt), in terms of q and dq/dt:
+
+====================  =====================  =========================================
+name                  k(t), up to a factor   drawn by
+====================  =====================  =========================================
+time                  1                      Euler-Maruyama, stochastic Heun
+variance              sqrt(dq/dt)            reverse diffusion
+reciprocal-variance   sqrt(dq/dt) / q        DDPM, SDE-DPM-Solver++, DDIM with eta > 0
+====================  =====================  =========================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..protocols import Path
+
+Array = NDArray[np.float64]
+Shape = Callable[[Array, Array], Array]
+
+KERNELS: dict[str, Shape] = {
+    "time": lambda q, dq_dt: np.ones_like(q),
+    "variance": lambda q, dq_dt: np.sqrt(dq_dt),
+    "reciprocal-variance": lambda q, dq_dt: np.sqrt(dq_dt) / q,
+}
+
+NODES = 24
+
+
+@lru_cache(maxsize=4)
+def legendre(nodes: int) -> tuple[Array, Array]:
+    """Gauss-Legendre nodes and weights on (0, 1)."""
+    x, w = np.polynomial.legendre.leggauss(nodes)
+    return (x + 1) / 2, w / 2
+
+
+def quadrature(path: Path, start: Array, stop: Array, nodes: int = NODES) -> tuple[Array, Array, Array]:
+    """Nodes to integrate over time with, a row per interval [stop, start].
+
+    Smooth in log-SNR on every interval; where the interval ends at sigma = 0, in sigma/alpha.
+
+    Parameters
+    ----------
+    path : Path
+    start, stop : (n,) arrays
+        Times, start > stop.
+
+    Returns
+    -------
+    q, dq_dt, dt : (n, nodes) arrays
+        Variance clock, its rate and the weights, such that int f dt = sum f(q, dq_dt) * dt.
+    """
+    start, stop = np.atleast_1d(start), np.atleast_1d(stop)
+    u, w = legendre(nodes)
+    high, low = path.log_snr(stop)[:, None], path.log_snr(start)[:, None]
+    if not np.all(np.isfinite(low)):
+        raise ValueError(
+            "start has alpha = 0, where x/alpha is undefined: start the grid at a time with alpha > 0"
+        )
+    finite = np.isfinite(high)
+    with np.errstate(invalid="ignore"):
+        log_snr = low + (np.where(finite, high, low) - low) * u
+        weight = (np.where(finite, high, low) - low) * w
+    kappa_low = np.exp(-low)
+    kappa = kappa_low * u
+    log_snr = np.where(finite, log_snr, -np.log(kappa))
+    d_log_snr = np.where(finite, weight, kappa_low * w / kappa)
+    rate = -path.d_log_snr(path.time_of_log_snr(log_snr))
+    q = np.exp(-2 * log_snr)
+    return q, 2 * q * rate, d_log_snr / rate

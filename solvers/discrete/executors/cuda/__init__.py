@@ -1,0 +1,1 @@
+"""Token samplers on CUDA: plans, kernels and the runner that launches them."""

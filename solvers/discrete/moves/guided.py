@@ -1,0 +1,152 @@
+"""Guidance: moves towards one label of data that carry labels, more strongly than the label itself demands."""
+
+from __future__ import annotations
+
+import weakref
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analytic import chains, sequences
+
+from ..flow import Array, Flow, shown
+from ..model.cavities import Model
+from ..model.every_state import Tables
+from .guided_site import GUIDES, draw_sites, fill_rows
+from .move import Independent, Stream, Tokens, defined
+from .site import EXITS
+
+Owner = TypeVar("Owner", Tables, Model)
+_parts: weakref.WeakKeyDictionary[Any, dict[int, Any]] = weakref.WeakKeyDictionary()
+
+
+def labelled(data: sequences.SequenceLaw) -> sequences.Labelled:
+    """Return the data; TypeError if they have no labels."""
+    if not isinstance(data, sequences.Labelled):
+        raise TypeError(
+            f"data is {data!r}: guided methods go to a label, so give sequences.Labelled(laws, weights)"
+        )
+    return data
+
+
+def _under(owner: Owner, label: int) -> Owner:
+    """Tables or model of the law under one label, made once for each owner."""
+    known = _parts.setdefault(owner, {})
+    if label not in known:
+        known[label] = type(owner)(owner.process, labelled(owner.data).condition(label))
+    return known[label]
+
+
+def likelihood_of_every_state(process: chains.SiteProcess, t: float) -> Array:
+    """What states tell of the token, by [y, v]; ValueError where a state never occurs, which no answer exists for."""
+    told = shown(process, t).T
+    unseen = np.flatnonzero(~told.any(axis=1))
+    if len(unseen):
+        raise ValueError(
+            f"grid has the time {t!r}, where {process!r} never shows the state {unseen[0]} that the classifier is "
+            "asked about: start at a smaller t, or use guide = 'posterior'"
+        )
+    return told
+
+
+@dataclass(frozen=True)
+class Guided(Independent):
+    """All sites move at once, independently given the tokens, guided towards a label.
+
+    Attributes
+    ----------
+    flow : Flow
+    exit : str
+        How flows become probabilities, a key of `site.EXITS`; with "probability" and "argmax" flows are
+        probabilities, which "flow" and "classifier" normalise over all states with the present one.
+    guide : str
+        A key of `guided_site.GUIDES`. The classifier is the exact one, asked at the time of the flow about all
+        L (S - 1) neighbours and the tokens themselves.
+    label : int
+    gamma : float
+        Strength: 0 leaves the label out, 1 is the law under the label (for "classifier": of the rates, and of
+        probabilities under a mask), above 1 more than that.
+    h : float
+        Time the rates act for; of no meaning where flows are probabilities.
+    """
+
+    flow: Flow
+    exit: str
+    guide: str
+    label: int
+    gamma: float
+    h: float = 1.0
+
+    @property
+    def needs(self) -> tuple[bool, bool]:
+        """Whether the model is asked with and without the label: one answer is enough at both ends."""
+        if self.guide == "classifier":
+            return False, True
+        return self.gamma != 0.0, self.gamma != 1.0
+
+    def evaluations(self, length: int) -> float:
+        """Evaluations of the model, 1 or 2; those of the classifier are not among them."""
+        return float(sum(self.needs))
+
+    def fill(self, tables: Tables) -> Array:
+        t = self.flow.t
+        part, (with_label, without) = _under(tables, self.label), self.needs
+        free = tables.cavities(t) if without else part.cavities(t)
+        given = part.cavities(t) if with_label else free
+        log_ratio = np.zeros((tables.size, tables.length, 0))
+        if self.guide == "classifier":
+            here = self._log_label(labelled(tables.data), tables.tokens)
+            stride = tables.states ** np.arange(tables.length - 1, -1, -1)
+            moved = np.arange(tables.states) - tables.tokens[:, :, None]
+            neighbours = np.arange(tables.size)[:, None, None] + moved * stride[:, None]
+            with np.errstate(invalid="ignore"):
+                log_ratio = here[neighbours] - here[:, None, None]
+        rows = np.empty((tables.size, tables.length, tables.states))
+        fill_rows(*self.how, tables.tokens, given, free, log_ratio, rows)
+        return rows
+
+    def usable(self, weights: Array, tables: Tables) -> Array:
+        # States that the label forbids have no guided law: only gamma = 0 never asks for it.
+        asked = _under(tables, self.label) if self.gamma else tables
+        return defined(self.rows(tables), weights, asked, self.flow.t)
+
+    def draw(self, tokens: Tokens, model: Model, stream: Stream) -> None:
+        t = self.flow.t
+        part, (with_label, without) = _under(model, self.label), self.needs
+        free = (model if without else part).cavities(t, tokens)
+        given = part.cavities(t, tokens) if with_label else free
+        states = model.process.states
+        log_ratio = np.zeros((*tokens.shape, 0))
+        if self.guide == "classifier":
+            log_ratio = np.empty((*tokens.shape, states))
+            data = labelled(model.data)
+            here = self._log_label(data, tokens)
+            with np.errstate(invalid="ignore"):
+                for i in range(tokens.shape[1]):
+                    for y in range(states):
+                        neighbour = tokens.copy()
+                        neighbour[:, i] = y
+                        log_ratio[:, i, y] = self._log_label(data, neighbour) - here
+        bad = draw_sites(*self.how, tokens, given, free, log_ratio, states, *stream)
+        if bad:
+            raise self.undefined(bad)
+
+    def undefined(self, bad: int) -> FloatingPointError:
+        """Return the error of sites that have no guided law."""
+        return FloatingPointError(
+            f"{bad} sites had a probability that is none at t = {self.flow.t:g}: take more steps, or start where "
+            f"label {self.label} is possible"
+        )
+
+    @property
+    def how(self) -> tuple[Any, int, float, int, float]:
+        """Coefficients, guide, gamma, exit and h as compiled code takes them."""
+        return self.flow.coefficients, GUIDES[self.guide], self.gamma, EXITS[self.exit], self.h
+
+    def _log_label(self, data: sequences.Labelled, tokens: NDArray[Any]) -> Array:
+        """Log of p_t(label | tokens), (n,); not a number for impossible tokens."""
+        joint = data.log_joint(likelihood_of_every_state(self.flow.process, self.flow.t)[tokens])
+        with np.errstate(invalid="ignore"):
+            return joint[:, self.label] - np.logaddexp.reduce(joint, axis=1)

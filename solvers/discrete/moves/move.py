@@ -1,0 +1,175 @@
+"""What a one-step kernel is made of: moves, each of which carries a law and draws samples by one function."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from numba import njit, prange
+from numpy.typing import NDArray
+
+from ...numerics.jit import COMPILED, PARALLEL
+from ..flow import Array, Flow
+from ..model.cavities import Model
+from ..model.every_state import Tables
+
+Tokens = NDArray[Any]
+LOST = 1e-13  # mass on states that the target forbids beyond which a law is refused
+PARTS = 8
+
+
+class Stream(NamedTuple):
+    """Addresses of random numbers: the seed, the first sample's number and the move's number."""
+
+    seed: Any
+    first: int
+    step: int
+
+
+class Move(ABC):
+    """A random change of the tokens that looks at the model.
+
+    Attributes
+    ----------
+    nfe : float
+        Evaluations of the model.
+    by_events : bool
+        True where the move goes from event to event inside its step, so that what it does between two nodes
+        is not compared with the exact process.
+    """
+
+    nfe: float = 1.0
+    by_events: ClassVar[bool] = False
+
+    def evaluations(self, length: int) -> float:
+        """Evaluations of the model on sequences of that length, expected where they are random."""
+        return self.nfe
+
+    @abstractmethod
+    def push(self, weights: Array, tables: Tables) -> Array:
+        """Carry weights (S^L,) through the move. Raises FloatingPointError where the model is undefined."""
+
+    @abstractmethod
+    def draw(self, tokens: Tokens, model: Model, stream: Stream) -> None:
+        """Move tokens (n, L) in place. Raises FloatingPointError for laws that are none."""
+
+    def matrix(self, tables: Tables, possible: NDArray[np.bool_]) -> Array:
+        """Return the laws from the possible states, (S^L, S^L), zero in the rows of others."""
+        out = np.zeros((tables.size, tables.size))
+        for x in np.flatnonzero(possible):
+            out[x] = self.push(np.eye(1, tables.size, int(x))[0], tables)
+        return out
+
+    def rows(self, tables: Tables) -> Array | None:
+        """Return the law of every site from every state, (S^L, L, S), or None if sites do not move independently."""
+        return None
+
+
+class Independent(Move):
+    """All sites move at once, independently given the tokens, so that the law of each site is enough.
+
+    Attributes
+    ----------
+    flow : Flow
+        Holds the time at which the model is asked.
+    """
+
+    flow: Flow
+
+    @abstractmethod
+    def fill(self, tables: Tables) -> Array:
+        """Return the law of every site from every state, (S^L, L, S), anything where the target forbids the state."""
+
+    def rows(self, tables: Tables) -> Array:
+        rows = self.fill(tables)
+        rows[~tables.possible(self.flow.t)] = np.nan
+        return rows
+
+    def push(self, weights: Array, tables: Tables) -> Array:
+        return spread(weights, self.usable(weights, tables))
+
+    def matrix(self, tables: Tables, possible: NDArray[np.bool_]) -> Array:
+        weights = possible.astype(np.float64)
+        # with as many parts as states, part x is what came from state x
+        parts = np.zeros((tables.size, tables.size))
+        _spread(weights, self.usable(weights, tables), parts)
+        return parts
+
+    def usable(self, weights: Array, tables: Tables) -> Array:
+        """Return `rows` that can be spread from these weights; raises as `defined`."""
+        return defined(self.rows(tables), weights, tables, self.flow.t)
+
+
+def check_possible(weights: Array, possible: NDArray[np.bool_], t: float, remedy: str) -> None:
+    """Raise FloatingPointError if weight lies on states that the target forbids."""
+    mass = float(np.abs(weights[~possible]).sum())
+    if mass > LOST:
+        raise FloatingPointError(
+            f"mass {mass:.3g} is on states of probability 0 at t = {t:g}, where the model is undefined: {remedy}"
+        )
+
+
+def defined(rows: Array, weights: Array, tables: Tables, t: float) -> Array:
+    """Return rows that can be spread, zero where no weight is.
+
+    Raises FloatingPointError if weight lies on states that the target forbids, or a probability is none.
+    """
+    possible = tables.possible(t)
+    check_possible(weights, possible, t, "give a target without zeros, or take more steps")
+    used = np.logical_and(possible, weights != 0)
+    if not np.isfinite(rows[used]).all():
+        raise FloatingPointError(
+            f"rates times the step overflow at t = {t:g}: take more steps, or start at a smaller t"
+        )
+    low = float(np.min(rows[used], initial=0.0))
+    if low < -1e-12:
+        raise FloatingPointError(f"a probability is {low:.3g} at t = {t:g}: take more steps")
+    return np.where(used[:, None, None], rows, 0.0)
+
+
+@njit(**COMPILED)
+def outcomes(weight: float, rows: Any, places: Any, values: Any) -> int:
+    """List the states that a product of rows (L, S) leads to and their weights; return how many there are."""
+    L, S = rows.shape
+    count = 1
+    places[0, 0], values[0, 0] = 0, weight
+    for i in range(L):
+        now, then, new = i % 2, (i + 1) % 2, 0
+        for k in range(count):
+            for y in range(S):
+                if rows[i, y] != 0.0:
+                    places[then, new] = places[now, k] * S + y
+                    values[then, new] = values[now, k] * rows[i, y]
+                    new += 1
+        count = new
+    return count
+
+
+@njit(**COMPILED)
+def scatter(weight: float, rows: Any, places: Any, values: Any, out: Any) -> None:
+    """Add weight times the product of rows (L, S) to out (S^L,); the last site in one sweep."""
+    L, S = rows.shape
+    count = outcomes(weight, rows[: L - 1], places, values)
+    now = (L - 1) % 2
+    for k in range(count):
+        at, value = places[now, k] * S, values[now, k]
+        for y in range(S):
+            out[at + y] += value * rows[L - 1, y]
+
+
+@njit(**PARALLEL)
+def _spread(weights: Any, rows: Any, parts: Any) -> None:
+    size = rows.shape[0]
+    for part in prange(parts.shape[0]):
+        places, values = np.empty((2, size), np.int64), np.empty((2, size))
+        for x in range(part, size, parts.shape[0]):
+            if weights[x] != 0.0:
+                scatter(weights[x], rows[x], places, values, parts[part])
+
+
+def spread(weights: Array, rows: Array) -> Array:
+    """Carry weights (S^L,) through the independent laws (S^L, L, S) of the sites."""
+    parts = np.zeros((PARTS, len(weights)))
+    _spread(np.asarray(weights), rows, parts)
+    return parts.sum(axis=0)

@@ -1,0 +1,229 @@
+"""Two stages of all sites at once, the second from where the first would have gone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import njit, prange
+from numpy.typing import NDArray
+
+from ...numerics.jit import COMPILED, PARALLEL
+from ..flow import Array, Flow
+from ..model.cavities import Model
+from ..model.every_state import Tables
+from .move import PARTS, Move, Stream, Tokens, outcomes, scatter
+from .site import LEAP, draw_sites, fill_flow, impossible, pick, settle, uniforms
+from .sites import Sites
+
+MOST_PAIR_STATES = 2048
+
+
+SIGNED = "clip is False: such a step is a signed measure, which law carries but no sample follows"
+
+
+@njit(**COMPILED)
+def _blend(
+    held: Any,
+    now: Any,
+    start: int,
+    held_token: int,
+    now_token: int,
+    by_jump: bool,
+    clip: bool,
+    w_held: float,
+    w_now: float,
+    out: Any,
+) -> None:
+    """Fill out (S,) with w_held held + w_now now, flows by target or by displacement, from the state start."""
+    S = out.shape[0]
+    for y in range(S):
+        a, b = y, y
+        if by_jump:
+            a, b = y - start + held_token, y - start + now_token
+        flow = 0.0
+        if 0 <= a < S and a != held_token:
+            flow += w_held * held[a]
+        if 0 <= b < S and b != now_token:
+            flow += w_now * now[b]
+        out[y] = max(flow, 0.0) if clip else flow
+    out[start] = 0.0
+
+
+@njit(**PARALLEL)
+def _spread_pair(
+    weights: Any, tokens: Any, first: Any, held: Any, now: Any, how: Any, h: float, parts: Any
+) -> None:
+    size, L, S = first.shape
+    from_held, by_jump, clip, w_held, w_now = how
+    for part in prange(parts.shape[0]):
+        places, values = np.empty((2, size), np.int64), np.empty((2, size))
+        inner, inner_values = np.empty((2, size), np.int64), np.empty((2, size))
+        rows = np.empty((L, S))
+        for x in range(part, size, parts.shape[0]):
+            if weights[x] == 0.0:
+                continue
+            count = outcomes(weights[x], first[x], places, values)
+            for k in range(count):
+                z, weight = places[L % 2, k], values[L % 2, k]
+                for i in range(L):
+                    start = tokens[x, i] if from_held else tokens[z, i]
+                    _blend(
+                        held[x, i],
+                        now[z, i],
+                        start,
+                        tokens[x, i],
+                        tokens[z, i],
+                        by_jump,
+                        clip,
+                        w_held,
+                        w_now,
+                        rows[i],
+                    )
+                    settle(LEAP, h, start, rows[i])
+                scatter(weight, rows, inner, inner_values, parts[part])
+
+
+@njit(**COMPILED)
+def pair_row(
+    k: Any,
+    h: float,
+    tokens: Any,
+    held_tokens: Any,
+    cavities: Any,
+    held: Any,
+    how: Any,
+    seed: Any,
+    sample: int,
+    step: int,
+    now: Any,
+    row: Any,
+) -> int:
+    """Take the second leap with tokens (L,), in place; return the number of laws that are none.
+
+    `held_tokens` (L,) and flows `held` (L, S) are those at the start, `cavities` (L, V) those of the tokens; `now` and
+    `row` (S,) are scratch.
+    """
+    from_held, by_jump, clip, w_held, w_now = how
+    bad = 0
+    u = (0.0, 0.0)
+    for i in range(tokens.shape[0]):
+        if i % 2 == 0:
+            u = uniforms(seed, sample, step, 1, i // 2)
+        z, x = tokens[i], held_tokens[i]
+        fill_flow(k, z, cavities[i], now)
+        start = x if from_held else z
+        _blend(held[i], now, start, x, z, by_jump, clip, w_held, w_now, row)
+        settle(LEAP, h, start, row)
+        bad += impossible(row)
+        tokens[i] = pick(row, start, u[i % 2])
+    return bad
+
+
+@njit(**PARALLEL)
+def _draw_pair(
+    k: Any,
+    h: float,
+    tokens: Any,
+    held_tokens: Any,
+    cavities: Any,
+    held: Any,
+    how: Any,
+    seed: Any,
+    first: int,
+    step: int,
+) -> int:
+    S = held.shape[2]
+    bad = 0
+    for r in prange(tokens.shape[0]):
+        now, row = np.empty(S), np.empty(S)
+        bad += pair_row(
+            k, h, tokens[r], held_tokens[r], cavities[r], held[r], how, seed, first + r, step, now, row
+        )
+    return bad
+
+
+@njit(**PARALLEL)
+def fill_flows(k: Any, tokens: Any, cavities: Any, flows: Any) -> None:
+    """Fill flows (n, L, S) at every site of tokens (n, L), given cavities (n, L, V)."""
+    for r in prange(tokens.shape[0]):
+        for i in range(tokens.shape[1]):
+            fill_flow(k, tokens[r, i], cavities[r, i], flows[r, i])
+
+
+@dataclass(frozen=True)
+class Pair(Move):
+    """Two leaps, the second with a combination of the rates at the start and at the intermediate state.
+
+    Attributes
+    ----------
+    first, second : Flow
+        Rates at the start and at the intermediate time.
+    h_first, h : float
+        Times that the two leaps act for.
+    w_first, w_second : float
+        Weights of the two rates in the second leap.
+    from_start : bool
+        The second leap starts where the first did, else where it ended.
+    by_jump : bool
+        Rates are added jump by jump (displacements of the token's number), else target by target.
+    clip : bool
+        Keep the positive part of the combined rates. Without, the step is a signed measure, which `law` carries
+        and nothing can draw from.
+    """
+
+    first: Flow
+    second: Flow
+    h_first: float
+    h: float
+    w_first: float
+    w_second: float
+    from_start: bool
+    by_jump: bool = False
+    clip: bool = True
+    nfe: float = 2.0
+
+    @property
+    def how(self) -> tuple[bool, bool, bool, float, float]:
+        """What `pair_row` is told: from_start, by_jump, clip, w_first, w_second."""
+        return self.from_start, self.by_jump, self.clip, self.w_first, self.w_second
+
+    def push(self, weights: Array, tables: Tables) -> Array:
+        return self._carry(weights, tables, np.zeros((PARTS, tables.size))).sum(axis=0)
+
+    def matrix(self, tables: Tables, possible: NDArray[np.bool_]) -> Array:
+        # with as many parts as states, part x is what came from state x
+        return self._carry(possible.astype(np.float64), tables, np.zeros((tables.size, tables.size)))
+
+    def _carry(self, weights: Array, tables: Tables, parts: Array) -> Array:
+        """Fill (parts, S^L): state x is carried into part x modulo their number."""
+        if tables.size > MOST_PAIR_STATES:
+            raise ValueError(
+                f"data has {tables.size} states; two-stage methods go through all pairs of them and take at most "
+                f"{MOST_PAIR_STATES}: shorten the sequences, or draw samples"
+            )
+        leap = Sites(self.first, "leap", self.h_first).usable(weights, tables)
+        shape = (tables.size, tables.length, tables.states)
+        held, now = np.empty(shape), np.empty(shape)
+        fill_flows(self.first.coefficients, tables.tokens, tables.cavities(self.first.t), held)
+        fill_flows(self.second.coefficients, tables.tokens, tables.cavities(self.second.t), now)
+        _spread_pair(weights, tables.tokens, leap, held, now, self.how, self.h, parts)
+        if not np.isfinite(parts).all():
+            raise FloatingPointError(
+                f"the leap from t = {self.first.t:g} reaches states of probability 0: give a target without zeros"
+            )
+        return parts
+
+    def draw(self, tokens: Tokens, model: Model, stream: Stream) -> None:
+        if not self.clip:
+            raise ValueError(SIGNED)
+        start = tokens.copy()
+        cavities = model.cavities(self.first.t, tokens)
+        held = np.empty((*tokens.shape, model.process.states))
+        fill_flows(self.first.coefficients, tokens, cavities, held)
+        bad = draw_sites(self.first.coefficients, LEAP, self.h_first, tokens, cavities, *stream, 0)
+        cavities = model.cavities(self.second.t, tokens)
+        bad += _draw_pair(self.second.coefficients, self.h, tokens, start, cavities, held, self.how, *stream)
+        if bad:
+            raise FloatingPointError(f"{bad} sites had a probability that is none: take more steps")

@@ -1,0 +1,1 @@
+"""Methods for Gaussian paths, a family a file; every module here is imported by `catalogue.discover`."""

@@ -1,0 +1,1 @@
+"""What all compiled code stands on: jit options, addressed noise, elementary and phi functions."""

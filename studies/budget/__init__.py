@@ -1,0 +1,1 @@
+"""Which cause makes how much of a sampler's error."""

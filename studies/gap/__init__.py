@@ -1,0 +1,1 @@
+"""How far ODE and SDE samplers end apart when the score is wrong."""

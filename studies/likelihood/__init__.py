@@ -1,0 +1,1 @@
+"""Log-densities along the flow, beside the target's own."""

@@ -1,0 +1,74 @@
+"""`assay list`: what there is."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import pandas as pd
+import typer
+
+from analytic import chains, paths, sequences
+from analytic import targets as named
+from solvers import catalogue, grids
+from solvers.names import unknown
+
+from . import specifications
+from .order import tables as frames
+from .order.claims import order_of
+from .output import render
+from .output.report import clean
+
+
+def list_(
+    what: Annotated[
+        str | None,
+        typer.Argument(help="methods, targets, sequences, grids, paths or noises; all by default."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """List what there is: methods with their claims and sources, targets, sequences, grids, paths, noises.
+
+    Example: assay list methods
+    """
+
+    def first_line(thing: Any) -> str:
+        return (thing.__doc__ or "").strip().split("\n")[0]
+
+    methods = pd.DataFrame(
+        [
+            {
+                "method": m.name,
+                "also": ", ".join(m.aliases) or frames.NOTHING,
+                "half": m.half,
+                "claims": ", ".join(f"{order_of(c)} ({c.basis})" for c in m.claims) or frames.NOTHING,
+                "options": ", ".join(f"{k}={v}" for k, v in m.options.items()) or frames.NOTHING,
+                "source": m.source,
+            }
+            for m in catalogue.values()
+        ]
+    )
+    lists = {
+        "methods": methods,
+        "targets": pd.DataFrame(named.table(), columns=["target", "dim", "components", "description"]),
+        "sequences": pd.DataFrame(
+            [{"sequence": k, "description": v.description} for k, v in sequences.catalogue.items()]
+        ),
+        "grids": pd.DataFrame(
+            [{"grid": k, "description": first_line(v)} for k, v in grids.catalogue.items()]
+        ),
+        "paths": pd.DataFrame(
+            [{"path": p, "description": first_line(getattr(paths, p))} for p in specifications.PATHS]
+        ),
+        "noises": pd.DataFrame(
+            [{"noise": n, "description": first_line(getattr(chains, n))} for n in specifications.NOISES]
+        ),
+    }
+    if what is not None and what not in lists:
+        raise unknown("what", what, list(lists))
+    chosen = lists if what is None else {what: lists[what]}
+    if as_json:
+        print(json.dumps({k: clean(v.to_dict("records")) for k, v in chosen.items()}, indent=1))
+        return
+    for name, frame in chosen.items():
+        render.to_terminal(frame, name)

@@ -1,0 +1,1 @@
+"""Which order a method has, beside its claim."""

@@ -1,0 +1,268 @@
+"""Ladders of steps for samplers of tokens: errors of the exact law, with no Monte Carlo noise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analytic import chains, distances, sequences
+from solvers import Kernel, catalogue, grids, law
+from solvers.catalogue import Method
+from solvers.discrete import Tables, path_kl
+
+from ..inference import Slope, fit, judge
+from ..ladder import Measurement, climb, wanted
+from ..setting import Job
+from ..store import Store
+from .claims import Judgement, verdict
+from .study import restored
+
+Array = NDArray[np.float64]
+RUNGS = (4, 8, 16, 32, 64, 128)
+LIMIT = 1024
+METRICS = ("tv", "kl", "path-kl")
+ROUNDING = 4e-16  # of one step; grows like the square root of their number
+
+
+@dataclass(frozen=True)
+class TokenSetting:
+    """Where a study of tokens happens: the noise, the grid and how long ladders may get.
+
+    Attributes
+    ----------
+    noise : str
+        Name shown for the noise.
+    process : SiteProcess
+    grid : str
+        Name in `solvers.grids.catalogue`.
+    start, stop : float or None
+        Times the grid runs between; the process's defaults if None.
+    initial : str
+        "marginal" or "prior".
+    limit : int
+        Steps no ladder goes beyond.
+    """
+
+    noise: str
+    process: chains.SiteProcess
+    grid: str = "geometric"
+    start: float | None = None
+    stop: float | None = None
+    initial: str = "marginal"
+    limit: int = LIMIT
+
+    def nodes(self, steps: int) -> Array:
+        """Return the grid for a number of steps."""
+        return grids.catalogue[self.grid](self.process, steps, start=self.start, stop=self.stop)
+
+
+def measure(
+    method: Method, options: dict[str, Any], name: str, data: sequences.SequenceLaw, setting: TokenSetting
+) -> Iterator[Measurement]:
+    """Measure TV and KL of the law at the grid's end, and KL of the path, on one law of short sequences.
+
+    A guided method is held against the law it is guided to, from that law's own start; it has no path KL.
+    Yields one Measurement a metric, with the noise in the place of the start. Raises ValueError where the method
+    cannot take the noise, or the data has too many states.
+    """
+    tables = Tables(setting.process, data)
+    aim = method.kernel(setting.process, setting.nodes(1), **options).aim(data)
+    truths = tables if aim is data else Tables(setting.process, aim)
+    evaluations: dict[int, float] = {}
+
+    def kernel_of(steps: int) -> Kernel:
+        return method.kernel(setting.process, setting.nodes(steps), **options)
+
+    def rung(steps: int) -> dict[str, float]:
+        kernel = kernel_of(steps)
+        evaluations[steps] = kernel.evaluations(data.length)
+        truth = truths.evidence(kernel.end(data.length))
+        comparable = aim is data and kernel.end(data.length) == kernel.grid[-1]
+        shape = (tables.states,) * tables.length
+        started = setting.initial != "marginal" or aim is data
+        initial: Any = setting.initial if started else truths.evidence(float(kernel.grid[0])).reshape(shape)
+        try:
+            p = law(kernel, data, initial, tables=tables).ravel()
+        except FloatingPointError:
+            return dict.fromkeys(METRICS, float("inf"))
+        if not abs(p.sum() - 1) < 1e-9:  # signed steps can blow up
+            return dict.fromkeys(METRICS, float("inf"))
+        return {
+            "tv": distances.table_tv(truth, p),
+            "kl": distances.table_kl(truth, p),
+            "path-kl": float(path_kl(kernel, data, tables).sum()) if comparable else float("nan"),
+        }
+
+    def read(steps: list[int], results: list[dict[str, float]]) -> dict[str, tuple[Any, Any, Slope]]:
+        values = {metric: np.array([r[metric] for r in results]) for metric in METRICS}
+        rounding = ROUNDING * np.sqrt(steps) * np.log(tables.size)
+        blur = {
+            "tv": rounding,
+            "kl": rounding * (values["tv"] + rounding),
+            "path-kl": rounding * np.array(steps),
+        }
+        return {
+            metric: (errors, blur[metric], fit(steps, errors, blur[metric]))
+            for metric, errors in values.items()
+            if not np.isnan(errors).all()
+        }
+
+    def undecided(found: dict[str, tuple[Any, Any, Slope]]) -> bool:
+        return any(
+            judge(order, found[metric][2]) == "unresolved"
+            for metric in found
+            for order in wanted(method, metric)
+        )
+
+    steps, found = climb(RUNGS, setting.limit, rung, read, undecided)
+    for metric, (errors, uncertainty, slope) in found.items():
+        yield Measurement(
+            method.labelled(options),
+            setting.noise,
+            name,
+            metric,
+            "law",
+            tuple(steps),
+            tuple(evaluations[N] for N in steps),
+            tuple(float(e) for e in errors),
+            tuple(float(u) for u in np.broadcast_to(uncertainty, len(steps))),
+            slope,
+        )
+
+
+TARGETS = ("smooth", "sharp")
+# Options whose effect is the point of a method, shown beside its defaults.
+VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
+    "plug-in-posterior": ({}, {"fed": "cavity"}),
+    "theta-rk-2": ({}, {"clip": False}),
+    "theta-trapezoidal": ({}, {"clip": False}),
+}
+
+
+def token_jobs(methods: Sequence[str] | None = None) -> list[Job]:
+    """List what to study: the named methods, by default all discrete ones with the variants worth a row.
+
+    Guided ones are left out by default: they need a target with labels.
+    """
+    if methods:
+        return [Job(catalogue[name], "practical") for name in methods]
+    return [
+        Job(method, "practical", options)
+        for method in catalogue.discrete.values()
+        if "label" not in method.options
+        for options in VARIANTS.get(method.name, ({},))
+    ]
+
+
+def token_study(
+    job: Job, targets: Mapping[str, sequences.SequenceLaw], setting: TokenSetting, store: Store | None = None
+) -> tuple[list[Measurement], list[Judgement]]:
+    """Measure one method under one noise on every target and hold its claims against the results.
+
+    With a store, what it has already is read and what is finished is kept. Raises ValueError where the method
+    cannot take the noise.
+    """
+    found: list[Measurement] = []
+    for name, data in targets.items():
+        key = {
+            "study": "token order",
+            "method": job.method.name,
+            "options": job.options,
+            "target": name,
+            "law": data.log_probability(data.sample(32)).tolist(),
+            "setting": asdict(setting) | {"process": repr(setting.process)},
+        }
+        saved = store.load(key) if store else None
+        if saved is None:
+            measured = list(measure(job.method, job.options, name, data, setting))
+            if store:
+                store.save(key, [asdict(m) for m in measured])
+        else:
+            measured = [restored(m) for m in saved]
+        found += measured
+    label = job.method.labelled(job.options)
+    return found, [
+        Judgement(label, setting.noise, claim, *verdict(claim, found, set())) for claim in job.method.claims
+    ]
+
+
+def refuses(job: Job, setting: TokenSetting) -> str | None:
+    """Return why the method cannot take the noise, or None."""
+    try:
+        job.method.kernel(setting.process, setting.nodes(4), **job.options)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def token_order(
+    methods: Sequence[str] | None = None,
+    targets: Mapping[str, sequences.SequenceLaw] | Sequence[str] = TARGETS,
+    settings: Sequence[TokenSetting] | None = None,
+) -> tuple[list[Measurement], list[Judgement]]:
+    """Measure samplers of tokens by their exact laws and hold their claims against the results.
+
+    Parameters
+    ----------
+    methods : sequence of str, optional
+        Catalogue names; all discrete ones by default.
+    targets : names of `analytic.sequences`, or a dict of laws
+        Of one vocabulary and short: (states)^length at most some hundred for all metrics.
+    settings : sequence of TokenSetting, optional
+        By default masks and uniform noise on a geometric grid. Methods are left out under noises they refuse.
+
+    Returns
+    -------
+    measurements, judgements
+        `studies.order.tables` turns them into data frames. The noise stands in the place of the start.
+    """
+    laws = targets if isinstance(targets, Mapping) else {name: sequences.load(name) for name in targets}
+    chosen = default_settings(common_vocabulary(laws)) if settings is None else settings
+    measurements: list[Measurement] = []
+    judgements: list[Judgement] = []
+    for job, setting in pairs(token_jobs(methods), chosen, strict=bool(methods)):
+        measured, judged = token_study(job, laws, setting)
+        measurements += measured
+        judgements += judged
+    return measurements, judgements
+
+
+def pairs(
+    work: Sequence[Job], settings: Sequence[TokenSetting], strict: bool = False
+) -> Iterator[tuple[Job, TokenSetting]]:
+    """Yield every method with every noise it takes.
+
+    Raises ValueError, with the method's own words, if `strict` and a method takes none of the noises.
+    """
+    for job in work:
+        reasons = [refuses(job, setting) for setting in settings]
+        if strict and all(reasons):
+            raise ValueError(reasons[0])
+        yield from ((job, s) for s, reason in zip(settings, reasons, strict=True) if reason is None)
+
+
+def default_settings(vocabulary: int, long: bool = False) -> list[TokenSetting]:
+    """Return masks and uniform noise.
+
+    For slopes neither schedule is linear, on which methods coincide that differ elsewhere, both have rates that are
+    finite, and not zero, where sampling starts, and the grid is dense where rates grow. For long sequences masks
+    are revealed at an even pace, which is nearly optimal (`InformationProfile.best_shares`).
+    """
+    schedule, grid = ("linear", "uniform") if long else ("polynomial", "geometric")
+    return [
+        TokenSetting("masks", chains.Absorbing(vocabulary, schedule), grid),
+        TokenSetting("uniform", chains.Uniform(vocabulary, "constant")),
+    ]
+
+
+def common_vocabulary(laws: Mapping[str, sequences.SequenceLaw]) -> int:
+    """Return the vocabulary that all targets share; ValueError if they do not."""
+    sizes = {name: data.vocabulary for name, data in laws.items()}
+    if len(set(sizes.values())) != 1:
+        listed = ", ".join(f"{name} of {size}" for name, size in sizes.items())
+        raise ValueError(f"target is {listed} tokens: study targets of one vocabulary together")
+    return next(iter(sizes.values()))

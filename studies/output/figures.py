@@ -1,0 +1,277 @@
+"""Pictures: convergence of many methods in panels by claimed order, and grids of sampled digits.
+
+Charts are built from inline values and drawn by vl-convert, so neither a browser nor a network is needed.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from .files import suffix_of, write_whole
+
+SUFFIXES = (".png", ".svg", ".html", ".json")
+COLUMNS = ("method", "start", "nfe", "steps", "error", "uncertainty")
+
+# Dark enough for thin lines on white; neighbours differ in hue and in lightness.
+COLOURS = (
+    "#1f5fa8",
+    "#d1570f",
+    "#2b8a3e",
+    "#c2255c",
+    "#6741d9",
+    "#0c8599",
+    "#8a5a00",
+    "#495057",
+    "#e03131",
+    "#66a80f",
+)
+# Of other length than COLOURS, so that the pair of both repeats late.
+SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "triangle-right")
+GREY = "#868e96"
+PANELS_A_ROW = 2
+PANEL, LONE_PANEL = (380, 320), (640, 520)  # width and height, pixels
+PNG_SCALE = 2.0
+MOST_TICKS = 9
+
+
+def convergence(
+    frame: pd.DataFrame, title: str = "", against: Literal["nfe", "steps"] = "nfe"
+) -> alt.ConcatChart:
+    """Draw errors against cost on log axes, a panel for each claimed order, a line for each method and start.
+
+    A dashed line shows the claimed slope. Points are hollow where the error is no larger than its
+    uncertainty; bars show uncertainties that can be seen. Legends list the methods from the largest last
+    error to the smallest. Errors of zero, and those that are not finite, have no place on a log axis: the
+    subtitle names methods that have nothing else.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Columns method, start, nfe, steps, error (its sign is dropped), uncertainty (absolute, 0 if none) and,
+        optionally, claim (an order; nan where none is claimed).
+    title : str
+    against : str
+        "nfe", denoiser evaluations, or "steps".
+
+    Returns
+    -------
+    alt.ConcatChart
+        A concatenation of panels; see `save`.
+
+    Raises
+    ------
+    TypeError
+        `frame` is not a DataFrame.
+    ValueError
+        A missing column, one that should be numbers and is not, two errors of one method, start and cost, no
+        error to draw, or another `against`.
+    """
+    points = _points(frame, against)
+    drawable = np.isfinite(points["error"]) & (points["error"] > 0) & (points["cost"] > 0)
+    hidden = [name for name in points["series"].unique() if not drawable[points["series"] == name].any()]
+    points = points[drawable]
+    if points.empty:
+        raise ValueError(
+            "frame has no finite error above zero, so there is nothing to draw: run more methods or steps"
+        )
+    claims = sorted(points["claim"].unique(), key=lambda claim: (math.isnan(claim), claim))
+    axis_title = {"nfe": "denoiser evaluations (NFE)", "steps": "steps"}[against]
+    size = LONE_PANEL if len(claims) == 1 else PANEL
+    panels = []
+    for claim in claims:
+        chosen = points["claim"].isna() if math.isnan(claim) else points["claim"] == claim
+        panels.append(_panel(points[chosen], claim, axis_title, size))
+    dashed = "" if points["claim"].isna().all() else "dashed: claimed slope; "
+    notes = [dashed + "hollow: error within its uncertainty"]
+    if hidden:
+        notes += textwrap.wrap("not drawn, error zero or not finite: " + ", ".join(hidden), 130)
+    heading = alt.TitleParams(title or "Error against cost", subtitle=notes, anchor="start", offset=16)
+    return styled(
+        alt.concat(*panels, columns=PANELS_A_ROW, spacing=36)
+        .resolve_scale(color="independent", shape="independent", x="independent", y="independent")
+        .properties(title=heading)
+    )
+
+
+def save(chart: Any, path: str | os.PathLike[str]) -> Path:
+    """Write a chart to a file, whole or not at all, in the format of its suffix.
+
+    Parameters
+    ----------
+    chart : altair chart
+    path : path
+        Ends in .png (two pixels a unit), .svg, .html (self-contained) or .json (the Vega-Lite specification).
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    TypeError
+        `chart` is not an altair chart.
+    ValueError
+        Another suffix, or a folder that does not exist.
+    """
+    if not isinstance(chart, alt.TopLevelMixin):
+        raise TypeError(f"chart is a {type(chart).__name__}: give an altair chart")
+    suffix = suffix_of(path, SUFFIXES)
+    if suffix == ".png":
+        picture = io.BytesIO()
+        chart.save(picture, format="png", scale_factor=PNG_SCALE)
+        return write_whole(path, picture.getvalue())
+    if suffix == ".json":
+        return write_whole(path, chart.to_json().encode())
+    text = io.StringIO()
+    if suffix == ".svg":
+        chart.save(text, format="svg")
+    else:
+        chart.save(text, format="html", inline=True)
+    return write_whole(path, text.getvalue().encode())
+
+
+def _points(frame: pd.DataFrame, against: str) -> pd.DataFrame:
+    """Check the caller's frame and return series, cost, error, uncertainty and claim, one point a row."""
+    if not isinstance(frame, pd.DataFrame):
+        raise TypeError(f"frame is a {type(frame).__name__}: give a pandas DataFrame")
+    if against not in ("nfe", "steps"):
+        raise ValueError(f"against is {against!r}: use 'nfe' or 'steps'")
+    missing = [name for name in COLUMNS if name not in frame.columns]
+    if missing:
+        raise ValueError(f"frame has no column {missing[0]!r}: it needs {', '.join(COLUMNS)}")
+    starts = frame.groupby("method")["start"].nunique()
+    several = frame["method"].map(starts) > 1
+    series = (
+        frame["method"]
+        .astype(str)
+        .where(~several, frame["method"].astype(str) + ", " + frame["start"].astype(str))
+    )
+    columns = {"series": series}
+    claim = frame["claim"] if "claim" in frame.columns else pd.Series(np.nan, frame.index)
+    for name, values in (
+        ("cost", frame[against]),
+        *((n, frame[n]) for n in ("error", "uncertainty")),
+        ("claim", claim),
+    ):
+        try:
+            columns[name] = values.astype(np.float64)
+        except (TypeError, ValueError) as failure:
+            raise ValueError(
+                f"frame's column {name!r} is not of numbers ({failure}): convert it first"
+            ) from None
+    points = pd.DataFrame(columns)
+    twice = points[points.duplicated(["series", "cost", "claim"])]
+    if not twice.empty:
+        name, cost = twice.iloc[0][["series", "cost"]]
+        raise ValueError(
+            f"frame has two errors of {name} at {against} = {cost:g}: choose one target and measure"
+        )
+    points["error"] = points["error"].abs()
+    points["uncertainty"] = points["uncertainty"].fillna(0.0)
+    return points.sort_values(["series", "cost"])
+
+
+def _panel(points: pd.DataFrame, claim: float, axis_title: str, size: tuple[int, int]) -> Any:
+    low, high = points["error"].min() / 2, points["error"].max() * 2
+    resolved = points["error"] > points["uncertainty"]
+    visible = points["uncertainty"] > 0.02 * points["error"]
+    points = points.assign(
+        hollow=~resolved,
+        low=np.where(visible, (points["error"] - points["uncertainty"]).clip(lower=low), np.nan),
+        high=np.where(visible, (points["error"] + points["uncertainty"]).clip(upper=high), np.nan),
+    )
+    costs = [points["cost"].min(), points["cost"].max()]
+    x = alt.X(
+        "cost:Q",
+        scale=alt.Scale(type="log", domain=[costs[0] / 1.2, costs[1] * 1.2], nice=False),
+        axis=alt.Axis(
+            title=axis_title, values=_ticks(costs[0], costs[1], 2.0), format="d", labelOverlap=True
+        ),
+    )
+    y = alt.Y(
+        "error:Q",
+        scale=alt.Scale(type="log", domain=[low, high], nice=False),
+        axis=alt.Axis(title="error", values=_ticks(low, high, 10.0), format=".2~e"),
+    )
+    names = list(points.groupby("series")["error"].last().sort_values(ascending=False, kind="stable").index)
+    legend = alt.Legend(
+        title=None, labelLimit=0, symbolLimit=0, symbolSize=70, symbolStrokeWidth=1.5, rowPadding=3
+    )
+    colour = alt.Color("series:N", sort=names, legend=legend, scale=_cycle(names, COLOURS))
+    shape = alt.Shape("series:N", sort=names, legend=legend, scale=_cycle(names, SHAPES))
+
+    base = alt.Chart(alt.InlineData(values=_records(points))).encode(x=x, y=y)
+    marks = base.encode(color=colour, shape=shape)
+    layers = [
+        base.mark_line(strokeWidth=1.2).encode(color=colour),
+        base.mark_rule(strokeWidth=1.2)
+        .transform_filter("isValid(datum.low)")
+        .encode(y="low:Q", y2="high:Q", color=colour),
+        marks.mark_point(filled=True, size=42, opacity=1).transform_filter("!datum.hollow"),
+        marks.mark_point(filled=False, fill="white", size=42, opacity=1).transform_filter("datum.hollow"),
+    ]
+    if math.isnan(claim):
+        heading = "no order claimed" if size == PANEL else ""  # a lone panel has no claim to be told from
+    else:
+        heading = f"claimed order {claim:g}"
+        layers = _reference(points[resolved], claim, low, x, y) + layers
+    return alt.layer(*layers).properties(width=size[0], height=size[1], title=heading)
+
+
+def _reference(points: pd.DataFrame, order: float, low: float, x: alt.X, y: alt.Y) -> list[alt.Chart]:
+    """Draw a line of slope -order just below the panel's best method, as far down as the panel goes."""
+    scaled = points["error"] * points["cost"] ** order
+    constant = 0.5 * scaled.groupby(points["series"]).median().min()
+    first, last = points["cost"].min(), points["cost"].max()
+    last = min(last, (constant / low) ** (1 / order)) if order > 0 else last
+    if not first < last:
+        return []
+    costs = [float(cost) for cost in (first, math.sqrt(first * last), last)]
+    values = [{"cost": cost, "error": float(constant * cost**-order)} for cost in costs]
+    line = alt.Chart(alt.InlineData(values=values)).mark_line(stroke=GREY, strokeDash=[6, 4], clip=True)
+    label = alt.Chart(alt.InlineData(values=values[1:2])).mark_text(
+        text=f"slope −{order:g}", align="right", baseline="top", dx=-4, dy=4, fontSize=12, color=GREY
+    )
+    return [line.encode(x=x, y=y), label.encode(x=x, y=y)]
+
+
+def _cycle(names: Sequence[str], values: Sequence[str]) -> alt.Scale:
+    return alt.Scale(domain=list(names), range=[values[i % len(values)] for i in range(len(names))])
+
+
+def _ticks(low: float, high: float, base: float) -> list[float]:
+    """Return a handful of powers of a base in a range; where there are fewer than two, the range's ends."""
+    first = math.ceil(math.log(low, base) - 1e-9)
+    last = math.floor(math.log(high, base) + 1e-9)
+    if first >= last:
+        return [low, high]
+    return [base**power for power in range(first, last + 1, math.ceil((last - first + 1) / MOST_TICKS))]
+
+
+def _records(points: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return JSON's rows: nan, which JSON has not, as null."""
+    return [
+        {str(name): None if value != value else value for name, value in row.items()}
+        for row in points.to_dict("records")
+    ]
+
+
+def styled(chart: Any) -> Any:
+    """Set what every picture shares: white ground, one sans-serif face, quiet axes."""
+    return (
+        chart.configure(background="white", font="Helvetica, Arial, Liberation Sans, sans-serif", padding=16)
+        .configure_title(fontSize=15, subtitleFontSize=12, subtitleColor="#495057", subtitlePadding=6)
+        .configure_axis(labelFontSize=12, titleFontSize=12, titleFontWeight="normal", gridColor="#e9ecef")
+        .configure_legend(labelFontSize=12)
+        .configure_view(stroke="#ced4da")
+    )

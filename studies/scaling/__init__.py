@@ -1,0 +1,1 @@
+"""How many evaluations an error costs."""

@@ -1,0 +1,1 @@
+"""Which grid a method should walk."""

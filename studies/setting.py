@@ -1,0 +1,80 @@
+"""Where a study happens, and what it is asked of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analytic import paths
+from solvers import catalogue, grids
+from solvers.catalogue import Method
+
+Array = NDArray[np.float64]
+
+GAUSSIAN_LIMIT = 4096
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Where a study happens: the path, the grid and how long ladders may get.
+
+    Attributes
+    ----------
+    path : Gaussian path
+    grid : str
+        Name in `solvers.grids.catalogue`.
+    start, stop : float or None
+        Times the grid runs between; the path's defaults if None.
+    initial : str
+        "marginal" or "prior".
+    limit : int
+        Steps no ladder goes beyond.
+    samples : int
+        Samples where a target is measured by sampling.
+    seed : int
+    """
+
+    path: paths.Gaussian = field(default_factory=lambda: paths.VE(0.02, 20.0))
+    grid: str = "karras"
+    start: float | None = None
+    stop: float | None = None
+    initial: str = "marginal"
+    limit: int = GAUSSIAN_LIMIT
+    samples: int = 100_000
+    seed: int = 0
+
+    def nodes(self, steps: int) -> Array:
+        """Return the grid for a number of steps."""
+        return grids.catalogue[self.grid](self.path, steps, start=self.start, stop=self.stop)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One method from one start, with its options."""
+
+    method: Method
+    start: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """The method's name with its options, and its start if that is not the practical one."""
+        return from_start(self.method.labelled(self.options), self.start)
+
+
+def from_start(method: str, start: str) -> str:
+    """Return the method with its start, or its noise, where that is not the plain one."""
+    return method + {"practical": "", "exact": " (exact start)"}.get(start, f" ({start})")
+
+
+def jobs(methods: Sequence[str] | None = None, starts: Sequence[str] = ("practical", "exact")) -> list[Job]:
+    """List what to study: the named methods (all continuous ones by default), multistep ones from each start.
+
+    Raises ValueError for an unknown method, with near names.
+    """
+    chosen = [catalogue[name] for name in methods] if methods else list(catalogue.continuous.values())
+    return [Job(m, s) for m in chosen for s in (starts if m.multistep else ("practical",))]

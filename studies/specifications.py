@@ -1,0 +1,106 @@
+"""What a user types, read: specifications such as edm-churn(gamma=0.1), VE(0.02, 20) or Absorbing('cosine')."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import re
+from pathlib import Path
+from typing import Any, get_args
+
+from analytic import chains, paths
+from solvers import ScoreError, catalogue
+from solvers.continuous.imperfect import Shape
+from solvers.names import unknown
+
+from .setting import Job
+
+_SPECIFICATION = re.compile(r"\s*(?P<name>[^()\s]+)\s*(?:\((?P<arguments>.*)\))?\s*")
+PATHS = ("VP", "SubVP", "CosineVP", "VE", "EDM", "Linear", "Trigonometric", "Polynomial")
+
+
+def split(what: str, text: str) -> tuple[str, list[Any], dict[str, Any]]:
+    """Split name(1, key=2) into name, arguments and keywords, all literals.
+
+    Raises ValueError for anything else; `what` is the argument's name in the message.
+    """
+    match = _SPECIFICATION.fullmatch(text)
+    try:
+        if match is None:
+            raise ValueError
+        call = ast.parse(f"f({match['arguments'] or ''})", mode="eval").body
+        assert isinstance(call, ast.Call)
+        arguments = [ast.literal_eval(a) for a in call.args]
+        keywords = {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
+    except (ValueError, SyntaxError):
+        raise ValueError(f"{what} is {text!r}: write name or name(option=value, ...)") from None
+    return match["name"], arguments, keywords
+
+
+NOISES = ("Absorbing", "Uniform", "Hybrid", "BirthDeath", "GaussianOrdinal", "PureDeath")
+
+
+def path_of(text: str) -> paths.Gaussian:
+    """Return the path a user named, such as "VP" or "VE(0.02, 20)"."""
+    name, arguments, keywords = split("path", text)
+    known = {p.lower(): p for p in PATHS}
+    if name.lower() not in known:
+        raise unknown("path", name, list(PATHS))
+    try:
+        path: paths.Gaussian = getattr(paths, known[name.lower()])(*arguments, **keywords)
+    except TypeError as error:
+        raise ValueError(f"path is {text!r}: {error}") from None
+    return path
+
+
+def noise_of(text: str, vocabulary: int) -> chains.Chain:
+    """Return the noise on tokens a user named, such as "Uniform" or "Absorbing('cosine')".
+
+    Arguments are those of the class in `analytic.chains` without the vocabulary, which the target gives.
+    """
+    name, arguments, keywords = split("noise", text)
+    known = {n.lower(): n for n in NOISES}
+    if name.lower() not in known:
+        raise unknown("noise", name, list(NOISES))
+    try:
+        noise: chains.Chain = getattr(chains, known[name.lower()])(vocabulary, *arguments, **keywords)
+    except TypeError as error:
+        raise ValueError(f"noise is {text!r}: {error}") from None
+    return noise
+
+
+def error_of(text: str) -> ScoreError:
+    """Return the error of a score a user named by its shape, such as "wave(0.2, of='eps', frequency=2.0)"."""
+    shape, arguments, keywords = split("error", text)
+    if shape not in get_args(Shape):
+        raise unknown("error", shape, list(get_args(Shape)))
+    if len(arguments) != 1:
+        raise ValueError(f"error is {text!r}: give its size first, as in {shape}(0.1, of='eps')")
+    try:
+        return ScoreError(float(arguments[0]), shape, **keywords)  # type: ignore[arg-type]  # a Shape, as checked
+    except TypeError as problem:
+        raise ValueError(f"error is {text!r}: {problem}") from None
+
+
+def job_of(text: str, start: str = "practical") -> Job:
+    """Return the method a user named with its options, such as "ddim-eta(eta=0.3)"."""
+    name, arguments, keywords = split("method", text)
+    method = catalogue[name]
+    if arguments:
+        raise ValueError(f"method is {text!r}: name its options, as in {name}(option=value)")
+    start = keywords.pop("start", start)
+    return Job(method, start if method.multistep else "practical", keywords)
+
+
+def load_methods(file: str | Path) -> None:
+    """Import a user's file, which registers methods of its own with the catalogue.
+
+    Raises ValueError if there is no such Python file.
+    """
+    path = Path(file)
+    if path.suffix != ".py" or not path.is_file():
+        raise ValueError(f"load is '{file}': give an existing .py file that registers methods")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    spec.loader.exec_module(importlib.util.module_from_spec(spec))

@@ -1,1 +1,0 @@
-"""The verbs of the `assay` command, a file each."""
