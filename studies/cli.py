@@ -7,6 +7,7 @@ import sys
 import typer
 
 from .budget.verb import budget
+from .command import spelled
 from .gap.verb import gap
 from .likelihood.verb import likelihood
 from .listing import list_
@@ -30,7 +31,7 @@ app.command(name="list")(list_)
 def main() -> None:
     """Run the command; bad input is one line on stderr and exit code 2."""
     try:
-        app()
+        app(spelled(sys.argv[1:]))
     except (ValueError, TypeError) as error:
         line = " ".join(str(error).split())
         print(f"assay: error: {line}", file=sys.stderr)

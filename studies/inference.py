@@ -41,7 +41,7 @@ class Slope:
     status : str
         "settled"; "drifting": the local slopes still move by more each rung; "floor": too few rungs above the
         floor; "crossing": too few rungs beyond a sign change; "exact": every error is zero to
-        rounding; "diverged": no finite error.
+        rounding; "diverged": no finite error; "not fitted": no order was asked for.
     local : tuple of float
         Local slopes between consecutive rungs above the floor.
     floor : float or None
@@ -68,6 +68,9 @@ class Slope:
         digits = 3 if half < 0.01 else 2
         text = f"{self.value:.{digits}f}±{max(half, 10.0**-digits):.{digits}f}"
         return text if self.status == "settled" else f"{text} ({self.status})"
+
+
+NOT_FITTED = Slope(float("nan"), float("nan"), float("nan"), (0, 0), "not fitted")
 
 
 def fit(

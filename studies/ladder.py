@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from solvers import Tableau, catalogue
+from solvers import Claim, Tableau
 from solvers.catalogue import Method
 
 from .inference import Slope
@@ -26,13 +26,16 @@ class Measurement:
     Attributes
     ----------
     method, start, target, metric, means : str
-        Metrics: "w2", "tv", "kl", "mean", "deviation", "strong", "weak", and "start-up": W2 between the laws from
-        the practical and the exact start. Means: "law", "density", "samples".
+        The method with its options, as a user would type it. Metrics: "w2", "tv", "kl", "mean", "deviation", "strong",
+        "weak", and "start-up": W2 between the laws from the practical and the exact start. Means: "law", "density",
+        "samples".
     steps : tuple of int
-    nfe : tuple of float
+    nfe : tuple of numbers
         Evaluations of the model, expected where they are random.
     errors, uncertainty : tuple of float
     slope : Slope
+    linear : bool
+        True if the target is Gaussian: its score is linear, which hides terms of the error.
     """
 
     method: str
@@ -41,10 +44,11 @@ class Measurement:
     metric: str
     means: str
     steps: tuple[int, ...]
-    nfe: tuple[float, ...]
+    nfe: tuple[int | float, ...]
     errors: tuple[float, ...]
     uncertainty: tuple[float, ...]
     slope: Slope
+    linear: bool = False
 
 
 class Ladder:
@@ -74,7 +78,7 @@ class Ladder:
     ) -> Measurement:
         """Bundle a finished ladder."""
         return Measurement(
-            self.method.name,
+            self.method.labelled(self.options),
             self.start,
             target,
             metric,
@@ -84,6 +88,7 @@ class Ladder:
             tuple(float(e) for e in errors),
             tuple(float(u) for u in np.broadcast_to(uncertainty, len(steps))),
             slope,
+            linear=means == "law",  # only Gaussians have one here
         )
 
 
@@ -109,12 +114,14 @@ def climb(
     return steps, found
 
 
-def long(measurements: Sequence[Measurement]) -> pd.DataFrame:
-    """One row per method, start, target, metric and rung, with every number."""
+def long(
+    measurements: Sequence[Measurement], claims: Mapping[str, Sequence[Claim]] | None = None
+) -> pd.DataFrame:
+    """One row per method, start, target, metric and rung, with every number, and the order claimed, nan if none is."""
     rows = []
     for m in measurements:
-        said = catalogue[m.method.partition("(")[0]].claims
-        claims = [c.order for c in said if c.sense == m.metric] or [
+        said = (claims or {}).get(m.method, ())
+        claimed = [c.order for c in said if c.sense == m.metric] or [
             c.order for c in said if c.sense in ("ode", "weak")
         ]
         for i, (steps, nfe, error, uncertainty) in enumerate(
@@ -143,7 +150,7 @@ def long(measurements: Sequence[Measurement]) -> pd.DataFrame:
                     "low": m.slope.low,
                     "high": m.slope.high,
                     "status": m.slope.status,
-                    "claim": max(claims) if claims else float("nan"),
+                    "claim": max(claimed, default=float("nan")),
                 }
             )
     return pd.DataFrame(rows)

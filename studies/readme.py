@@ -20,14 +20,14 @@ from analytic import sequences
 from solvers.names import unknown
 
 from .cli import app
-from .ladder import Measurement
-from .order import on_text
 from .order import tables as frames
+from .order.on_text import STATISTICS, TextErrors, text_summary
 from .order.on_tokens import default_settings, measure, pairs, token_jobs, token_order
 from .order.study import order
 from .output import render
 from .output.files import write_whole
 from .specifications import job_of
+from .study import run
 
 ROOT = Path(__file__).parent.parent
 README, TOKENS, GPU = ROOT / "README.md", ROOT / "docs" / "tokens.md", ROOT / "docs" / "gpu.md"
@@ -72,11 +72,9 @@ def guided_table() -> pd.DataFrame:
 def text_tables() -> list[pd.DataFrame]:
     """Log-likelihood and bigram error of samples of text."""
     data = sequences.load("text")
-    measurements: list[Measurement] = []
-    for job, setting in pairs(token_jobs(ON_TEXT), default_settings(data.vocabulary, long=True)):
-        measurements += on_text.text_errors(job, "text", data, setting)[0]
-    floor = on_text.exact_draws("text", data)
-    return [on_text.text_summary(measurements, m, floor[m]) for m in ("log-likelihood", "bigram")]
+    work = list(pairs(token_jobs(ON_TEXT), default_settings(data.vocabulary, long=True)))
+    found = run(TextErrors(work, "text", data))
+    return [text_summary([m for m in found if m.metric == metric], metric) for metric in STATISTICS]
 
 
 def _orders() -> None:

@@ -51,6 +51,11 @@ class Setting:
         """Return the grid for a number of steps."""
         return grids.catalogue[self.grid](self.path, steps, start=self.start, stop=self.stop)
 
+    @property
+    def where(self) -> str:
+        """Path and grid in words."""
+        return f"{self.path!r} path, {self.grid} grid"
+
 
 @dataclass(frozen=True)
 class Job:
@@ -61,9 +66,14 @@ class Job:
     options: dict[str, Any] = field(default_factory=dict)
 
     @property
+    def text(self) -> str:
+        """The method's name with its options, as a user would type it."""
+        return self.method.labelled(self.options)
+
+    @property
     def label(self) -> str:
-        """The method's name with its options, and its start if that is not the practical one."""
-        return from_start(self.method.labelled(self.options), self.start)
+        """The same with its start if that is not the practical one."""
+        return from_start(self.text, self.start)
 
 
 def from_start(method: str, start: str) -> str:

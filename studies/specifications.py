@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import importlib.util
 import re
+import sys
 from pathlib import Path
 from typing import Any, get_args
 
@@ -92,15 +94,41 @@ def job_of(text: str, start: str = "practical") -> Job:
     return Job(method, start if method.multistep else "practical", keywords)
 
 
-def load_methods(file: str | Path) -> None:
-    """Import a user's file, which registers methods of its own with the catalogue.
+_loaded: list[str] = []
 
-    Raises ValueError if there is no such Python file.
+
+def loaded() -> list[str]:
+    """Return what `load_methods` has loaded, for processes that must do the same."""
+    return list(_loaded)
+
+
+def load_methods(source: str | Path) -> None:
+    """Import a user's Python file, or a module by its dotted name, which registers methods with the catalogue.
+
+    Raises ValueError if there is no such file or module.
     """
-    path = Path(file)
-    if path.suffix != ".py" or not path.is_file():
-        raise ValueError(f"load is '{file}': give an existing .py file that registers methods")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    spec.loader.exec_module(importlib.util.module_from_spec(spec))
+    text = str(source)
+    if text in _loaded:
+        return
+    path = Path(text)
+    if path.suffix == ".py":
+        if not path.is_file():
+            raise ValueError(f"load is '{text}': give an existing .py file that registers methods")
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[path.stem] = module  # so that what it defines can be found again by its name
+        spec.loader.exec_module(module)
+    else:
+        if "" not in sys.path and str(Path.cwd()) not in sys.path:
+            sys.path.append(str(Path.cwd()))  # a command's own folder is where it was installed
+        try:
+            importlib.import_module(text)
+        except ModuleNotFoundError as error:
+            if error.name is None or not f"{text}.".startswith(f"{error.name}."):
+                raise  # something that the module itself wants
+            raise ValueError(
+                f"load is '{text}': give an existing .py file, or a module as package.module"
+            ) from None
+    _loaded.append(text)

@@ -2,38 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from functools import cache
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import analytic
-import solvers
-
+from .fingerprints import code, fingerprint
 from .output.files import write_whole
 
 
-@cache
-def fingerprint() -> str:
-    """Hash of the source of `analytic`, `solvers` and `studies`: results of other code are stale."""
-    digest = hashlib.sha256()
-    folders = [Path(str(package.__file__)).parent for package in (analytic, solvers)] + [
-        Path(__file__).parent
-    ]
-    for folder in folders:
-        for file in sorted(folder.rglob("*.py")):
-            digest.update(file.read_bytes())
-    return digest.hexdigest()
-
-
 class Store:
-    """Results by what made them.
+    """Results by the key of what made them (`fingerprints.fingerprint`).
 
     Parameters
     ----------
     folder : path
-        Made if missing.
+        Made if missing. Raises ValueError if it is a file.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -42,18 +26,20 @@ class Store:
             raise ValueError(f"folder is '{folder}', which is a file: give a folder")
         self.folder.mkdir(parents=True, exist_ok=True)
 
-    def _file(self, key: dict[str, Any]) -> Path:
-        text = json.dumps(key | {"code": fingerprint()}, sort_keys=True, default=repr)
-        return self.folder / f"{hashlib.sha256(text.encode()).hexdigest()[:24]}.json"
+    def _file(self, key: str) -> Path:
+        return self.folder / f"{key[:32]}.json"
 
-    def load(self, key: dict[str, Any]) -> Any:
-        """Return what was saved under this key by this code, or None."""
+    def load(self, key: Any) -> Any:
+        """Return what was saved under a key, or None."""
+        key = key if isinstance(key, str) else fingerprint(key, code())  # of verbs that are not yet a Study
         try:
-            return json.loads(self._file(key).read_text())["result"]
-        except (FileNotFoundError, json.JSONDecodeError, KeyError):
+            content = json.loads(self._file(key).read_text("utf-8"))
+        except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
             return None
+        return content.get("result") if isinstance(content, dict) and content.get("key") == key else None
 
-    def save(self, key: dict[str, Any], result: Any) -> None:
-        """Save a result that JSON can hold, whole or not at all."""
-        content = json.dumps({"key": key, "result": result}, default=repr)
+    def save(self, key: Any, result: Any, about: Mapping[str, Any] | None = None) -> None:
+        """Save a result that JSON can hold, whole or not at all; `about` tells a reader of the file what it is."""
+        key = key if isinstance(key, str) else fingerprint(key, code())
+        content = json.dumps({"about": dict(about or {}), "key": key, "result": result}, default=str)
         write_whole(self._file(key), content.encode())

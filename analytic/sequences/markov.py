@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import entr
@@ -57,7 +59,11 @@ class MarkovSequence(MatrixChain):
         start, matrices, length = read_chain(initial, transition, length)
         super().__init__(len(start), length, start, matrices)
         self.initial = start
-        self._powers = np.eye(self.vocabulary)[None]
+
+    @cached_property
+    def _powers(self) -> Floats:
+        """Powers of the transition matrix that were asked for so far, `_extend_powers` adds to them."""
+        return np.eye(self.vocabulary)[None]
 
     def _absorb(self, likelihood: Floats) -> Floats:
         return likelihood[:, 0]

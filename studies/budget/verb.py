@@ -16,7 +16,7 @@ from solvers.names import unknown
 from .. import specifications, wrong_scores
 from ..output import figures, render
 from ..output.options import FormatOption, JsonOption, TableOption, check_output
-from ..output.report import Report, progress, show
+from ..output.unconverted import Report, progress, show
 from ..setting import Job, Setting
 from ..store import Store
 from . import figure, published_initial_law, study, tables

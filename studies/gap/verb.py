@@ -21,7 +21,7 @@ from ..learned import tables as learned_tables
 from ..learned.training import RECIPES
 from ..output import figures, render
 from ..output.options import FormatOption, JsonOption, TableOption, check_output
-from ..output.report import Report, progress, show
+from ..output.unconverted import Report, progress, show
 from ..setting import Setting
 from ..store import Store
 from . import figure, study

@@ -17,7 +17,7 @@ from .. import specifications
 from ..ladder import long
 from ..output import figures, render
 from ..output.options import FormatOption, JsonOption, TableOption, check_output
-from ..output.report import Report, progress, show
+from ..output.unconverted import Report, progress, show
 from ..setting import Setting
 from . import study
 

@@ -11,7 +11,7 @@ from solvers import Claim
 
 from ..inference import Verdict, judge
 from ..ladder import START_UP, Measurement
-from ..setting import from_start
+from ..setting import Job, from_start
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,27 @@ def verdict(claim: Claim, measurements: Sequence[Measurement], gaussian: set[str
         decision,
         f"order at least {min((s.value for s in slopes if np.isfinite(s.value)), default=np.inf):.3g}",
     )
+
+
+def judgements(found: Sequence[Measurement], work: Sequence[Job]) -> list[Judgement]:
+    """Hold the claims of methods against everything measured of them, from each start or under each noise."""
+    methods = {job.text: job.method for job in work}
+    judged = []
+    for method, start in dict.fromkeys((m.method, m.start) for m in found):
+        own = [m for m in found if (m.method, m.start) == (method, start)]
+        linear = {m.target for m in own if m.linear}
+        judged += [
+            Judgement(method, start, claim, *verdict(claim, own, linear)) for claim in methods[method].claims
+        ]
+    return judged
+
+
+def claims_of(judged: Sequence[Judgement]) -> dict[str, list[Claim]]:
+    """Return the claims that were judged, by method."""
+    found: dict[str, list[Claim]] = {}
+    for j in judged:
+        found.setdefault(j.method, []).append(j.claim)
+    return found
 
 
 def refutations(judgements: Sequence[Judgement]) -> list[str]:

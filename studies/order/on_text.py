@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from analytic import distances, sequences
-from solvers import sample
+from solvers import Kernel, sample
 
-from ..inference import Slope
-from ..ladder import Measurement
+from ..inference import NOT_FITTED
+from ..ladder import Measurement, long
+from ..output.report import Report
 from ..setting import Job
+from ..study import Cell, Plain
+from .charts import convergence
 from .on_tokens import TokenSetting
-from .tables import NOTHING
+from .tables import EXACT_DRAWS, NOTHING
 
 BUDGETS = (8, 16, 32, 64, 128)
 SAMPLES = 256
-NOT_FITTED = Slope(float("nan"), float("nan"), float("nan"), (0, 0), "not fitted")
+STATISTICS = ("log-likelihood", "bigram")
 Tokens = NDArray[np.integer]
 
 
@@ -47,6 +53,20 @@ def statistics(tokens: Tokens, data: sequences.SequenceLaw) -> dict[str, tuple[f
     }
 
 
+def ladder_of(
+    job: Job, data: sequences.SequenceLaw, setting: TokenSetting, budgets: Sequence[int] = BUDGETS
+) -> dict[int, Kernel]:
+    """Return a method's kernels at about so many evaluations each, by their steps.
+
+    Tokens still noisy at the grid's end are drawn from their posterior, at the cost of one evaluation.
+    """
+    stages = job.method.kernel(setting.process, setting.nodes(8), **job.options).evaluations(data.length) / 8
+    steps = sorted({max(1, round(budget / stages)) for budget in budgets})
+    return {
+        N: job.method.kernel(setting.process, setting.nodes(N), "posterior", **job.options) for N in steps
+    }
+
+
 def text_errors(
     job: Job,
     name: str,
@@ -55,92 +75,132 @@ def text_errors(
     budgets: Sequence[int] = BUDGETS,
     n: int = SAMPLES,
     seed: int = 0,
-) -> tuple[list[Measurement], dict[int, Tokens]]:
+) -> list[Measurement]:
     """Sample long sequences at several numbers of evaluations and measure them against the exact law.
 
-    Tokens still noisy at the grid's end are drawn from their posterior, at the cost of one evaluation.
-
-    Returns
-    -------
-    measurements, samples
-        The two statistics of `statistics`, and the samples by their number of steps.
+    Returns a Measurement for each of `statistics`.
     """
-    stages = job.method.kernel(setting.process, setting.nodes(8), **job.options).evaluations(data.length) / 8
-    steps = sorted({max(1, round(budget / stages)) for budget in budgets})
-    found: dict[str, list[tuple[float, float]]] = {"log-likelihood": [], "bigram": []}
-    evaluations: list[float] = []
-    kept: dict[int, Tokens] = {}
-    for N in steps:
-        kernel = job.method.kernel(setting.process, setting.nodes(N), "posterior", **job.options)
-        evaluations.append(kernel.evaluations(data.length))
-        tokens = sample(kernel, data, n, seed, setting.initial)
-        kept[N] = tokens
-        for metric, value in statistics(tokens, data).items():
-            found[metric].append(value)
-    label = job.method.labelled(job.options)
-    measurements = [
+    kernels = ladder_of(job, data, setting, budgets)
+    found = [statistics(sample(kernel, data, n, seed, setting.initial), data) for kernel in kernels.values()]
+    nfe = [kernel.evaluations(data.length) for kernel in kernels.values()]
+    return bundled(job.text, setting.noise, name, list(kernels), nfe, found)
+
+
+def exact_draws(name: str, data: sequences.SequenceLaw, n: int = SAMPLES, seed: int = 1) -> list[Measurement]:
+    """Measure exact draws in the same way: the floor under a sampler's."""
+    return bundled(EXACT_DRAWS, NOTHING, name, [0], [0.0], [statistics(data.sample(n, seed), data)])
+
+
+def bundled(
+    method: str,
+    noise: str,
+    target: str,
+    steps: Sequence[int],
+    nfe: Sequence[float],
+    found: Sequence[dict[str, tuple[float, float]]],
+) -> list[Measurement]:
+    """Bundle statistics by steps into a Measurement each."""
+    return [
         Measurement(
-            label,
-            setting.noise,
-            name,
+            method,
+            noise,
+            target,
             metric,
             "samples",
             tuple(steps),
-            tuple(evaluations),
-            tuple(value for value, _ in values),
-            tuple(error for _, error in values),
+            tuple(nfe),
+            tuple(one[metric][0] for one in found),
+            tuple(one[metric][1] for one in found),
             NOT_FITTED,
         )
-        for metric, values in found.items()
+        for metric in STATISTICS
     ]
-    return measurements, kept
 
 
-def excerpt(
-    measurement: Measurement, kept: dict[int, Tokens], data: sequences.SequenceLaw, width: int = 72
-) -> str:
-    """Return the beginning of a sample at the most steps, as text where the tokens are letters."""
-    steps = max(kept)
-    row = kept[steps][:1, :width].astype(np.int64)
-    text = (
-        sequences.decode(row, sequences.LETTERS)[0]
-        if data.vocabulary == len(sequences.LETTERS)
-        else str(row[0])
-    )
-    return f"{measurement.method}, {measurement.start}, {steps} steps: {text}"
-
-
-def exact_draws(
-    name: str, data: sequences.SequenceLaw, n: int = SAMPLES, seed: int = 1
-) -> dict[str, tuple[float, float]]:
-    """Return the same statistics of exact draws: the floor under a sampler's."""
-    return statistics(data.sample(n, seed), data)
-
-
-def text_summary(
-    measurements: Sequence[Measurement], metric: str, floor: tuple[float, float]
-) -> pd.DataFrame:
+def text_summary(measurements: Sequence[Measurement], metric: str) -> pd.DataFrame:
     """One row per method and noise, one column per number of steps, exact draws below."""
     chosen = [m for m in measurements if m.metric == metric]
-    columns = sorted({N for m in chosen for N in m.steps})
-    rows = [
-        {"method": m.method, "noise": m.start, "NFE/step": f"{m.nfe[-1] / m.steps[-1]:.3g}"}
-        | {
-            f"{N} steps": next(
-                (
-                    f"{e:.4f}±{u:.4f}"
-                    for s, e, u in zip(m.steps, m.errors, m.uncertainty, strict=True)
-                    if s == N
-                ),
-                NOTHING,
-            )
-            for N in columns
-        }
-        for m in chosen
-    ]
-    exact = f"{floor[0]:.4f}±{floor[1]:.4f}"
-    rows.append(
-        {"method": "exact draws", "noise": NOTHING, "NFE/step": NOTHING}
-        | {f"{N} steps": exact for N in columns}
-    )
+    columns = sorted({N for m in chosen for N in m.steps if m.method != EXACT_DRAWS})
+    rows = []
+    for m in sorted(chosen, key=lambda m: m.method == EXACT_DRAWS):
+        cells = [f"{e:.4f}±{u:.4f}" for e, u in zip(m.errors, m.uncertainty, strict=True)]
+        exact = m.method == EXACT_DRAWS
+        at = dict.fromkeys(columns, cells[0]) if exact else dict(zip(m.steps, cells, strict=True))
+        cost = NOTHING if exact else f"{m.nfe[-1] / m.steps[-1]:.3g}"
+        rows.append(
+            {"method": m.method, "noise": m.start, "NFE/step": cost}
+            | {f"{N} steps": at.get(N, NOTHING) for N in columns}
+        )
     return pd.DataFrame(rows)
+
+
+@dataclass(frozen=True)
+class TextErrors(Plain[Measurement]):
+    """Samplers of tokens on one law too long to enumerate, with exact draws beside them.
+
+    Attributes
+    ----------
+    work : sequence of (Job, TokenSetting)
+    target_name : str
+    data : SequenceLaw
+    samples, seed : int
+    """
+
+    work: Sequence[tuple[Job, TokenSetting]]
+    target_name: str
+    data: sequences.SequenceLaw
+    samples: int = SAMPLES
+    seed: int = 0
+
+    name: ClassVar[str] = "order on text"
+    record: ClassVar[type] = Measurement
+
+    def cells(self) -> Iterable[Cell[Measurement]]:
+        """One for each method under each noise, and one for exact draws."""
+        given = {"law": self.data, "samples": self.samples, "seed": self.seed}
+        for job, setting in self.work:
+            of = {"method": job.text, "noise": setting.noise, "target": self.target_name}
+            yield Cell(of, partial(self._errors, job, setting), given | {"job": job, "setting": setting})
+        of = {"method": EXACT_DRAWS, "target": self.target_name}
+        yield Cell(of, partial(exact_draws, self.target_name, self.data, self.samples), given)
+
+    def _errors(self, job: Job, setting: TokenSetting) -> list[Measurement]:
+        return text_errors(job, self.target_name, self.data, setting, n=self.samples, seed=self.seed)
+
+    def reports(self, found: list[Measurement]) -> Iterable[Report]:
+        """Return log-likelihoods, and bigram errors with the beginning of a sample of each method."""
+        n, name = self.samples, self.target_name
+        own = -self.data.entropy_rate()
+        titles = {
+            "log-likelihood": f"Exact log-likelihood of {n} samples of {name} in nats per token; its own is {own:.4f}",
+            "bigram": f"Total variation of the samples' bigrams from the exact ones on {name}",
+        }
+        for metric, title in titles.items():
+            notes = self._excerpts() if metric == "bigram" else []
+            chosen = [m for m in found if m.metric == metric]
+            yield Report(metric, title, text_summary(chosen, metric), notes, {"measurements": long(chosen)})
+
+    def _excerpts(self, width: int = 72) -> list[str]:
+        """The beginning of each method's first sample at the most steps, as text where the tokens are letters."""
+        letters = self.data.vocabulary == len(sequences.LETTERS)
+        said = []
+        for job, setting in self.work:
+            steps, kernel = ladder_of(job, self.data, setting).popitem()
+            row = sample(kernel, self.data, 1, self.seed, setting.initial)[:, :width].astype(np.int64)
+            text = sequences.decode(row, sequences.LETTERS)[0] if letters else str(row[0])
+            said.append(f"{job.text}, {setting.noise}, {steps} steps: {text}")
+        return said
+
+    def figures(self, found: list[Measurement]) -> Mapping[str, Any]:
+        """Draw what is missing of the log-likelihood, and bigram errors, against NFE."""
+        where = ", ".join(dict.fromkeys(setting.noise for _, setting in self.work))
+        own = -self.data.entropy_rate()
+        methods = [m for m in found if m.method != EXACT_DRAWS]
+        # a logarithmic axis wants what is missing, not the log-likelihood itself
+        short = [
+            replace(m, metric="shortfall", errors=tuple(own - e for e in m.errors))
+            for m in methods
+            if m.metric == "log-likelihood"
+        ]
+        bigrams = [m for m in methods if m.metric == "bigram"]
+        return {**convergence("log-likelihood", short, where), **convergence("bigram", bigrams, where)}

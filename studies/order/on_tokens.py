@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +17,12 @@ from solvers.discrete import Tables, path_kl
 
 from ..inference import Slope, fit, judge
 from ..ladder import Measurement, climb, wanted
+from ..output.report import Report
 from ..setting import Job
-from ..store import Store
-from .claims import Judgement, verdict
-from .study import restored
+from ..study import Cell, Plain, run
+from . import tables
+from .charts import convergence
+from .claims import Judgement, claims_of, judgements, refutations
 
 Array = NDArray[np.float64]
 RUNGS = (4, 8, 16, 32, 64, 128)
@@ -69,9 +72,9 @@ def measure(
     Yields one Measurement a metric, with the noise in the place of the start. Raises ValueError where the method
     cannot take the noise, or the data has too many states.
     """
-    tables = Tables(setting.process, data)
+    known = Tables(setting.process, data)
     aim = method.kernel(setting.process, setting.nodes(1), **options).aim(data)
-    truths = tables if aim is data else Tables(setting.process, aim)
+    truths = known if aim is data else Tables(setting.process, aim)
     evaluations: dict[int, float] = {}
 
     def kernel_of(steps: int) -> Kernel:
@@ -82,11 +85,11 @@ def measure(
         evaluations[steps] = kernel.evaluations(data.length)
         truth = truths.evidence(kernel.end(data.length))
         comparable = aim is data and kernel.end(data.length) == kernel.grid[-1]
-        shape = (tables.states,) * tables.length
+        shape = (known.states,) * known.length
         started = setting.initial != "marginal" or aim is data
         initial: Any = setting.initial if started else truths.evidence(float(kernel.grid[0])).reshape(shape)
         try:
-            p = law(kernel, data, initial, tables=tables).ravel()
+            p = law(kernel, data, initial, tables=known).ravel()
         except FloatingPointError:
             return dict.fromkeys(METRICS, float("inf"))
         if not abs(p.sum() - 1) < 1e-9:  # signed steps can blow up
@@ -94,12 +97,12 @@ def measure(
         return {
             "tv": distances.table_tv(truth, p),
             "kl": distances.table_kl(truth, p),
-            "path-kl": float(path_kl(kernel, data, tables).sum()) if comparable else float("nan"),
+            "path-kl": float(path_kl(kernel, data, known).sum()) if comparable else float("nan"),
         }
 
     def read(steps: list[int], results: list[dict[str, float]]) -> dict[str, tuple[Any, Any, Slope]]:
         values = {metric: np.array([r[metric] for r in results]) for metric in METRICS}
-        rounding = ROUNDING * np.sqrt(steps) * np.log(tables.size)
+        rounding = ROUNDING * np.sqrt(steps) * np.log(known.size)
         blur = {
             "tv": rounding,
             "kl": rounding * (values["tv"] + rounding),
@@ -158,36 +161,72 @@ def token_jobs(methods: Sequence[str] | None = None) -> list[Job]:
     ]
 
 
-def token_study(
-    job: Job, targets: Mapping[str, sequences.SequenceLaw], setting: TokenSetting, store: Store | None = None
-) -> tuple[list[Measurement], list[Judgement]]:
-    """Measure one method under one noise on every target and hold its claims against the results.
+@dataclass(frozen=True)
+class TokenOrders(Plain[Measurement]):
+    """Slopes of samplers of tokens under their noises, and the verdicts on their claims.
 
-    With a store, what it has already is read and what is finished is kept. Raises ValueError where the method
-    cannot take the noise.
+    Attributes
+    ----------
+    work : sequence of (Job, TokenSetting)
+        As `pairs` makes them.
+    targets : mapping of str to SequenceLaw
+        Of one vocabulary, and short.
     """
-    found: list[Measurement] = []
-    for name, data in targets.items():
-        key = {
-            "study": "token order",
-            "method": job.method.name,
-            "options": job.options,
-            "target": name,
-            "law": data.log_probability(data.sample(32)).tolist(),
-            "setting": asdict(setting) | {"process": repr(setting.process)},
-        }
-        saved = store.load(key) if store else None
-        if saved is None:
-            measured = list(measure(job.method, job.options, name, data, setting))
-            if store:
-                store.save(key, [asdict(m) for m in measured])
-        else:
-            measured = [restored(m) for m in saved]
-        found += measured
-    label = job.method.labelled(job.options)
-    return found, [
-        Judgement(label, setting.noise, claim, *verdict(claim, found, set())) for claim in job.method.claims
-    ]
+
+    work: Sequence[tuple[Job, TokenSetting]]
+    targets: Mapping[str, sequences.SequenceLaw]
+
+    name: ClassVar[str] = "order of tokens"
+    record: ClassVar[type] = Measurement
+
+    def cells(self) -> Iterable[Cell[Measurement]]:
+        """One for each method under each noise on each target."""
+        for job, setting in self.work:
+            for name, data in self.targets.items():
+                yield Cell(
+                    {"method": job.text, "noise": setting.noise, "target": name},
+                    partial(_measured, job, name, data, setting),
+                    {"job": job, "law": data, "setting": setting},
+                )
+
+    def judged(self, found: list[Measurement]) -> list[Judgement]:
+        """Return the verdicts on all claims, with their reasons."""
+        return judgements(found, [job for job, _ in self.work])
+
+    def reports(self, found: list[Measurement]) -> Iterable[Report]:
+        """Return the table of claims beside measurements, and errors at equal cost."""
+        judged, first = self.judged(found), next(iter(self.targets))
+        yield Report(
+            "tokens",
+            "Claimed and measured order on tokens",
+            tables.token_summary(found, judged),
+            [tables.TOKEN_LEGEND, self.where, *refutations(judged)],
+            tables.everything(found, judged),
+        )
+        equal = tables.equal_cost(found, "tv", first)
+        yield Report("tokens-cost", f"Total variation on {first} at equal NFE", equal)
+
+    def figures(self, found: list[Measurement]) -> Mapping[str, Any]:
+        """Draw total variation on the last target against NFE."""
+        return convergence("tokens", found, ", ".join(self._noises), claims_of(self.judged(found)))
+
+    def verdicts(self, found: list[Measurement]) -> Iterable[str]:
+        """List the verdicts on all claims."""
+        return [j.verdict for j in self.judged(found)]
+
+    @property
+    def _noises(self) -> dict[str, TokenSetting]:
+        return {setting.noise: setting for _, setting in self.work}
+
+    @property
+    def where(self) -> str:
+        """The noises in words."""
+        said = {name: repr(setting.process) for name, setting in self._noises.items()}
+        return "; ".join(name if name == process else f"{name}: {process}" for name, process in said.items())
+
+
+def _measured(job: Job, name: str, data: sequences.SequenceLaw, setting: TokenSetting) -> list[Measurement]:
+    return list(measure(job.method, dict(job.options), name, data, setting))
 
 
 def refuses(job: Job, setting: TokenSetting) -> str | None:
@@ -222,13 +261,9 @@ def token_order(
     """
     laws = targets if isinstance(targets, Mapping) else {name: sequences.load(name) for name in targets}
     chosen = default_settings(common_vocabulary(laws)) if settings is None else settings
-    measurements: list[Measurement] = []
-    judgements: list[Judgement] = []
-    for job, setting in pairs(token_jobs(methods), chosen, strict=bool(methods)):
-        measured, judged = token_study(job, laws, setting)
-        measurements += measured
-        judgements += judged
-    return measurements, judgements
+    study = TokenOrders(list(pairs(token_jobs(methods), chosen, strict=bool(methods))), laws)
+    found = run(study)
+    return found, study.judged(found)
 
 
 def pairs(

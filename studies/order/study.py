@@ -2,75 +2,77 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any
-
-import numpy as np
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, ClassVar
 
 from analytic import GaussianMixture
 from analytic import targets as named
 
-from ..inference import Slope
 from ..ladder import Ladder, Measurement
+from ..output.report import Report
 from ..setting import Job, Setting, jobs
-from ..store import Store
-from .claims import Judgement, verdict
+from ..study import Cell, Plain, run
+from . import tables
+from .charts import convergence
+from .claims import Judgement, claims_of, judgements, refutations
 from .on_mixtures import measure
 
+TARGETS = ("gaussian-1d", "easy-1d")
 
-def study(
-    job: Job, targets: dict[str, GaussianMixture], setting: Setting, store: Store | None = None
-) -> tuple[list[Measurement], list[Judgement]]:
-    """Measure one method from one start on every target and hold its claims against the results.
 
-    With a store, what it has already is read and what is finished is kept.
+@dataclass(frozen=True)
+class Orders(Plain[Measurement]):
+    """Slopes of methods on mixtures, and the verdicts on their claims.
+
+    Attributes
+    ----------
+    work : sequence of Job
+    targets : mapping of str to GaussianMixture
+    setting : Setting
     """
-    found: list[Measurement] = []
-    for name, target in targets.items():
-        key = {
-            "study": "order",
-            "method": job.method.name,
-            "start": job.start,
-            "options": job.options,
-            "target": name,
-            "setting": asdict(setting) | {"path": repr(setting.path)},
-            "parameters": hashlib.sha256(
-                b"".join(
-                    np.ascontiguousarray(a).tobytes()
-                    for a in (target.weights, target.means, target.variances)
+
+    work: Sequence[Job]
+    targets: Mapping[str, GaussianMixture]
+    setting: Setting = field(default_factory=Setting)
+
+    name: ClassVar[str] = "order"
+    record: ClassVar[type] = Measurement
+
+    def cells(self) -> Iterable[Cell[Measurement]]:
+        """One for each method from each start on each target."""
+        for job in self.work:
+            for name, target in self.targets.items():
+                yield Cell(
+                    {"method": job.text, "start": job.start, "target": name},
+                    partial(_measured, job, name, target, self.setting),
+                    {"job": job, "law": target, "setting": self.setting},
                 )
-            ).hexdigest(),
-        }
-        saved = store.load(key) if store else None
-        if saved is None:
-            measured = measure(Ladder(job.method, job.start, setting, job.options), name, target)
-            if store:
-                store.save(key, [asdict(m) for m in measured])
-        else:
-            measured = [restored(m) for m in saved]
-        found += measured
-    gaussian = {name for name, target in targets.items() if target.is_gaussian}
-    return found, [
-        Judgement(job.method.name, job.start, claim, *verdict(claim, found, gaussian))
-        for claim in job.method.claims
-    ]
+
+    def reports(self, found: list[Measurement]) -> Iterable[Report]:
+        """Return the table of claims beside measurements."""
+        judged = judgements(found, self.work)
+        title = f"Claimed and measured order, {self.setting.where}"
+        notes = [tables.LEGEND, *refutations(judged)]
+        yield Report("order", title, tables.summary(found, judged), notes, tables.everything(found, judged))
+
+    def figures(self, found: list[Measurement]) -> Mapping[str, Any]:
+        """Draw errors on the last target against NFE."""
+        return convergence("order", found, self.setting.where, claims_of(judgements(found, self.work)))
+
+    def verdicts(self, found: list[Measurement]) -> Iterable[str]:
+        """List the verdicts on all claims."""
+        return [j.verdict for j in judgements(found, self.work)]
 
 
-def restored(record: dict[str, Any]) -> Measurement:
-    """Rebuild a measurement from JSON, which has lists for tuples."""
-
-    def tuples(fields: dict[str, Any]) -> dict[str, Any]:
-        return {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
-
-    slope = Slope(**tuples(record.pop("slope")))
-    return Measurement(**tuples(record), slope=slope)
+def _measured(job: Job, name: str, target: GaussianMixture, setting: Setting) -> list[Measurement]:
+    return measure(Ladder(job.method, job.start, setting, dict(job.options)), name, target)
 
 
 def order(
     methods: Sequence[str] | None = None,
-    targets: dict[str, GaussianMixture] | Sequence[str] = ("gaussian-1d", "easy-1d"),
+    targets: Mapping[str, GaussianMixture] | Sequence[str] = TARGETS,
     setting: Setting | None = None,
     starts: Sequence[str] = ("practical", "exact"),
 ) -> tuple[list[Measurement], list[Judgement]]:
@@ -79,8 +81,8 @@ def order(
     Parameters
     ----------
     methods : sequence of str, optional
-        Catalogue names; all by default.
-    targets : names of `analytic.targets`, or a dict of mixtures
+        Catalogue names; all continuous ones by default.
+    targets : names of `analytic.targets`, or a mapping of mixtures
     setting : Setting, optional
     starts : sequence of str
         Starts of multistep methods: "practical", "exact".
@@ -95,13 +97,7 @@ def order(
     ValueError
         An unknown name, or a setting a method cannot take.
     """
-    setting = setting or Setting()
-    if not isinstance(targets, dict):
-        targets = {name: named.load(name) for name in targets}
-    measurements: list[Measurement] = []
-    judgements: list[Judgement] = []
-    for job in jobs(methods, starts):
-        measured, judged = study(job, targets, setting)
-        measurements += measured
-        judgements += judged
-    return measurements, judgements
+    chosen = targets if isinstance(targets, Mapping) else {name: named.load(name) for name in targets}
+    study = Orders(jobs(methods, starts), chosen, setting or Setting())
+    found = run(study)
+    return found, judgements(found, study.work)

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from ..ladder import START_UP, Measurement
+from ..ladder import START_UP, Measurement, long
 from ..setting import from_start
-from .claims import Judgement, order_of
+from .claims import Judgement, claims_of, order_of
 
 # What a target's column shows for a claim of each sense, the sharpest that was measured first.
 _SHOWN = {"ode": ("w2", "weak"), "weak": ("w2", "weak"), "strong": ("strong",), "tv": ()}
@@ -19,6 +19,7 @@ LEGEND = (
     "start-up: order of what a practical start adds to an exact one."
 )
 NOTHING = "–"
+EXACT_DRAWS = "exact draws"  # in the place of a method: the floor of what is measured by samples
 
 
 def summary(measurements: Sequence[Measurement], judgements: Sequence[Judgement]) -> pd.DataFrame:
@@ -51,6 +52,32 @@ def summary(measurements: Sequence[Measurement], judgements: Sequence[Judgement]
             row["verdict"] = judgement.verdict if judgement else "no claim"
             rows.append(row)
     return pd.DataFrame(rows)
+
+
+def verdicts(judgements: Sequence[Judgement]) -> pd.DataFrame:
+    """One row per claim: who says what, the verdict and its reason."""
+    return pd.DataFrame(
+        [
+            {
+                "method": j.method,
+                "start": j.start,
+                "order": j.claim.order,
+                "sense": j.claim.sense,
+                "basis": j.claim.basis,
+                "source": j.claim.source,
+                "verdict": j.verdict,
+                "reason": j.reason,
+            }
+            for j in judgements
+        ]
+    )
+
+
+def everything(
+    measurements: Sequence[Measurement], judgements: Sequence[Judgement]
+) -> dict[str, pd.DataFrame]:
+    """Return verdicts and measurements as tables to compute with."""
+    return {"verdicts": verdicts(judgements), "measurements": long(measurements, claims_of(judgements))}
 
 
 TOKEN_METRICS = {"tv": "TV", "kl": "KL", "path-kl": "path KL"}
@@ -128,14 +155,15 @@ def _slope(measurement: Measurement | None) -> str:
 
 
 def cost_summary(measurements: Sequence[Measurement], metric: str) -> pd.DataFrame:
-    """One row per method, one column per number of evaluations."""
+    """One row per method, one column per number of evaluations, and last what as many exact draws score."""
     chosen = [m for m in measurements if m.metric == metric]
-    budgets = sorted({nfe for m in chosen for nfe in m.nfe})
+    budgets = sorted({nfe for m in chosen for nfe in m.nfe if m.method != EXACT_DRAWS})
     rows = []
     for m in chosen:
         cells = dict.fromkeys(budgets, NOTHING)
         for nfe, error, uncertainty in zip(m.nfe, m.errors, m.uncertainty, strict=True):
             bar = f"±{uncertainty:.1g}" if uncertainty else ""
-            cells[nfe] = f"{error:.3g}{bar}" if np.isfinite(error) else "not finite"
+            text = f"{error:.3g}{bar}" if np.isfinite(error) else "unstable"
+            cells |= dict.fromkeys(budgets, text) if m.method == EXACT_DRAWS else {nfe: text}
         rows.append({"method": from_start(m.method, m.start)} | {f"NFE {nfe}": cells[nfe] for nfe in budgets})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(sorted(rows, key=lambda row: row["method"] == EXACT_DRAWS))

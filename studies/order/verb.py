@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from solvers import catalogue, grids
-from solvers.names import unknown
-
-from .. import specifications
-from ..ladder import long
-from ..output import render
-from ..output.options import FormatOption, JsonOption, check_output
-from ..output.report import show, write_tables
-from .charts import drawable, write_plots
-from .request import Request
+from ..command import verb
+from ..study import Study
 
 
+@verb()
 def order(
     methods: Annotated[
         list[str] | None,
@@ -60,27 +52,15 @@ def order(
     limit: Annotated[
         int | None, typer.Option(help="Steps no ladder goes beyond; 4096 by default, 1024 for tokens.")
     ] = None,
-    samples: Annotated[int, typer.Option(help="Samples where a target is measured by sampling.")] = 100_000,
-    seed: Annotated[int, typer.Option(help="Seed of all noise.")] = 0,
-    load: Annotated[Path | None, typer.Option(help="Python file that registers methods of your own.")] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="Folder for tables, plots and finished work; a killed run goes on from there."),
-    ] = None,
-    table: Annotated[
-        Path | None,
+    samples: Annotated[
+        int | None,
         typer.Option(
-            help="Also write the table: .csv, .md, .tex or .json (a second one gets its name added)."
+            help="Samples where a target is measured by sampling: by default 100000 for orders, 1024 for data, whose "
+            "distances take the square of it, 256 for text."
         ),
     ] = None,
-    plot: Annotated[Path | None, typer.Option(help="Also draw error against NFE: .png or .svg.")] = None,
-    pictures: Annotated[
-        Path | None, typer.Option(help="Also draw samples (digits only): .png or .svg.")
-    ] = None,
-    form: FormatOption = None,
-    as_json: JsonOption = False,
-    strict: Annotated[bool, typer.Option(help="Exit with 1 if a claim is refuted.")] = False,
-) -> None:
+    seed: Annotated[int, typer.Option(help="Seed of all noise.")] = 0,
+) -> list[Study[Any]]:
     """Measure convergence orders and hold each method's claim against them.
 
     A Gaussian target is measured by the sampler's exact law, a one-dimensional mixture by its density, another mixture
@@ -89,35 +69,40 @@ def order(
 
     Example: assay order heun dpm-solver++-2m --path VP --grid log-snr --plot orders.png
     """
-    if load is not None:
-        known = set(catalogue)
-        specifications.load_methods(load)
-        methods = methods or sorted(set(catalogue) - known)
+    from solvers import grids
+    from solvers.names import unknown
+
+    from .. import specifications
+    from ..setting import GAUSSIAN_LIMIT, Setting
+    from . import request
+
     if start not in ("practical", "exact", "both"):
         raise ValueError(f"start is {start!r}: use 'practical', 'exact' or 'both'")
     if grid is not None and grid not in grids.catalogue:
         raise unknown("grid", grid, list(grids.catalogue))
     if limit is not None and limit < 16:
         raise ValueError(f"limit is {limit}: give at least 16 steps, a ladder needs rungs")
-    check_output(form, table, plot, pictures)
+    if samples is not None and samples < 2:
+        raise ValueError(f"samples is {samples}: give at least 2")
     if initial not in ("marginal", "prior"):
         raise ValueError(f"initial is {initial!r}: use 'marginal' or 'prior'")
-    starts = ("practical", "exact") if start == "both" else (start,)
-    request = Request(
-        methods, target, path, noise, grid, begin, end, initial, starts, limit, samples, seed, out, pictures
-    )
-    reports = request.run()
-    show(reports, form, as_json)
-    if table is not None:
-        write_tables(reports, table)
-    if plot is not None:
-        write_plots(reports, request.where, plot)
-    if out is not None:
-        measurements = [m for report in reports for m in report.measurements]
-        render.write(long(measurements), out / "measurements.csv")
-        for report in reports:
-            render.write(report.frame, out / f"{report.name}.md")
-        if any(drawable(report) for report in reports):
-            write_plots(reports, request.where, out / "convergence.png")
-    if strict and any(j.verdict == "refuted" for report in reports for j in report.judgements):
-        raise typer.Exit(1)
+    continuous, tokens = request.methods_of(methods, ("practical", "exact") if start == "both" else (start,))
+    # a noise alone says which half is meant
+    only_tokens = noise is not None and not methods
+    mixtures, laws = request.targets_of(target, bool(continuous), bool(tokens), only_tokens)
+    studies = []
+    if mixtures:
+        setting = Setting(
+            specifications.path_of(path),
+            grid or "karras",
+            begin,
+            end,
+            initial,
+            limit or GAUSSIAN_LIMIT,
+            seed=seed,
+        )
+        studies.append(request.on_mixtures(continuous, mixtures, setting, samples))
+    if laws:
+        own = {"grid": grid, "start": begin, "stop": end, "initial": initial, "limit": limit}
+        studies.append(request.on_tokens(tokens, laws, noise, samples, seed, bool(methods), **own))
+    return studies

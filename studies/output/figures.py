@@ -17,9 +17,8 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from .files import suffix_of, write_whole
+from .files import PICTURES, suffix_of, write_whole
 
-SUFFIXES = (".png", ".svg", ".html", ".json")
 COLUMNS = ("method", "start", "nfe", "steps", "error", "uncertainty")
 
 # Dark enough for thin lines on white; neighbours differ in hue and in lightness.
@@ -125,7 +124,7 @@ def save(chart: Any, path: str | os.PathLike[str]) -> Path:
     """
     if not isinstance(chart, alt.TopLevelMixin):
         raise TypeError(f"chart is a {type(chart).__name__}: give an altair chart")
-    suffix = suffix_of(path, SUFFIXES)
+    suffix = suffix_of(path, PICTURES)
     if suffix == ".png":
         picture = io.BytesIO()
         chart.save(picture, format="png", scale_factor=PNG_SCALE)

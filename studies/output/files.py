@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+PICTURES = (".png", ".svg", ".html", ".json")  # suffixes that charts can be written to
+
 
 def suffix_of(path: str | os.PathLike[str], known: Iterable[str]) -> str:
     """Return the file name's suffix in lower case.

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from . import figures, render
-from .files import suffix_of
+from . import render
+from .files import PICTURES, suffix_of
 
 TableOption = Annotated[
     Path | None, typer.Option(help="Also write everything measured: .csv, .md, .tex or .json.")
@@ -25,4 +25,4 @@ def check_output(form: str | None, table: Path | None, *pictures: Path | None) -
         suffix_of(table, render.SUFFIXES)
     for file in pictures:
         if file is not None:
-            suffix_of(file, figures.SUFFIXES)
+            suffix_of(file, PICTURES)

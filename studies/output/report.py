@@ -1,27 +1,27 @@
-"""What a verb found and how it is shown: one table with its title and notes, and all that was measured."""
+"""What a study found, and how it is shown: tables with their titles and notes, printed and written."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from ..ladder import Measurement, long
-from ..order.claims import Judgement
 from . import render
+from .files import PICTURES, suffix_of
+
+if TYPE_CHECKING:
+    from ..study import Study
 
 
 @dataclass(frozen=True)
 class Report:
-    """A table to read.
+    """A table to read, and what it was made of.
 
     Attributes
     ----------
@@ -29,30 +29,134 @@ class Report:
         Of its files, without suffix.
     title : str
     frame : DataFrame
+        To read.
     notes : list of str
         Lines below the table.
-    measurements : list of Measurement
-    judgements : list of Judgement
+    everything : mapping of str to DataFrame
+        To compute with, by name: every number that was measured. Reports that give a table of one name add to it. The
+        table to read itself, if empty.
     """
 
     name: str
     title: str
     frame: pd.DataFrame
     notes: list[str] = field(default_factory=list)
-    measurements: list[Measurement] = field(default_factory=list)
-    judgements: list[Judgement] = field(default_factory=list)
+    everything: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
 
-def progress() -> Progress:
-    """Return a progress bar on stderr that leaves nothing behind."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    )
+@dataclass(frozen=True)
+class Output:
+    """Where results go.
+
+    Attributes
+    ----------
+    form : str or None
+        What is printed: "csv", "markdown" or "latex"; tables for a terminal if None.
+    as_json : bool
+        Print everything measured as JSON instead.
+    table : Path or None
+        Also write it: everything measured as .csv or .json, the tables to read as .md or .tex. Further tables get their
+        names added to the file's.
+    plot : Path or None
+        Also draw: .png, .svg, .html or .json.
+    out : Path or None
+        Folder for everything measured, tables to read and the figure.
+
+    Raises
+    ------
+    ValueError
+        A format or a suffix that is none, before anything is measured.
+    """
+
+    form: str | None = None
+    as_json: bool = False
+    table: Path | None = None
+    plot: Path | None = None
+    out: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.form is not None and self.form not in render.FORMATS:
+            raise ValueError(f"format is {self.form!r}: use one of {', '.join(render.FORMATS)}")
+        if self.table is not None:
+            suffix_of(self.table, render.SUFFIXES)
+        if self.plot is not None:
+            suffix_of(self.plot, PICTURES)
+
+
+def show(shown: Sequence[tuple[Study[Any], list[Any]]], output: Output) -> None:
+    """Print and write what studies found.
+
+    Raises ValueError if a plot was asked for and there is nothing to draw.
+    """
+    reports = [report for study, found in shown for report in study.reports(found)]
+    if output.as_json:
+        tables = {name: frame.to_dict("records") for name, frame in _everything(reports).items()}
+        print(json.dumps(clean(tables), indent=1))
+    else:
+        _print(reports, [skip for study, _ in shown for skip in study.skipped()], output.form)
+    if output.table is not None:
+        whole = render.SUFFIXES[suffix_of(output.table, render.SUFFIXES)] in ("csv", "json")
+        frames = _everything(reports) if whole else {report.name: report.frame for report in reports}
+        for frame, file in zip(frames.values(), _files(output.table, frames), strict=True):
+            render.write(frame, file)
+    if output.out is not None:
+        for name, frame in _everything(reports).items():
+            render.write(frame, output.out / f"{name}.csv")
+        for report in reports:
+            render.write(report.frame, output.out / f"{report.name}.md")
+    if output.plot is not None or output.out is not None:
+        _draw(shown, output)
+
+
+def _print(reports: Sequence[Report], skipped: Sequence[tuple[str, str]], form: str | None) -> None:
+    for place, report in enumerate(reports):
+        if place:
+            print()
+        if form is None:
+            render.to_terminal(report.frame, report.title)
+            for note in report.notes:
+                print(note)
+        else:
+            if form == "markdown" and len(reports) > 1:
+                print(f"{report.title}\n")
+            sys.stdout.write(render.render(report.frame, form))  # type: ignore[arg-type]  # Output checked it
+    if form is None:
+        for what, why in skipped:
+            print(f"not measured: {what}: {why}")
+
+
+def _draw(shown: Sequence[tuple[Study[Any], list[Any]]], output: Output) -> None:
+    charts = {name: chart for study, found in shown for name, chart in study.figures(found).items()}
+    if not charts and output.plot is not None:
+        raise ValueError(
+            f"plot is '{output.plot}', but nothing measured can be drawn: measure more methods or steps"
+        )
+    from . import figures  # which is slow to import
+
+    for name, chart in charts.items():
+        if output.out is not None:
+            figures.save(chart, output.out / f"{name}.png")
+    if output.plot is not None:
+        for chart, file in zip(charts.values(), _files(output.plot, charts), strict=True):
+            figures.save(chart, file)
+
+
+def _everything(reports: Sequence[Report]) -> dict[str, pd.DataFrame]:
+    """Return all tables to compute with, those of one name as one."""
+    parts: dict[str, list[pd.DataFrame]] = {}
+    for report in reports:
+        for name, frame in (report.everything or {report.name: report.frame}).items():
+            parts.setdefault(name, []).append(frame)
+    return {
+        name: frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
+        for name, frames in parts.items()
+    }
+
+
+def _files(file: Path, names: Mapping[str, Any]) -> Iterator[Path]:
+    """Yield a file for each name: the one given, and for those after the first with its name added."""
+    for place, name in enumerate(names):
+        yield file if place == 0 else file.with_stem(f"{file.stem}-{name}")
 
 
 def clean(record: Any) -> Any:
@@ -66,57 +170,3 @@ def clean(record: Any) -> Any:
     if isinstance(record, np.integer):
         return int(record)
     return record
-
-
-def show(reports: Sequence[Report], form: str | None, as_json: bool) -> None:
-    """Print reports to read, in a format for other documents, or as JSON with every number."""
-    if as_json:
-        print(json.dumps(clean(_as_json(reports)), indent=1))
-        return
-    for place, report in enumerate(reports):
-        if place:
-            print()
-        if form is None:
-            render.to_terminal(report.frame, report.title)
-            for note in report.notes:
-                print(note)
-        else:
-            if form == "markdown" and len(reports) > 1:
-                print(f"{report.title}\n")
-            sys.stdout.write(render.render(report.frame, form))  # type: ignore[arg-type]  # render names the formats
-
-
-def _as_json(reports: Sequence[Report]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    judgements = [j for report in reports for j in report.judgements]
-    measurements = [m for report in reports for m in report.measurements]
-    if judgements:
-        found["verdicts"] = [
-            {
-                "method": j.method,
-                "start": j.start,
-                "order": j.claim.order,
-                "sense": j.claim.sense,
-                "basis": j.claim.basis,
-                "source": j.claim.source,
-                "verdict": j.verdict,
-                "reason": j.reason,
-            }
-            for j in judgements
-        ]
-    if measurements:
-        found["measurements"] = long(measurements).to_dict("records")
-    for report in reports:
-        if not report.measurements:
-            found[report.name] = report.frame.to_dict("records")
-    return found
-
-
-def write_tables(reports: Sequence[Report], file: Path) -> None:
-    """Write each report's table; those after the first get their name added to the file's."""
-    for place, report in enumerate(reports):
-        render.write(report.frame, _own(file, report, place))
-
-
-def _own(file: Path, report: Report, place: int) -> Path:
-    return file if place == 0 else file.with_stem(f"{file.stem}-{report.name}")

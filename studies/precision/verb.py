@@ -8,7 +8,7 @@ import typer
 
 from ..output import render
 from ..output.options import FormatOption, JsonOption, TableOption, check_output
-from ..output.report import Report, show
+from ..output.unconverted import Report, show
 from . import study
 
 

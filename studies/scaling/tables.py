@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..output.report import Report
+from ..output.unconverted import Report
 from .crossings import Crossing
 from .study import FEW, Growth
 

@@ -19,7 +19,7 @@ from .. import specifications
 from ..inference import Slope
 from ..output import figures, render
 from ..output.options import FormatOption, JsonOption, TableOption, check_output
-from ..output.report import Report, progress, show
+from ..output.unconverted import Report, progress, show
 from ..setting import Job, Setting
 from ..store import Store
 from . import crossings as scaling_crossings

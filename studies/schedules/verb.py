@@ -17,7 +17,7 @@ from solvers.names import unknown
 from .. import specifications
 from ..output import figures
 from ..output.options import FormatOption, JsonOption, TableOption, check_output
-from ..output.report import Report, progress, show, write_tables
+from ..output.unconverted import Report, progress, show, write_tables
 from ..setting import Job
 from . import figure, times
 from . import grids as study

@@ -94,7 +94,7 @@ def test_out_keeps_finished_work_tables_and_a_plot(assay: Run, tmp_path: Path) -
     code, first, _ = assay("order", "euler", "heun", "--out", str(folder))
     assert code == 0
     names = {f.name for f in folder.iterdir()}
-    assert names == {"finished", "measurements.csv", "table.md", "convergence.png"}
+    assert names == {"finished", "measurements.csv", "verdicts.csv", "order.md", "order.png"}
     frame = pd.read_csv(folder / "measurements.csv")
     assert set(frame["method"]) == {"euler", "heun"}
     stamps = {f: f.stat().st_mtime_ns for f in (folder / "finished").iterdir()}
@@ -102,14 +102,14 @@ def test_out_keeps_finished_work_tables_and_a_plot(assay: Run, tmp_path: Path) -
     assert {f: f.stat().st_mtime_ns for f in (folder / "finished").iterdir()} == stamps
 
 
-def test_digits_give_error_against_nfe_and_pictures(assay: Run, tmp_path: Path) -> None:
-    picture = tmp_path / "digits.png"
-    code, out, _ = assay(
-        "order", "euler", "--target", "digits", "--samples", "64", "--pictures", str(picture)
-    )
+def test_digits_give_error_against_nfe_with_a_floor_and_pictures(assay: Run, tmp_path: Path) -> None:
+    plot = tmp_path / "digits.png"
+    code, out, _ = assay("order", "euler", "--target", "digits", "--samples", "64", "--plot", str(plot))
     assert code == 0
     assert "NFE 64" in out
-    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert "exact draws" in out
+    for file in (plot, tmp_path / "digits-samples.png"):
+        assert file.read_bytes().startswith(b"\x89PNG")
 
 
 def test_users_own_data_is_a_target(assay: Run, tmp_path: Path) -> None:
@@ -129,7 +129,15 @@ def test_order_of_tokens_prints_slopes_and_equal_cost(assay: Run, tmp_path: Path
     assert "refuted: plug-in-posterior (uniform), 1 tv" in out
     assert "Total variation on smooth at equal NFE" in out
     names = {f.name for f in folder.iterdir()}
-    assert names == {"finished", "measurements.csv", "tokens.md", "tokens-cost.md", "convergence.png"}
+    assert names == {
+        "finished",
+        "measurements.csv",
+        "verdicts.csv",
+        "tokens.md",
+        "tokens.png",
+        "tokens-cost.md",
+        "tokens-cost.csv",
+    }
     assert set(pd.read_csv(folder / "measurements.csv")["metric"]) == {"tv", "kl", "path-kl"}
 
 
@@ -153,7 +161,7 @@ def test_text_gives_log_likelihood_and_bigrams_and_a_plot(assay: Run, tmp_path: 
     assert "nats per token" in out
     assert "bigrams" in out
     assert "exact draws" in out
-    for file in (plot, tmp_path / "text-tokens-bigram.png"):
+    for file in (plot, tmp_path / "text-bigram.png"):
         assert file.read_bytes().startswith(b"\x89PNG")
 
 
@@ -218,17 +226,14 @@ BAD = {
     "token begin": (["order", "tau-leaping", "--begin", "1.5"], "1.5", "start"),
     "token option": (["order", "plug-in-posterior(fed=1)"], "1", "'mean' or 'cavity'"),
     "guided without labels": (["order", "guided-ancestral"], "guided", "Labelled"),
-    "pictures of text": (
-        ["order", "tau-leaping", "--target", "text", "--pictures", "p.png"],
-        "p.png",
-        "digits",
-    ),
     "precision bits": (["precision", "--bits", "60"], "60", "bits"),
     "scaling format": (["scaling", "--format", "xml"], "xml", "csv"),
     "format": (["order", "--format", "xml"], "xml", "csv"),
     "table suffix": (["order", "euler", "--target", "gaussian-1d", "--table", "t.xml"], "t.xml", ".csv"),
     "plot suffix": (["order", "euler", "--target", "gaussian-1d", "--plot", "p.bmp"], "p.bmp", ".png"),
-    "pictures without images": (["order", "euler", "--pictures", "p.png"], "p.png", "digits"),
+    "strict": (["order", "--strict=some"], "some", "--strict all"),
+    "jobs": (["order", "euler", "--jobs", "0"], "0", "at least 1"),
+    "missing module": (["order", "--load", "no.such.module"], "no.such.module", "package.module"),
     "load": (["order", "--load", "nothing.py"], "nothing.py", "existing"),
     "list": (["list", "method"], "method", "methods"),
 }

@@ -1,4 +1,4 @@
-"""Finished work survives; stale and broken files are not believed."""
+"""Finished work survives; broken files and those of other keys are not believed."""
 
 from __future__ import annotations
 
@@ -6,31 +6,28 @@ from pathlib import Path
 
 import pytest
 
-from studies import store as module
 from studies.store import Store
+
+KEY, OTHER = "a" * 64, "b" * 64
 
 
 def test_what_was_saved_is_loaded_and_nothing_else(tmp_path: Path) -> None:
     store = Store(tmp_path / "a" / "b")
-    assert store.load({"x": 1}) is None
-    store.save({"x": 1}, {"slope": [1.5, float("inf")]})
-    assert store.load({"x": 1}) == {"slope": [1.5, float("inf")]}
-    assert store.load({"x": 2}) is None
+    assert store.load(KEY) is None
+    store.save(KEY, {"slope": [1.5, float("inf")]}, {"method": "heun"})
+    assert store.load(KEY) == {"slope": [1.5, float("inf")]}
+    assert store.load(OTHER) is None
 
 
-def test_results_of_other_code_are_stale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_truncated_file_and_one_of_another_key_are_as_good_as_none(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    store.save({"x": 1}, 5)
-    monkeypatch.setattr(module, "fingerprint", lambda: "another")
-    assert store.load({"x": 1}) is None
-
-
-def test_a_truncated_file_is_as_good_as_none(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    store.save({"x": 1}, 5)
+    store.save(KEY, 5)
     (file,) = tmp_path.glob("*.json")
-    file.write_text(file.read_text()[:10])
-    assert store.load({"x": 1}) is None
+    whole = file.read_text()
+    file.write_text(whole.replace(KEY, OTHER))
+    assert store.load(KEY) is None
+    file.write_text(whole[:10])
+    assert store.load(KEY) is None
 
 
 def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:

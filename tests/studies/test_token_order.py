@@ -13,8 +13,9 @@ from studies.ladder import Measurement
 from studies.order import on_tokens as token_order
 from studies.order import tables
 from studies.order.claims import Judgement
-from studies.order.on_tokens import RUNGS, TokenSetting, measure
+from studies.order.on_tokens import RUNGS, TokenOrders, TokenSetting, measure
 from studies.store import Store
+from studies.study import run
 
 MASKS = TokenSetting("masks", chains.Absorbing(3, "polynomial"), limit=256)
 UNIFORM = TokenSetting("uniform", chains.Uniform(3, "constant"), limit=256)
@@ -112,13 +113,13 @@ def test_finished_ladders_are_read_back_equal(tmp_path: Path) -> None:
     (job,) = token_order.token_jobs(["discrete-euler"])
     laws = {"smooth": sequences.load("smooth")}
     setting = TokenSetting("uniform", chains.Uniform(3, "constant"), limit=128)
-    first = token_order.token_study(job, laws, setting, Store(tmp_path))
+    first = run(TokenOrders([(job, setting)], laws), Store(tmp_path))
     stamps = {f: f.stat().st_mtime_ns for f in tmp_path.iterdir()}
-    again = token_order.token_study(job, laws, setting, Store(tmp_path))
+    again = run(TokenOrders([(job, setting)], laws), Store(tmp_path))
     assert {f: f.stat().st_mtime_ns for f in tmp_path.iterdir()} == stamps
     assert repr(again) == repr(first)
     other = {"smooth": sequences.load("sharp")}  # another law under the same name is not mistaken for it
-    token_order.token_study(job, other, setting, Store(tmp_path))
+    run(TokenOrders([(job, setting)], other), Store(tmp_path))
     assert len(list(tmp_path.iterdir())) == 2
 
 

@@ -1,0 +1,151 @@
+"""What the verbs of the command share: a verb is a function from its own options to a study, or to several."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .output.report import Output, show
+from .specifications import load_methods
+from .store import Store
+from .study import Study, run, verdicts_fail
+
+STRICT = ("refuted", "all")
+
+Load = Annotated[
+    list[str] | None,
+    typer.Option(help="Python file or module that registers methods of your own, repeatable."),
+]
+Jobs = Annotated[
+    int | None, typer.Option(help="Processes that measure; as many as there are cores by default.")
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder for tables, figure and finished work; a stopped or killed run goes on from there."
+    ),
+]
+Table = Annotated[
+    Path | None,
+    typer.Option(help="Also write everything measured (.csv, .json) or the tables to read (.md, .tex)."),
+]
+Plot = Annotated[Path | None, typer.Option(help="Also draw what was measured: .png, .svg or .html.")]
+Form = Annotated[str | None, typer.Option("--format", help="Print csv, markdown or latex.")]
+Json = Annotated[bool, typer.Option("--json", help="Print everything measured as JSON.")]
+Strict = Annotated[
+    str | None,
+    typer.Option(
+        help="Exit with 1 if a claim is refuted; with --strict all, if one is not confirmed.", metavar="[all]"
+    ),
+]
+
+
+def verb(
+    *, plots: bool = True, methods: bool = True, expects: bool = True
+) -> Callable[[Callable[..., Any]], Callable[..., None]]:
+    """Make a verb of a function from options to a Study or a sequence of them.
+
+    Adds the options that say where results go, how many processes measure, what is loaded and what fails; then runs and
+    shows. A function with an option `methods` gets those that a loaded file registers where the user names none.
+
+    Parameters
+    ----------
+    plots, methods, expects : bool
+        Whether the studies draw a figure, take methods by name, and expect anything: without them the options --plot,
+        --load and --strict are left out.
+    """
+    shared: dict[str, tuple[Any, Any]] = {"load": (Load, None)} if methods else {}
+    shared |= {"jobs": (Jobs, None), "out": (Out, None), "table": (Table, None)}
+    shared |= {"plot": (Plot, None)} if plots else {}
+    shared |= {"form": (Form, None), "as_json": (Json, False)}
+    shared |= {"strict": (Strict, None)} if expects else {}
+
+    def made(build: Callable[..., Any]) -> Callable[..., None]:
+        own = inspect.signature(build, eval_str=True)
+        kind = inspect.Parameter.KEYWORD_ONLY
+        added = [
+            inspect.Parameter(name, kind, default=default, annotation=annotation)
+            for name, (annotation, default) in shared.items()
+        ]
+
+        @wraps(build)
+        def command(**given: Any) -> None:
+            asked = {name: given.pop(name) for name in shared}
+            output = Output(asked["form"], asked["as_json"], asked["table"], asked.get("plot"), asked["out"])
+            strict = checked_strict(asked.get("strict"))
+            new = loaded_methods(asked.get("load") or ())
+            if "methods" in own.parameters and new:
+                given["methods"] = given["methods"] or new
+            built = build(**given)
+            studies = [built] if not isinstance(built, Sequence) else built
+            found = measured(studies, output.out, cores() if asked["jobs"] is None else asked["jobs"])
+            show(list(zip(studies, found, strict=True)), output)
+            verdicts = [v for one, records in zip(studies, found, strict=True) for v in one.verdicts(records)]
+            if verdicts_fail(verdicts, strict):
+                raise typer.Exit(1)
+
+        command.__signature__ = own.replace(  # type: ignore[attr-defined]
+            parameters=[*own.parameters.values(), *added], return_annotation=None
+        )
+        command.__annotations__ = {p.name: p.annotation for p in [*own.parameters.values(), *added]}
+        return command
+
+    return made
+
+
+def measured(studies: Sequence[Study[Any]], out: Path | None, jobs: int) -> list[list[Any]]:
+    """Run studies one after the other; Ctrl-C says how to go on."""
+    store = None if out is None else Store(out / "finished")
+    try:
+        return [run(study, store, jobs) for study in studies]
+    except KeyboardInterrupt:
+        again = shlex.join(["assay", *sys.argv[1:]])
+        kept = (
+            "nothing was kept: --out FOLDER keeps what is finished" if out is None else f"to go on: {again}"
+        )
+        print(f"assay: stopped; {kept}", file=sys.stderr)
+        raise typer.Exit(130) from None
+
+
+def loaded_methods(sources: Sequence[str]) -> list[str]:
+    """Load files and modules and return the names of the methods that they registered."""
+    if not sources:
+        return []
+    from solvers import catalogue
+
+    before = set(catalogue)
+    for source in sources:
+        load_methods(source)
+    return sorted(set(catalogue) - before)
+
+
+def checked_strict(strict: str | None) -> str | None:
+    """Return the word of --strict; ValueError for one that is none."""
+    if strict is not None and strict not in STRICT:
+        raise ValueError(f"strict is {strict!r}: use --strict alone, or --strict all")
+    return strict
+
+
+def spelled(arguments: Sequence[str]) -> list[str]:
+    """Return a command line in which --strict always has its word, so that what follows it alone is left alone."""
+    found: list[str] = []
+    rest = list(arguments)
+    while rest:
+        word = rest.pop(0)
+        if word == "--strict":
+            word = f"--strict={rest.pop(0) if rest[:1] == ['all'] else 'refuted'}"
+        found.append(word)
+    return found
+
+
+def cores() -> int:
+    """Return the number of cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

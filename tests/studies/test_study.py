@@ -1,0 +1,93 @@
+"""A study is measured once a cell, on one process or several, and a stopped one goes on where it was."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from studies.output.progress import Progress
+from studies.store import Store
+from studies.study import run, verdicts_fail
+from tests.studies.made_up import Pi
+
+
+def measured(diary: Path) -> list[str]:
+    return [line.rsplit(" ", 1)[0] for line in diary.read_text().splitlines()]
+
+
+def test_several_processes_find_what_one_does_and_measure_no_cell_twice(tmp_path: Path) -> None:
+    study = Pi(wait=0.3, diary=tmp_path / "diary")
+    assert run(study, jobs=3) == run(Pi())
+    lines = study.diary.read_text().splitlines()  # type: ignore[union-attr]
+    assert len(set(measured(tmp_path / "diary"))) == len(lines) == 8
+    assert len({line.rsplit(" ", 1)[1] for line in lines}) > 1
+
+
+def test_what_is_kept_is_not_measured_again(tmp_path: Path) -> None:
+    store, diary = Store(tmp_path / "finished"), tmp_path / "diary"
+    few = run(Pi(terms=(4, 8), diary=diary), store)
+    assert run(Pi(terms=(4, 8), diary=diary), store) == few
+    assert len(measured(diary)) == 4
+    both = run(Pi(terms=(4, 8, 16), diary=diary), store, jobs=2)
+    assert [d for d in both if d.terms < 16] == few
+    assert len(measured(diary)) == 6
+
+
+def test_all_that_a_cell_is_given_is_part_of_its_key(tmp_path: Path) -> None:
+    from studies.study import Cell, key_of
+
+    cell = Cell({"series": "euler"}, list, {"tolerance": 0.1})
+    keys = {
+        key_of(Pi(), cell),
+        key_of(Pi(), replace(cell, of={"series": "leibniz"})),
+        key_of(Pi(), replace(cell, given={"tolerance": 0.2})),
+    }
+    assert len(keys) == 3
+
+
+def test_a_process_that_dies_ends_the_run_and_loses_nothing(tmp_path: Path) -> None:
+    store, here = Store(tmp_path / "finished"), os.getpid()
+    with pytest.raises(RuntimeError, match="a process died while it measured"):
+        run(Pi(wait=1.0, spared=here), store, jobs=2)
+    kept = len(list(store.folder.iterdir()))
+    assert kept >= 1
+    diary = tmp_path / "diary"
+    run(Pi(wait=0.0, diary=diary), store)
+    assert len(measured(diary)) == 8 - kept
+
+
+def test_what_cannot_be_sent_is_refused_with_a_remedy() -> None:
+    study = Pi()
+    object.__setattr__(study, "hidden", lambda: None)
+    with pytest.raises(ValueError, match="use 1 job"):
+        run(study, jobs=2)
+
+
+def test_progress_says_what_is_done_and_what_is_left() -> None:
+    progress = Progress("pi", 5, 1)
+    progress.now("euler, 4")
+    assert "1 of 5" in progress.line
+    assert "left" not in progress.line
+    progress.done()
+    assert "2 of 5" in progress.line
+    assert "left; now euler, 4" in progress.line
+
+
+@pytest.mark.parametrize(
+    ("strict", "verdicts", "fails"),
+    [
+        (None, ["refuted"], False),
+        ("refuted", ["confirmed", "unresolved"], False),
+        ("refuted", ["confirmed", "refuted"], True),
+        ("all", ["confirmed", "no claim"], False),
+        ("all", ["confirmed", "unresolved"], True),
+        ("all", ["limited by its start"], True),
+    ],
+)
+def test_strict_minds_the_refuted_or_all_that_is_not_confirmed(
+    strict: str | None, verdicts: list[str], fails: bool
+) -> None:
+    assert verdicts_fail(verdicts, strict) is fails
