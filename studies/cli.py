@@ -8,11 +8,11 @@ import typer
 
 from .budget.verb import budget
 from .command import spelled
+from .draws.verb import draws
 from .gap.verb import gap
 from .likelihood.verb import likelihood
 from .listing import list_
 from .order.verb import order
-from .precision.verb import precision
 from .scaling.verb import scaling
 from .schedules.verb import schedules
 
@@ -23,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for verb in (order, gap, budget, scaling, schedules, likelihood, precision):
+for verb in (order, gap, budget, scaling, schedules, likelihood, draws):
     app.command()(verb)
 app.command(name="list")(list_)
 

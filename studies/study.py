@@ -36,7 +36,7 @@ class Cell(Generic[R]):
     """
 
     of: Mapping[str, Any]
-    measure: Callable[[], list[R]]
+    measure: Callable[[], Sequence[R]]
     given: Mapping[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
@@ -162,7 +162,7 @@ class Kept(Generic[R]):
 
     def measured(self, cell: Cell[R]) -> list[R]:
         """Measure a cell and keep its records; returned as they will be read back, numbers of the fields' types."""
-        found = cell.measure()
+        found = list(cell.measure())
         if self.store is None:
             return found
         plain = [asdict(record) for record in found]  # type: ignore[call-overload]

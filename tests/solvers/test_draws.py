@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from solvers.numerics import philox
-from studies.precision.draws import DRAWS, draw_law, draw_named, draw_tokens
+from studies.draws.draw_law import DRAWS, draw_law, draw_named, draw_tokens
 
 FALSE_ALARM = 1e-6  # of each statistical test here
 SINGLE = tuple(name for name in DRAWS if "float32" in name)

@@ -226,7 +226,7 @@ BAD = {
     "token begin": (["order", "tau-leaping", "--begin", "1.5"], "1.5", "start"),
     "token option": (["order", "plug-in-posterior(fed=1)"], "1", "'mean' or 'cavity'"),
     "guided without labels": (["order", "guided-ancestral"], "guided", "Labelled"),
-    "precision bits": (["precision", "--bits", "60"], "60", "bits"),
+    "bits of draws": (["draws", "--bits", "60"], "60", "bits"),
     "scaling format": (["scaling", "--format", "xml"], "xml", "csv"),
     "format": (["order", "--format", "xml"], "xml", "csv"),
     "table suffix": (["order", "euler", "--target", "gaussian-1d", "--table", "t.xml"], "t.xml", ".csv"),
@@ -252,7 +252,7 @@ def test_bad_input_is_one_line_that_names_value_and_remedy(assay: Run, case: str
 
 
 def test_help_has_an_example_for_every_verb() -> None:
-    for verb in ("order", "scaling", "precision", "list"):
+    for verb in ("order", "scaling", "draws", "list"):
         result = CliRunner().invoke(cli.app, [verb, "--help"])
         assert result.exit_code == 0
         assert f"Example: assay {verb}" in " ".join(result.output.split())

@@ -1,4 +1,4 @@
-"""The precision study: what float32 draws do to a sampler that makes many of them.
+"""The study of draws: what float32 draws do to a sampler that makes many of them.
 
 Ancestral sampling in N steps draws, at every step, from rows that keep the state with probability 1 - O(1/N)
 and hold many small probabilities. The law of each draw is exact (`draw_law`) and so is that of the chain of
@@ -36,8 +36,10 @@ categorical sampling": float32 Gumbel draws lower the effective temperature.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import partial
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -48,8 +50,10 @@ from scipy.special import entr
 from analytic import chains
 
 from ..inference import Slope, fit
+from ..output.report import Report
+from ..study import Cell, Plain
 from . import arithmetic
-from .draws import DRAWS, draw_law, draw_named, draw_tokens, weights_of
+from .draw_law import DRAWS, draw_law, draw_named, draw_tokens, weights_of
 
 Array = NDArray[np.float64]
 TARGET = (0.5, 0.3, 0.15, 0.05)
@@ -140,67 +144,105 @@ def _predicted_counts(sums: Array, end: int, cell: float) -> Array:
     return law
 
 
-def precision(
-    target: ArrayLike = TARGET,
-    noises: Mapping[str, chains.Chain] | None = None,
-    draws: Sequence[str] = DRAWS,
-    steps: Sequence[int] = STEPS,
-    bits: int | None = None,
-    exact: bool = False,
-) -> pd.DataFrame:
-    """Measure, without sampling, how far draws of limited precision take ancestral sampling from the target.
+@dataclass(frozen=True)
+class Drawn:
+    """What one draw does to one sampler.
 
-    Parameters
+    Attributes
     ----------
-    target : (V,) array_like
-        Law of a token.
-    noises : mapping of names to chains, optional
-        `NOISES` by default, whose vocabulary is that of `TARGET`.
+    draw, noise : str
+    steps : int
+    tv : float
+        Total variation between the exact law of the sampler and the target.
+    predicted : float
+        The same from `predicted_law`.
+    entropy_change : float
+        Of the drawn token against the target, in nats.
+    temperature : float
+        That of a tempered target of the same entropy; nan if none has it.
+    """
+
+    draw: str
+    noise: str
+    steps: int
+    tv: float
+    predicted: float
+    entropy_change: float
+    temperature: float
+
+
+@dataclass(frozen=True)
+class Draws(Plain[Drawn]):
+    """How far draws of limited precision take ancestral sampling from the target, without sampling.
+
+    Attributes
+    ----------
     draws : sequence of str
         Names in `DRAWS`; each is applied to every row of every step, certain ones too.
+    noises : mapping of names to chains
+        Of the target's vocabulary.
+    target : sequence of float
+        Law of a token.
     steps : sequence of int
-    bits : int, optional
+    bits : int or None
         Bits of the uniform numbers of draws in float32, by default each draw's own. Fewer bits give the same
         errors at fewer steps and tokens: they depend on N V / 2^bits.
     exact : bool
         Sum every term of the law of each draw; see `draw_law`.
 
-    Returns
-    -------
-    data frame
-        draw, noise, steps; tv: total variation between the exact law of the sampler and the target; predicted:
-        the same from `predicted_law`; entropy_change: of the drawn token against the target, in nats;
-        temperature: that of a tempered target of the same entropy.
-
     Raises
     ------
     TypeError, ValueError
-        As `draw_law` and the chains do.
+        As `draw_law` and the chains do, when cells are listed or measured.
     """
-    noises = NOISES if noises is None else noises
-    ladders = {(label, N): ancestral_rows(noise, target, N) for label, noise in noises.items() for N in steps}
-    truths = {
-        label: noise.marginal(0.0, np.asarray(target, dtype=np.float64)) for label, noise in noises.items()
-    }
-    records = []
-    for draw in draws:
-        own = bits if draw_named(draw)[0].single else None
-        exactly = _law_of_each(ladders, partial(draw_law, draw=draw, bits=own, exact=exact))
-        roughly = _law_of_each(ladders, partial(predicted_law, draw=draw, bits=own))
+
+    draws: Sequence[str] = DRAWS
+    noises: Mapping[str, chains.Chain] = field(default_factory=lambda: NOISES)
+    target: Sequence[float] = TARGET
+    steps: Sequence[int] = STEPS
+    bits: int | None = None
+    exact: bool = False
+
+    name: ClassVar[str] = "draws"
+    record: ClassVar[type] = Drawn
+
+    def cells(self) -> Iterable[Cell[Drawn]]:
+        """One for each draw: many rows of its chains are the same."""
+        for draw in self.draws:
+            bits = self.bits if draw_named(draw)[0].single else None
+            given = {
+                "noises": self.noises,
+                "target": self.target,
+                "steps": self.steps,
+                "exact": self.exact,
+                "bits": bits,
+            }
+            yield Cell({"draw": draw}, partial(self._measured, draw, bits), given)
+
+    def _measured(self, draw: str, bits: int | None) -> list[Drawn]:
+        ladders = {
+            (label, N): ancestral_rows(noise, self.target, N)
+            for label, noise in self.noises.items()
+            for N in self.steps
+        }
+        exactly = _law_of_each(ladders, partial(draw_law, draw=draw, bits=bits, exact=self.exact))
+        roughly = _law_of_each(ladders, partial(predicted_law, draw=draw, bits=bits))
+        found = []
         for (label, N), law in exactly.items():
-            truth = truths[label]
-            records.append(
-                {
-                    "draw": draw,
-                    "noise": label,
-                    "steps": N,
-                    "tv": float(np.abs(law - truth).sum() / 2),
-                    "predicted": float(np.abs(roughly[label, N] - truth).sum() / 2),
-                    "entropy_change": float(entr(law).sum() - entr(truth).sum()),
-                    "temperature": effective_temperature(law, truth),
-                }
-            )
-    return pd.DataFrame(records)
+            truth = self.noises[label].marginal(0.0, np.asarray(self.target, dtype=np.float64))
+            tv, predicted = (float(np.abs(end - truth).sum() / 2) for end in (law, roughly[label, N]))
+            entropy = float(entr(law).sum() - entr(truth).sum())
+            found.append(Drawn(draw, label, N, tv, predicted, entropy, effective_temperature(law, truth)))
+        return found
+
+    def reports(self, found: list[Drawn]) -> Iterable[Report]:
+        """Return errors at most steps with their growth."""
+        frame = pd.DataFrame([asdict(one) for one in found])
+        title = "Error of one token drawn by ancestral sampling in many steps, and its growth with them"
+        notes = [
+            "growth: exponent of TV in the number of steps. predicted: by the derivation in studies/draws/study.py."
+        ]
+        yield Report("draws", title, summary(frame), notes, {"draws": frame})
 
 
 def _law_of_each(
@@ -284,7 +326,7 @@ def sampled_counts(
 ) -> NDArray[np.int64]:
     """Run the chain of draws on n samples and count the states at the end, (S,): a check of the exact law.
 
-    Starts are drawn in float64. Raises as `precision` does.
+    Starts are drawn in float64. Raises as `draw_law` and the chains do.
     """
     start, rows = ancestral_rows(noise, target, steps)
     tokens = draw_tokens(start[None], "inverse-cdf", np.zeros(n, dtype=np.int64), seed, step=steps)

@@ -1,26 +1,35 @@
-"""The precision study: chains of float32 draws by plain loops, the predicted sizes, growth with N, samples."""
+"""The study of draws: chains of float32 draws by plain loops, the predicted sizes, growth with N, samples."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
 from analytic import chains
-from studies.precision.draws import DRAWS, draw_law
-from studies.precision.study import (
+from studies.draws.draw_law import DRAWS, draw_law
+from studies.draws.study import (
     NOISES,
     TARGET,
+    Draws,
     ancestral_rows,
     effective_temperature,
     growth,
-    precision,
     predicted_law,
     sampled_counts,
     summary,
 )
+from studies.study import run
+
+
+def precision(target=TARGET, noises=NOISES, draws=DRAWS, steps=(2,), bits=None) -> pd.DataFrame:  # type: ignore[no-untyped-def]
+    """What the study finds, as a data frame."""
+    return pd.DataFrame([asdict(one) for one in run(Draws(draws, noises, target, steps, bits))])
+
 
 FALSE_ALARM = 1e-6  # of each statistical test here
 MASKED = {"absorbing linear": NOISES["absorbing linear"]}
