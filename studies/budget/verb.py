@@ -162,11 +162,10 @@ def _kept(
         "study": "budget",
         "method": job.label,
         "target": bench.name,
-        "parameters": [
-            a.tolist() for a in (bench.target.weights, bench.target.means, bench.target.variances)
-        ],
-        "setting": asdict(bench.setting) | {"path": repr(bench.setting.path)},
+        "law": bench.target,
+        "setting": bench.setting,
         "score": score,
+        "model": bench.causes.model,
         "causes": [bench.causes.on, bench.causes.samples, bench.causes.seed],
         "steps": list(steps),
     }

@@ -118,7 +118,7 @@ def gap(
         task = bar.add_task("", total=len(parts))
         for name, part in parts:
             bar.update(task, description=name)
-            key = {"study": f"gap {name}", "plan": repr(plan)}
+            key = {"study": f"gap {name}", "plan": plan}
             saved = store.load(key) if store else None
             new = list(part()) if saved is None else [study.Gap(**record) for record in saved]
             if store and saved is None:

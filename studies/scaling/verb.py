@@ -158,14 +158,10 @@ def _continuous(
 def _key(one: study.Study) -> dict[str, Any]:
     plan = one.plan
     # a named target can be a file: what it holds is what counts
-    laws = [
-        [a.tolist() for a in (law.weights, law.means, law.variances)] for law in map(named.load, plan.targets)
-    ]
-    setting = asdict(plan.setting) | {"path": repr(plan.setting.path)}
     asked = {
         "targets": plan.targets,
-        "laws": laws,
-        "setting": setting,
+        "laws": [named.load(name) for name in plan.targets],
+        "setting": plan.setting,
         "limits": [plan.most, plan.most_on_line],
     }
     return asked | {"method": one.label, "everywhere": one.everywhere}

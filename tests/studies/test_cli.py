@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
@@ -100,6 +101,31 @@ def test_out_keeps_finished_work_tables_and_a_plot(assay: Run, tmp_path: Path) -
     stamps = {f: f.stat().st_mtime_ns for f in (folder / "finished").iterdir()}
     assert assay("order", "euler", "heun", "--out", str(folder))[1] == first
     assert {f: f.stat().st_mtime_ns for f in (folder / "finished").iterdir()} == stamps
+
+
+def test_other_points_in_a_file_of_the_same_name_are_measured_anew(assay: Run, tmp_path: Path) -> None:
+    file, out = tmp_path / "d.npy", tmp_path / "r"
+    words = (
+        "gap",
+        "--target",
+        str(file),
+        "--study",
+        "pulse",
+        "--steps",
+        "4",
+        "--samples",
+        "2000",
+        "--out",
+        str(out),
+    )
+    printed = []
+    for scale in (1.0, 2.0, 1.0):
+        np.save(file, scale * np.array([[0.0, 1.0], [1.0, 0.0], [-1.0, -0.5]]))
+        code, text, _ = assay(*words)
+        assert code == 0
+        printed.append(text)
+    assert printed[0] == printed[2] != printed[1]
+    assert len(list((out / "finished").iterdir())) == 2
 
 
 def test_digits_give_error_against_nfe_with_a_floor_and_pictures(assay: Run, tmp_path: Path) -> None:
