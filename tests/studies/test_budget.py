@@ -25,7 +25,6 @@ from studies.budget.coordinates import GaussianCoordinates, LineCoordinates, inn
 from studies.budget.study import Bench, Causes, budget
 from studies.budget.verb import METHODS, TARGETS
 from studies.budget.verb import budget as verb
-from studies.output import figures
 from studies.setting import Setting
 from studies.specifications import job_of
 
@@ -504,7 +503,6 @@ def test_the_figure_stacks_to_one() -> None:
         assert sum(v["to"] - v["from"] for v in values if v["nfe"] == nfe) == pytest.approx(1.0)
     with pytest.raises(ValueError, match="found is empty"):
         figure.figure([])
-    assert figures.SUFFIXES[0] == ".png"
 
 
 def test_the_verb_says_which_grids_are_unstable(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from studies.output import figures, files, pictures, raster
+from studies.output import figures, pictures, raster
 
 STEPS = 2 ** np.arange(3, 9)
 
