@@ -1,0 +1,146 @@
+"""What every verb shares: options that say where results go, what is loaded, what fails, and how to go on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import typer
+
+from studies import command
+from studies.command import spelled, verb
+from tests.studies.made_up import Pi
+from tests.studies.test_cli import Run, assay  # noqa: F401
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@verb(methods=False)
+def pi(most: int = 32) -> Pi:
+    """Sum series."""
+    return Pi(tuple(2**k for k in range(2, 6) if 2**k <= most))
+
+
+def called(*arguments: str) -> Any:
+    app = typer.Typer()
+    app.command()(pi)
+    return app(list(arguments), standalone_mode=False)
+
+
+def test_a_verb_is_its_options_and_its_study(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert not called(
+        "--most", "8", "--jobs", "1", "--table", str(tmp_path / "t.csv"), "--out", str(tmp_path / "o")
+    )
+    printed = capsys.readouterr().out
+    assert "Error of sums for pi" in printed
+    assert printed.count("leibniz") == printed.count("euler") == 2
+    frame = pd.read_csv(tmp_path / "t.csv")
+    assert list(frame.columns[:3]) == ["series", "terms", "error"]
+    assert {file.name for file in (tmp_path / "o").iterdir()} == {"finished", "pi.csv", "pi.md"}
+    with pytest.raises(ValueError, match="nothing measured can be drawn"):
+        called("--most", "4", "--plot", str(tmp_path / "p.png"))
+
+
+def test_strict_exits_with_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert (
+        called("--most", "8", "--jobs", "1", "--strict=refuted") is None
+    )  # nothing is expected of few terms
+    assert called("--jobs", "1") is None
+    assert called("--jobs", "1", "--strict=refuted") == 1
+    capsys.readouterr()
+
+
+def test_strict_alone_leaves_the_next_word_alone() -> None:
+    assert spelled(["order", "--strict", "heun"]) == ["order", "--strict=refuted", "heun"]
+    assert spelled(["--strict", "all", "--json"]) == ["--strict=all", "--json"]
+    assert spelled(["--strict"]) == ["--strict=refuted"]
+
+
+def test_methods_of_a_module_are_loaded_and_measured_in_every_process(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "__init__.py").write_text("")
+    (tmp_path / "mine" / "methods.py").write_text(
+        "from solvers import Claim, catalogue\n"
+        "@catalogue.method('from-a-module', claims=[Claim(1, 'ode', 'me')], source='me')\n"
+        "def mine(path, grid):\n"
+        "    return catalogue['euler'].tableau(path, grid)\n"
+    )
+    done = subprocess.run(
+        [
+            Path(sys.executable).with_name("assay"),
+            "order",
+            "--load",
+            "mine.methods",
+            "--jobs",
+            "2",
+            "--limit",
+            "64",
+        ],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "from-a-module" in done.stdout
+
+
+def test_a_stopped_run_says_how_to_go_on(tmp_path: Path) -> None:
+    script = tmp_path / "slow.py"
+    script.write_text(
+        "import typer\nfrom studies.command import verb\nfrom tests.studies.made_up import Pi\n"
+        "@verb(methods=False)\n"
+        "def pi():\n"
+        "    'Sum slowly.'\n"
+        "    return Pi(wait=0.5)\n"
+        "if __name__ == '__main__':\n"
+        "    app = typer.Typer()\n    app.command()(pi)\n    app()\n"
+    )
+    out = tmp_path / "an out"
+    process = subprocess.Popen(
+        [sys.executable, script, "--out", out, "--jobs", "2"],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not list(out.glob("finished/*.json")):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert f"to go on: assay --out '{out}' --jobs 2" in said
+    assert len(said.splitlines()) == 1
+
+
+def test_methods_with_options_keep_their_names_apart(assay: Run, tmp_path: Path) -> None:  # noqa: F811
+    words = ("ddim-eta(eta=0.1)", "ddim-eta(eta=0.9)")
+    folder = tmp_path / "r"
+    code, out, _ = assay("order", *words, "--target", "gaussian-1d", "--limit", "64", "--out", str(folder))
+    assert code == 0
+    for word in words:
+        assert word in out
+    for name in ("measurements", "verdicts"):
+        assert set(pd.read_csv(folder / f"{name}.csv")["method"]) == set(words)
+
+
+def test_data_in_the_plane_answer_by_error_against_evaluations(assay: Run, tmp_path: Path) -> None:  # noqa: F811
+    file = tmp_path / "moons.csv"
+    pd.DataFrame(np.random.default_rng(0).normal(size=(200, 2))).to_csv(file, index=False)
+    code, out, _ = assay("order", "euler", "ddpm", "--target", str(file), "--samples", "128")
+    assert code == 0
+    assert "Energy distance of 128 samples" in out
+    assert "exact draws" in out
+    assert "NFE 64" in out
+
+
+def test_cores_are_those_this_process_may_use() -> None:
+    assert 1 <= command.cores() <= (os.cpu_count() or 1)
