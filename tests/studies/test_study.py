@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import typer
 
 from studies.output.progress import Progress
 from studies.store import Store
@@ -91,3 +93,16 @@ def test_strict_minds_the_refuted_or_all_that_is_not_confirmed(
     strict: str | None, verdicts: list[str], fails: bool
 ) -> None:
     assert verdicts_fail(verdicts, strict) is fails
+
+
+def test_the_study_of_contributing_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (Path(__file__).parent.parent.parent / "CONTRIBUTING.md").read_text("utf-8")
+    snippet = text.split("## A study")[1].split("```python\n")[1].split("```")[0]
+    (tmp_path / "pi_of_contributing.py").write_text(snippet)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    app = typer.Typer()
+    app.command()(importlib.import_module("pi_of_contributing").pi)
+    app(["--most", "16", "--jobs", "1", "--out", str(tmp_path / "r")], standalone_mode=False)
+    assert {file.name for file in (tmp_path / "r").iterdir()} == {"finished", "pi.csv", "pi.md", "pi.png"}
+    assert len(list((tmp_path / "r" / "finished").iterdir())) == 6
+    assert "euler" in (tmp_path / "r" / "pi.md").read_text()
