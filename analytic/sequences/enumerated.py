@@ -56,10 +56,6 @@ class Enumerated(SequenceLaw):
         """Probability of every sequence, shape (vocabulary,) * length, read-only."""
         return self._table
 
-    def as_enumerated(self) -> Enumerated:
-        """Return the law itself."""
-        return self
-
     def _pass(self, likelihood: Floats, cavity: bool) -> tuple[Floats | None, Floats]:
         table = self._table.reshape(1, -1)
         return leave_one_out(table, likelihood) if cavity else None, log_contract(table, likelihood)

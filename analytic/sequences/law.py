@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,9 +13,6 @@ from ..mixtures.parameters import Floats, frozen, whole_number
 from . import checks
 from .posterior import CHUNK_BYTES, Posterior
 from .weights import one_hot
-
-if TYPE_CHECKING:
-    from .enumerated import Enumerated
 
 
 class SequenceLaw(Posterior):
@@ -122,12 +118,6 @@ class SequenceLaw(Posterior):
         shape = (self.vocabulary,) * self.length
         tokens = np.stack(np.unravel_index(np.arange(states), shape), axis=1)
         return np.exp(self.log_probability(tokens)).reshape(shape)
-
-    def as_enumerated(self) -> Enumerated:
-        """Return the same law as an explicit table; raises as `pmf`."""
-        from .enumerated import Enumerated
-
-        return Enumerated(self.pmf())
 
     @cached_property
     def marginals(self) -> Floats:

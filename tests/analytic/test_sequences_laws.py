@@ -20,7 +20,7 @@ examples = pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: exam
 def test_pmf_is_the_table_of_the_definition(example: Example, zeros: float) -> None:
     law, pmf = example(np.random.default_rng(10), zeros)
     np.testing.assert_allclose(law.pmf(), pmf, rtol=1e-13, atol=0.0)
-    copy = law.as_enumerated()
+    copy = sequences.Enumerated(law.pmf())
     np.testing.assert_array_equal(copy.pmf(), law.pmf())
     assert (copy.vocabulary, copy.length) == (law.vocabulary, law.length)
     assert law.vocabulary == pmf.shape[0]

@@ -141,7 +141,7 @@ def test_rates_are_those_of_the_time_reversed_process(noise: str) -> None:
             rates = np.empty((*tokens.shape, process.states))
             s = log_clock(process, t)
             exact = np.array(list(_rates_by_loops(process, short, t).values()))
-            for law_of_x0 in (short, short.as_enumerated()):
+            for law_of_x0 in (short, sequences.Enumerated(short.pmf())):
                 fill_all_rates(data_of(law_of_x0), noise_of(process), s, tokens, rates)
                 np.testing.assert_allclose(rates, exact, rtol=2e-12, atol=1e-14)
             now = moment(noise_of(process), s)
@@ -225,7 +225,9 @@ def test_chains_products_and_tables_give_the_same_samples(noise: str) -> None:
     for data in (DATA["sharp"], product):
         tokens = np.random.default_rng(0).integers(0, 3, (2000, 4))
         drawn = sample(kernel, data, 2000, seed=6, initial=tokens)
-        assert np.array_equal(drawn, sample(kernel, data.as_enumerated(), 2000, seed=6, initial=tokens))
+        assert np.array_equal(
+            drawn, sample(kernel, sequences.Enumerated(data.pmf()), 2000, seed=6, initial=tokens)
+        )
 
 
 # --- waiting times and cost ------------------------------------------------------------------------------------

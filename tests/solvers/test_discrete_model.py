@@ -128,7 +128,7 @@ def test_rows_of_probability_zero_are_an_error(kind: str) -> None:
     data, impossible = {
         "chain": (chain_law, [0, 2, 3]),
         "product": (sequences.Product(table), [3, 3, 2]),
-        "enumerated": (chain_law.as_enumerated(), [0, 2, 3]),
+        "enumerated": (sequences.Enumerated(chain_law.pmf()), [0, 2, 3]),
         "other": (sequences.HiddenMarkov([0.5, 0.25, 0.25], P, np.eye(3), 3), [0, 2, 3]),
     }[kind]
     model = Model(chains.Absorbing(3), data)

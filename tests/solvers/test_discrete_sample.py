@@ -21,7 +21,7 @@ CHAIN = markov(SMOOTH, 3)
 LAWS: dict[str, sequences.SequenceLaw] = {
     "chain": CHAIN,
     "matrices": sequences.MarkovSequence(FIRST, np.stack([SMOOTH, SHARP]), 3),
-    "table": markov(SHARP, 3).as_enumerated(),
+    "table": sequences.Enumerated(markov(SHARP, 3).pmf()),
     "product": sequences.Product([FIRST, [0.1, 0.2, 0.7], [0.3, 0.3, 0.4]]),
     "hidden": sequences.HiddenMarkov([0.4, 0.6], [[0.9, 0.1], [0.2, 0.8]], [FIRST, [0.1, 0.1, 0.8]], 3),
 }
@@ -99,7 +99,7 @@ def test_addresses_of_samples_go_beyond_32_bits() -> None:
 
 def test_laws_of_the_same_table_give_the_same_tokens() -> None:
     kernel = catalogue["tweedie-tau-leaping"].kernel(chains.Absorbing(3, "cosine"), [1.0, 0.7, 0.4, 0.0])
-    laws = [CHAIN, CHAIN.as_enumerated(), sequences.Tree([-1, 0, 1], FIRST, SMOOTH)]
+    laws = [CHAIN, sequences.Enumerated(CHAIN.pmf()), sequences.Tree([-1, 0, 1], FIRST, SMOOTH)]
     fused, table, tree = (sample(kernel, data, 20_000) for data in laws)
     np.testing.assert_array_equal(fused, table)
     np.testing.assert_array_equal(fused, tree)
@@ -132,7 +132,7 @@ def test_given_tokens_are_where_samples_start(case: str) -> None:
 PAIR = ([0.5, 0.5, 0.0], np.roll(np.eye(3), 1, axis=1))
 ZEROS = {
     "chain": sequences.MarkovSequence(*PAIR, 2),
-    "table": sequences.MarkovSequence(*PAIR, 2).as_enumerated(),
+    "table": sequences.Enumerated(sequences.MarkovSequence(*PAIR, 2).pmf()),
     "tree": sequences.Tree([-1, 0], *PAIR),
 }
 
@@ -146,7 +146,7 @@ def test_samples_on_impossible_sequences_are_an_error_and_no_tokens(data: str) -
         sample(kernel, ZEROS[data], 2000)
 
 
-@pytest.mark.parametrize("data", [CHAIN, CHAIN.as_enumerated()], ids=["chain", "table"])
+@pytest.mark.parametrize("data", [CHAIN, sequences.Enumerated(CHAIN.pmf())], ids=["chain", "table"])
 @pytest.mark.parametrize("noise", [UNIFORM, WALK], ids=lambda noise: noise.name)
 def test_steps_that_are_no_law_are_an_error_and_no_tokens(noise: Any, data: sequences.SequenceLaw) -> None:
     backwards = Kernel(
