@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 from numpy.typing import ArrayLike
 
 from .mixtures.gaussian_mixture import GaussianMixture
@@ -74,6 +77,8 @@ def _read_npy(file: Path) -> np.ndarray:
 
 
 def _read_csv(file: Path) -> np.ndarray:
+    import pandas as pd  # which is slow to import
+
     try:
         first = pd.read_csv(file, header=None, nrows=1, dtype=str)
         header = None if pd.to_numeric(first.iloc[0], errors="coerce").notna().any() else 0
@@ -88,6 +93,8 @@ def _read_csv(file: Path) -> np.ndarray:
 
 
 def _read_parquet(file: Path) -> np.ndarray:
+    import pandas as pd  # which is slow to import
+
     try:
         frame = pd.read_parquet(file)
     except (ValueError, OSError) as error:
@@ -95,7 +102,9 @@ def _read_parquet(file: Path) -> np.ndarray:
     return _numbers(frame, file)
 
 
-def _numbers(frame: pd.DataFrame, file: Path) -> np.ndarray:
+def _numbers(frame: DataFrame, file: Path) -> np.ndarray:
+    import pandas as pd  # which is slow to import
+
     table = np.empty(frame.shape)
     for position, name in enumerate(frame.columns):
         column = frame.iloc[:, position]

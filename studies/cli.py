@@ -1,35 +1,109 @@
-"""The `assay` command: one verb a question."""
+"""The `assay` command: one verb a question, imported when it is asked."""
 
 from __future__ import annotations
 
+import codecs
+import importlib
 import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from .budget.verb import budget
-from .command import spelled
-from .draws.verb import draws
-from .gap.verb import gap
-from .likelihood.verb import likelihood
-from .listing import list_
-from .order.verb import order
-from .scaling.verb import scaling
-from .schedules.verb import schedules
+# The verbs, in the order they are listed in, with the first line of their help: none is imported to be listed.
+VERBS = {
+    "order": "Measure convergence orders and hold each method's claim against them.",
+    "gap": "Measure how far ODE and SDE samplers with a wrong score are from each other and from the truth.",
+    "budget": "Split a sampler's W2 error by cause: initial law, truncation, discretisation, score, precision.",
+    "scaling": "Measure how many evaluations an error costs, against the error and against the size of the target.",
+    "schedules": "Compare grids by exact errors, optimise them, vary the diffusion time, and end next to sigma = 0.",
+    "likelihood": "Measure the order of log p(x) along the probability-flow ODE, with the exact divergence.",
+    "draws": "Measure how far drawing tokens in float32 takes a sampler of many steps from its target.",
+    "list": "List what there is: methods with their claims and sources, targets, sequences, grids, paths, noises.",
+}
+PLAIN: dict[str, Any] = {
+    "add_completion": False,
+    "pretty_exceptions_enable": False,
+    "rich_markup_mode": None,
+}
 
-app = typer.Typer(
-    help="Hold samplers against targets whose every quantity is known in closed form.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-for verb in (order, gap, budget, scaling, schedules, likelihood, draws):
-    app.command()(verb)
-app.command(name="list")(list_)
+
+def function_of(verb: str) -> Any:
+    """Import the function of a verb."""
+    if verb == "list":
+        return importlib.import_module("studies.listing").list_
+    return getattr(importlib.import_module(f"studies.{verb}.verb"), verb)
+
+
+class Verbs(TyperGroup):
+    """A group that knows its commands by name and imports one only when it is run."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Name the verbs."""
+        return list(VERBS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Import a verb; None for a name that is none."""
+        if cmd_name not in VERBS:
+            return None
+        alone = typer.Typer(**PLAIN)
+        alone.command(name=cmd_name)(function_of(cmd_name))
+        return typer.main.get_command(alone)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """List the verbs without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(VERBS.items()))
+
+
+app = typer.Typer(cls=Verbs, no_args_is_help=True, **PLAIN)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"assay {version('assay')}")
+        raise typer.Exit
+
+
+@app.callback()
+def assay(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Hold samplers against targets whose every quantity is known in closed form."""
+
+
+def spelled(arguments: Sequence[str]) -> list[str]:
+    """Return a command line in which --strict always has its word, so that what follows it alone is left alone."""
+    found: list[str] = []
+    rest = list(arguments)
+    while rest:
+        word = rest.pop(0)
+        if word == "--strict":
+            word = f"--strict={rest.pop(0) if rest[:1] == ['all'] else 'refuted'}"
+        found.append(word)
+    return found
+
+
+PLAINLY = {"±": "+-", "–": "-", "−": "-", "→": "->", "≤": "<=", "≥": ">=", "×": "x", "…": "..."}
+
+
+def _plainly(error: UnicodeError) -> tuple[str, int]:
+    """Write what a terminal has no sign for in signs that every terminal has."""
+    assert isinstance(error, UnicodeEncodeError)
+    return "".join(PLAINLY.get(sign, "?") for sign in error.object[error.start : error.end]), error.end
 
 
 def main() -> None:
     """Run the command; bad input is one line on stderr and exit code 2."""
+    codecs.register_error("plainly", _plainly)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="plainly")
     try:
         app(spelled(sys.argv[1:]))
     except (ValueError, TypeError) as error:

@@ -13,9 +13,6 @@ from typing import Annotated, Any
 
 import typer
 
-from .output.report import Output, show
-from .specifications import load_methods
-from .store import Store
 from .study import Study, run, verdicts_fail
 
 STRICT = ("refuted", "all")
@@ -78,6 +75,8 @@ def verb(
 
         @wraps(build)
         def command(**given: Any) -> None:
+            from .output.report import Output, show
+
             asked = {name: given.pop(name) for name in shared}
             output = Output(asked["form"], asked["as_json"], asked["table"], asked.get("plot"), asked["out"])
             strict = checked_strict(asked.get("strict"))
@@ -103,6 +102,8 @@ def verb(
 
 def measured(studies: Sequence[Study[Any]], out: Path | None, jobs: int) -> list[list[Any]]:
     """Run studies one after the other; Ctrl-C says how to go on."""
+    from .store import Store
+
     store = None if out is None else Store(out / "finished")
     try:
         return [run(study, store, jobs) for study in studies]
@@ -121,6 +122,8 @@ def loaded_methods(sources: Sequence[str]) -> list[str]:
         return []
     from solvers import catalogue
 
+    from .specifications import load_methods
+
     before = set(catalogue)
     for source in sources:
         load_methods(source)
@@ -132,18 +135,6 @@ def checked_strict(strict: str | None) -> str | None:
     if strict is not None and strict not in STRICT:
         raise ValueError(f"strict is {strict!r}: use --strict alone, or --strict all")
     return strict
-
-
-def spelled(arguments: Sequence[str]) -> list[str]:
-    """Return a command line in which --strict always has its word, so that what follows it alone is left alone."""
-    found: list[str] = []
-    rest = list(arguments)
-    while rest:
-        word = rest.pop(0)
-        if word == "--strict":
-            word = f"--strict={rest.pop(0) if rest[:1] == ['all'] else 'refuted'}"
-        found.append(word)
-    return found
 
 
 def cores() -> int:

@@ -15,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import special
 
 Array = NDArray[np.float64]
 Verdict = Literal["confirmed", "refuted", "unresolved"]
@@ -209,7 +209,7 @@ def fit_sampled(steps: Sequence[int], groups: ArrayLike, level: float = 0.99) ->
     with np.errstate(invalid="ignore", divide="ignore"):
         along = np.sqrt(np.sum((error * mean) ** 2, axis=1)) / size
         along = np.where(size > FLOOR * noise, along, noise)
-    quantile = float(stats.t.ppf((1 + level) / 2, count - 1))
+    quantile = float(special.stdtrit(count - 1, (1 + level) / 2))
     return size, quantile * along, fit(steps, size, quantile * along, cautious=True)
 
 

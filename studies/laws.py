@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from analytic import GaussianMixture, distances
 from solvers import DensityLaw, GaussianLaw, Imperfect, density, law, sample
@@ -71,7 +71,7 @@ def _apart_by_samples(x: Array, y: Array) -> Distances:
         for a, b in zip(np.array_split(x, GROUPS), np.array_split(y, GROUPS), strict=True)
     ]
     mean, error = np.mean(squares), np.std(squares, ddof=1) / np.sqrt(GROUPS)
-    half = float(stats.t.ppf(0.995, GROUPS - 1) * error / (2 * np.sqrt(mean)))
+    half = float(special.stdtrit(GROUPS - 1, 0.995) * error / (2 * np.sqrt(mean)))
     return {"sliced W2": (float(np.sqrt(mean)), half)}
 
 

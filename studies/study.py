@@ -14,7 +14,6 @@ from .fingerprints import code, fingerprint
 from .output.progress import Progress
 from .output.report import Report
 from .store import Store
-from .workers import Workers
 
 R = TypeVar("R")
 
@@ -136,6 +135,8 @@ def run(study: Study[R], store: Store | None = None, jobs: int = 1) -> list[R]:
                 found[place] = kept.measured(cells[place])
                 progress.done()
         else:
+            from .workers import Workers
+
             with Workers(study, store, min(jobs, len(left)) - 1) as workers:
                 found |= workers.measure(cells, left, kept.measured, progress)
     return [record for place in range(len(cells)) for record in found[place]]

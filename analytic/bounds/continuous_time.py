@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.integrate import tanhsinh
-from scipy.optimize.elementwise import find_root
 
 from ..chains import Chain
 from ..chains.checks import time
@@ -114,6 +112,7 @@ def _integral(
     noise: Chain, average: Average, interval: tuple[float, float], plug_in: bool
 ) -> tuple[Floats, Floats]:
     """Integrate the expected loss over time for every row; return also the quadrature's error estimate."""
+    from scipy.integrate import tanhsinh  # which is slow to import
 
     def losses(times: Floats) -> Floats:
         # All rows share their times. Ends are met by rounding, where rates may be infinite; they weigh nothing.
@@ -146,6 +145,8 @@ def _stratum(
     costs 1/w, so that even the fourth moment is finite, which a standard error needs; in the clock 1 - alpha = w^2
     it is not, and rare large losses go unseen.
     """
+    from scipy.optimize.elementwise import find_root  # which is slow to import
+
     most, least = (1 - float(noise.alpha(t)) for t in interval)
     uniforms = average.uniforms(stratum, average.data.length + 1)
     w = (stratum + uniforms[..., 0]) / STRATA

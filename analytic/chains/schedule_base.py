@@ -9,7 +9,6 @@ from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize.elementwise import find_root
 
 from .checks import Array, elementwise
 
@@ -162,6 +161,8 @@ class Given(Schedule):
         return self._time_of_alpha(1 - noise)
 
     def _time_of_alpha(self, alpha: Array) -> Array:
+        from scipy.optimize.elementwise import find_root  # which is slow to import
+
         ends = self._alpha(np.array([0.0, 1.0]))
         clipped = np.clip(alpha, ends[1], ends[0])
         times = np.where(clipped >= ends[0], 0.0, 1.0)

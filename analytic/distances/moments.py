@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import linalg, stats
+from scipy import linalg, special
 
 from .checks import FloatArray, checked_gaussian, checked_samples
 from .chunks import chunks
@@ -96,7 +96,7 @@ def moment_errors(x: ArrayLike, mean: ArrayLike, covariance: ArrayLike) -> Momen
         covariance_standard_error=by_entry[1],
         statistic=statistic,
         rank=rank,
-        p_value=float(stats.f.sf(statistic, rank, n - rank)) if rank else float(statistic == 0),
+        p_value=float(special.fdtrc(rank, n - rank, statistic)) if rank else float(statistic == 0),
     )
 
 

@@ -5,7 +5,6 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.spatial.distance import cdist
 
 from .checks import FloatArray, checked_sample_pair
 from .chunks import chunks
@@ -32,6 +31,8 @@ def energy_distance(x: ArrayLike, y: ArrayLike) -> Estimate:
     ----------
     Szekely and Rizzo 2013 (definition of the energy distance); jackknife: Arvesen 1969.
     """
+    from scipy.spatial.distance import cdist  # which is slow to import
+
     x, y = checked_sample_pair(x, y, 3)
     if x.shape[1] == 1:
         centre = float(np.median(x))
@@ -67,6 +68,8 @@ def mmd(x: ArrayLike, y: ArrayLike, bandwidth: float | None = None) -> Estimate:
     ----------
     Gretton et al. 2012, eq. 3 (unbiased estimate), section 8 (median heuristic); jackknife: Arvesen 1969.
     """
+    from scipy.spatial.distance import cdist  # which is slow to import
+
     x, y = checked_sample_pair(x, y, 3)
     if bandwidth is None:
         pooled = np.concatenate([sample[:: -(-len(sample) // 500)] for sample in (x, y)])

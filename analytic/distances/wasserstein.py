@@ -6,7 +6,6 @@ from typing import overload
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
-from scipy.spatial.distance import cdist
 
 from .checks import EPSILON, FloatArray, ScalarFunction, checked_sample_pair, checked_samples, evaluate
 from .chunks import chunks
@@ -86,6 +85,8 @@ def w2_samples(x: ArrayLike, y: ArrayLike) -> Estimate:
     ----------
     Standard error: del Barrio and Loubes 2019, main theorem. Bias: Fournier and Guillin 2015, Theorem 1.
     """
+    from scipy.spatial.distance import cdist  # which is slow to import
+
     x, y = checked_sample_pair(x, y, 2)
     n, m = len(x), len(y)
     if x.shape[1] == 1:

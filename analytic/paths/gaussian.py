@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.differentiate import derivative
-from scipy.optimize.elementwise import find_root
 from scipy.special import expit
 
 Array = npt.NDArray[np.float64]
@@ -236,6 +234,8 @@ class Gaussian:
     def _time_of_log_snr(self, log_snr: Array) -> Array:
         # The root of alpha sin(a) - sigma cos(a) with cot(a) = exp(log_snr): bounded, and both terms keep
         # their relative accuracy where alpha or sigma vanishes, which a difference of log-SNRs does not.
+        from scipy.optimize.elementwise import find_root  # which is slow to import
+
         cosine, sine = np.sqrt(expit(2 * log_snr)), np.sqrt(expit(-2 * log_snr))
 
         def gap(t: Array, cosine: Array, sine: Array) -> Array:
@@ -287,6 +287,8 @@ class Gaussian:
 
     def _difference(self, name: str, t: Array) -> Array:
         """Derivative by finite differences that stay inside [0, end]."""
+        from scipy.differentiate import derivative  # which is slow to import
+
         # Near an end, small central steps suit functions that vary on the scale of the distance to it, as
         # sqrt(t) does, and larger steps inwards suit smooth ones, as 1 - t; the error estimates decide.
         room, wide = np.minimum(t, self.end - t), np.full_like(t, self.end / 8)

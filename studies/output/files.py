@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Literal, get_args
 
+Format = Literal["csv", "markdown", "latex", "json"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+SUFFIXES: Mapping[str, Format] = {
+    ".csv": "csv",
+    ".json": "json",
+    ".md": "markdown",
+    ".markdown": "markdown",
+    ".tex": "latex",
+}
 PICTURES = (".png", ".svg", ".html", ".json")  # suffixes that charts can be written to
 
 

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -25,17 +25,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from .files import suffix_of, write_whole
+from .files import FORMATS, SUFFIXES, Format, suffix_of, write_whole
 
-Format = Literal["csv", "markdown", "latex", "json"]
-FORMATS: tuple[Format, ...] = get_args(Format)
-SUFFIXES: Mapping[str, Format] = {
-    ".csv": "csv",
-    ".json": "json",
-    ".md": "markdown",
-    ".markdown": "markdown",
-    ".tex": "latex",
-}
 VERDICTS: Mapping[str, str] = {"confirmed": "green", "refuted": "bold red", "unresolved": "yellow"}
 
 MISSING = "–"

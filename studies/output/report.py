@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
-from . import render
-from .files import PICTURES, suffix_of
+from .files import FORMATS, PICTURES, SUFFIXES, suffix_of
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from ..study import Study
 
 
@@ -75,10 +75,10 @@ class Output:
     out: Path | None = None
 
     def __post_init__(self) -> None:
-        if self.form is not None and self.form not in render.FORMATS:
-            raise ValueError(f"format is {self.form!r}: use one of {', '.join(render.FORMATS)}")
+        if self.form is not None and self.form not in FORMATS:
+            raise ValueError(f"format is {self.form!r}: use one of {', '.join(FORMATS)}")
         if self.table is not None:
-            suffix_of(self.table, render.SUFFIXES)
+            suffix_of(self.table, SUFFIXES)
         if self.plot is not None:
             suffix_of(self.plot, PICTURES)
 
@@ -88,6 +88,8 @@ def show(shown: Sequence[tuple[Study[Any], list[Any]]], output: Output) -> None:
 
     Raises ValueError if a plot was asked for and there is nothing to draw.
     """
+    from . import render  # with pandas and rich, which checking what was asked does not need
+
     reports = [report for study, found in shown for report in study.reports(found)]
     if output.as_json:
         tables = {name: frame.to_dict("records") for name, frame in _everything(reports).items()}
@@ -95,7 +97,7 @@ def show(shown: Sequence[tuple[Study[Any], list[Any]]], output: Output) -> None:
     else:
         _print(reports, [skip for study, _ in shown for skip in study.skipped()], output.form)
     if output.table is not None:
-        whole = render.SUFFIXES[suffix_of(output.table, render.SUFFIXES)] in ("csv", "json")
+        whole = SUFFIXES[suffix_of(output.table, SUFFIXES)] in ("csv", "json")
         frames = _everything(reports) if whole else {report.name: report.frame for report in reports}
         for frame, file in zip(frames.values(), _files(output.table, frames), strict=True):
             render.write(frame, file)
@@ -109,6 +111,8 @@ def show(shown: Sequence[tuple[Study[Any], list[Any]]], output: Output) -> None:
 
 
 def _print(reports: Sequence[Report], skipped: Sequence[tuple[str, str]], form: str | None) -> None:
+    from . import render
+
     for place, report in enumerate(reports):
         if place:
             print()
@@ -143,6 +147,8 @@ def _draw(shown: Sequence[tuple[Study[Any], list[Any]]], output: Output) -> None
 
 def _everything(reports: Sequence[Report]) -> dict[str, pd.DataFrame]:
     """Return all tables to compute with, those of one name as one."""
+    import pandas as pd
+
     parts: dict[str, list[pd.DataFrame]] = {}
     for report in reports:
         for name, frame in (report.everything or {report.name: report.frame}).items():

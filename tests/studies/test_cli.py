@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -278,7 +280,8 @@ def test_bad_input_is_one_line_that_names_value_and_remedy(assay: Run, case: str
 
 
 def test_help_has_an_example_for_every_verb() -> None:
-    for verb in ("order", "scaling", "draws", "list"):
+    for verb, line in cli.VERBS.items():
+        assert inspect.getdoc(cli.function_of(verb)).split("\n")[0] == line  # type: ignore[union-attr]
         result = CliRunner().invoke(cli.app, [verb, "--help"])
         assert result.exit_code == 0
         assert f"Example: assay {verb}" in " ".join(result.output.split())
@@ -289,3 +292,81 @@ def test_the_installed_command_runs() -> None:
     done = subprocess.run([command, "order", "huen"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
+
+
+def imported_by(*arguments: str) -> set[str]:
+    """The modules that a command line imports."""
+    code = (
+        "import sys\nfrom assay import main\ntry:\n    main()\nexcept SystemExit:\n    pass\n"
+        "print(*sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True
+    )
+    return set(done.stderr.split())
+
+
+def test_nothing_is_imported_that_is_not_used() -> None:
+    helped = imported_by("--help")
+    assert not helped & {"numpy", "numba", "scipy", "pandas", "rich", "solvers", "analytic"}
+    verb = imported_by("order", "--help")
+    assert not verb & {
+        "numba",
+        "scipy",
+        "pandas",
+        "altair",
+        "vl_convert",
+        "torch",
+        "sklearn",
+        "ot",
+        "solvers",
+    }
+    run = imported_by("order", "heun", "--target", "gaussian-1d", "--limit", "32", "--jobs", "1")
+    assert "solvers" in run
+    unused = {
+        "altair",
+        "vl_convert",
+        "torch",
+        "sklearn",
+        "ot",
+        "scipy.stats",
+        "scipy.integrate",
+    }
+    assert not run & unused
+
+
+def test_the_version_is_printed(assay: Run) -> None:
+    code, out, _ = assay("--version")
+    assert code == 0
+    assert out.startswith("assay 0.")
+
+
+@pytest.mark.parametrize("words", [["list"], ["order", "heun", "--target", "gaussian-1d", "--limit", "128"]])
+def test_a_terminal_of_plain_signs_is_enough(words: list[str]) -> None:
+    environment = os.environ | {
+        "LC_ALL": "C",
+        "PYTHONUTF8": "0",
+        "PYTHONCOERCECLOCALE": "0",
+        "PYTHONIOENCODING": "",
+    }
+    command = [sys.executable, "-c", "from assay import main; main()", *words]
+    done = subprocess.run(command, env=environment, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.isascii()
+    assert words[0] == "list" or b"+-" in done.stdout
+
+
+def test_a_folder_that_shadows_a_package_is_named(tmp_path: Path) -> None:
+    (tmp_path / "solvers").mkdir()
+    (tmp_path / "solvers" / "__init__.py").write_text("")
+    here = Path(__file__).parent.parent.parent
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(here)])}
+    command = [sys.executable, "-c", "from assay import main; main()", "list"]
+    done = subprocess.run(
+        command, env=environment, cwd=tmp_path.parent, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert "the package 'solvers' is found in" in line
+    assert str(tmp_path) in line
+    assert "PYTHONPATH" in line

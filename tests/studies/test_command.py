@@ -16,7 +16,8 @@ import pytest
 import typer
 
 from studies import command
-from studies.command import spelled, verb
+from studies.cli import spelled
+from studies.command import verb
 from tests.studies.made_up import Pi
 from tests.studies.test_cli import Run, assay  # noqa: F401
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from studies.output import render
+from studies.output import files, render
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_json_has_no_token_outside_the_standard_and_nan_is_null():
 
 def test_named_index_becomes_columns_and_unnamed_index_is_left_out(frame):
     indexed = frame.set_index(["method", "claim"])
-    for form in render.FORMATS:
+    for form in files.FORMATS:
         assert render.render(indexed, form) == render.render(frame, form)
         assert render.render(frame.iloc[::-1], form).count("\n") == render.render(frame, form).count("\n")
     assert "3" not in render.render(frame[["gaussian"]].iloc[3:], "csv")
@@ -231,6 +231,6 @@ def test_bad_frames_and_formats_are_refused_by_name(frame):
 @pytest.mark.parametrize("empty", [pd.DataFrame(), pd.DataFrame({"method": [], "slope": []})])
 def test_empty_tables_are_no_special_case(empty):
     assert json.loads(render.render(empty, "json")) == []
-    for form in render.FORMATS:
+    for form in files.FORMATS:
         assert render.render(empty, form).endswith("\n") or empty.columns.empty
     assert ("method" in shown(empty, 80)) == ("method" in empty.columns)

@@ -8,8 +8,6 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.integrate import quad, solve_ivp
-from scipy.stats import binom
 
 from analytic import chains, sequences
 
@@ -137,6 +135,8 @@ class Events(Move):
 
     def evaluations(self, length: int) -> float:
         """Expected evaluations of the model, from the marginal at t: the integral of the rate of candidates."""
+        from scipy.integrate import quad  # which is slow to import
+
         first, last = self.ends
         if self.rule == "uniformized":
             return length * self.bound * (first - last)
@@ -151,6 +151,8 @@ class Events(Move):
 
     def push(self, weights: Array, tables: Tables) -> Array:
         """Integrate the reverse Kolmogorov equation over all states, by an explicit method of order 8."""
+        from scipy.integrate import solve_ivp  # which is slow to import
+
         if tables.size > MOST_LAW_STATES:
             raise ValueError(
                 f"data has {tables.size} states: the law of event-driven methods is integrated over at most "
@@ -230,6 +232,8 @@ class FirstHitting(Events):
     """
 
     def push(self, weights: Array, tables: Tables) -> Array:
+        from scipy.stats import binom  # which is slow to import
+
         L, V = tables.length, tables.process.vocabulary
         schedule = schedule_of(self.process)
         stay = float(schedule.noise(self.s)) / float(schedule.noise(self.t))
