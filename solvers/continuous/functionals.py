@@ -1,7 +1,7 @@
 """The functionals of the Brownian path that noise channels are: xi = int k dW over a step, k of norm one.
 
 W is the Brownian motion in the path's own time; q = (sigma/alpha)^2 is the variance clock, in which x/alpha
-makes a standard Brownian motion. A kernel is given as its shape per unit of sqrt(dt), in terms of q and dq/dt:
+makes a standard Brownian motion. Its k is given as a shape per unit of sqrt(dt), in terms of q and dq/dt:
 
 ====================  =====================  =========================================
 name                  k(t), up to a factor   drawn by
@@ -25,7 +25,7 @@ from ..protocols import Path
 Array = NDArray[np.float64]
 Shape = Callable[[Array, Array], Array]
 
-KERNELS: dict[str, Shape] = {
+FUNCTIONALS: dict[str, Shape] = {
     "time": lambda q, dq_dt: np.ones_like(q),
     "variance": lambda q, dq_dt: np.sqrt(dq_dt),
     "reciprocal-variance": lambda q, dq_dt: np.sqrt(dq_dt) / q,

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..protocols import Path
-from .functionals import KERNELS
+from .functionals import FUNCTIONALS
 
 Array = NDArray[np.float64]
 DENOISE, SCORE = "denoise", "score"
@@ -48,7 +48,7 @@ class Block:
         Times between which the step moves the sample: from, to. Equal for a step that stays.
     kinds : tuple of str, one a stage
         "denoise" or "score".
-    kernels : tuple of (str or None), one a channel
+    functionals : tuple of (str or None), one a channel
         Which functional of the Brownian path the channel is (`solvers.continuous.functionals`), None for
         noise that belongs to no path.
     """
@@ -63,14 +63,14 @@ class Block:
     times: Array
     span: Array
     kinds: tuple[str, ...]
-    kernels: tuple[str | None, ...]
+    functionals: tuple[str | None, ...]
 
     def __post_init__(self) -> None:
         for name in _COEFFICIENTS:
             array = np.array(getattr(self, name), dtype=np.float64)
             array.setflags(write=False)
             object.__setattr__(self, name, array)
-        n, stages, channels = len(self.span), len(self.kinds), len(self.kernels)
+        n, stages, channels = len(self.span), len(self.kinds), len(self.functionals)
         into, out = self.U.shape[2], self.V.shape[1]
         expected = {
             "U": (n, stages, into),
@@ -108,9 +108,9 @@ class Block:
         for kind in self.kinds:
             if kind not in KINDS:
                 raise ValueError(f"kinds has {kind!r}: use one of {KINDS}")
-        for kernel in self.kernels:
-            if kernel is not None and kernel not in KERNELS:
-                raise ValueError(f"kernels has {kernel!r}: use None or one of {tuple(KERNELS)}")
+        for functional in self.functionals:
+            if functional is not None and functional not in FUNCTIONALS:
+                raise ValueError(f"functionals has {functional!r}: use None or one of {tuple(FUNCTIONALS)}")
 
     def __len__(self) -> int:
         return len(self.span)
@@ -136,7 +136,7 @@ class Block:
             raise IndexError(f"index is {index}: the block has {len(self)} steps")
         index %= len(self)
         arrays = {name: getattr(self, name)[index : index + 1] for name in _COEFFICIENTS}
-        return Block(**arrays, kinds=self.kinds, kernels=self.kernels)
+        return Block(**arrays, kinds=self.kinds, functionals=self.functionals)
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ class Channel:
     """One N(0, I) a sampler draws: which step, which functional of the path, between which times."""
 
     step: int
-    kernel: str | None
+    functional: str | None
     start: float
     stop: float
 
@@ -224,7 +224,7 @@ class Tableau:
         index = 0
         for block in self.blocks:
             for start, stop in block.span.tolist():
-                out.extend(Channel(index, kernel, start, stop) for kernel in block.kernels)
+                out.extend(Channel(index, functional, start, stop) for functional in block.functionals)
                 index += 1
         return tuple(out)
 
@@ -244,7 +244,7 @@ class Tableau:
             label = f"step {first}" if last == first else f"steps {first}..{last} (first shown)"
             lines.append(
                 f"{label}: {block.stages} stages, registers {block.registers_in} -> {block.registers_out}, "
-                f"noise {block.kernels}"
+                f"noise {block.functionals}"
             )
             for name in ("U", "A", "G", "V", "B", "H"):
                 if getattr(block, name)[0].size:
@@ -261,7 +261,7 @@ class Tableau:
                 arrays[f"{index}.{name}"] = getattr(block, name)
         header = {item.name: getattr(self, item.name) for item in fields(self)}
         header |= {
-            "blocks": [{"kinds": block.kinds, "kernels": block.kernels} for block in self.blocks],
+            "blocks": [{"kinds": block.kinds, "functionals": block.functionals} for block in self.blocks],
         }
         del header["grid"], header["path"]
         np.savez_compressed(file, allow_pickle=False, header=np.array(json.dumps(header)), **arrays)
@@ -280,7 +280,7 @@ class Tableau:
                 Block(
                     **{name: data[f"{index}.{name}"] for name in _COEFFICIENTS},
                     kinds=tuple(info["kinds"]),
-                    kernels=tuple(info["kernels"]),
+                    functionals=tuple(info["functionals"]),
                 )
                 for index, info in enumerate(header["blocks"])
             )

@@ -97,7 +97,7 @@ class Run:
         self._inputs: list[Combination] = []
         self._levels: list[Level] = []
         self._kinds: list[str] = []
-        self._kernels: list[str | None] = []
+        self._functionals: list[str | None] = []
 
     @property
     def h(self) -> Array:
@@ -143,16 +143,16 @@ class Run:
         """Evaluate the score of the marginal at a level; at sigma = 0 that of the target itself."""
         return self._evaluate(x, level, SCORE)
 
-    def noise(self, kernel: str | None) -> Combination:
-        """Draw a fresh N(0, I); `kernel` names its functional of the Brownian path, None if it has none."""
-        self._kernels.append(kernel)
-        return Combination({("xi", len(self._kernels) - 1): np.ones(self._size)})
+    def noise(self, functional: str | None) -> Combination:
+        """Draw a fresh N(0, I); `functional` names its functional of the Brownian path, None if it has none."""
+        self._functionals.append(functional)
+        return Combination({("xi", len(self._functionals) - 1): np.ones(self._size)})
 
     def close(self, *registers: Combination) -> None:
         """End the step with its new registers, the sample first."""
         if not registers:
             raise ValueError("close() got no register: the first is the sample and must be given")
-        stages, channels = len(self._inputs), len(self._kernels)
+        stages, channels = len(self._inputs), len(self._functionals)
         widths = {"Z": len(self.registers), "F": stages, "xi": channels}
 
         def table(rows: list[Combination] | tuple[Combination, ...], symbol: str) -> Array:
@@ -175,7 +175,7 @@ class Run:
             times=np.stack(times, axis=1) if times else np.zeros((self._size, 0)),
             span=np.stack([self.now.t, self.next.t], axis=1),
             kinds=tuple(self._kinds),
-            kernels=tuple(self._kernels),
+            functionals=tuple(self._functionals),
         )
         self._trace.append(block)
 

@@ -129,7 +129,7 @@ def torch_loop(
             arrays = [
                 torch.as_tensor(np.array(getattr(block, name)), dtype=dtype, device=device) for name in _NAMES
             ]
-            runs.append((step, len(block.kernels), [[a[i] for a in arrays] for i in range(len(block))]))
+            runs.append((step, len(block.functionals), [[a[i] for a in arrays] for i in range(len(block))]))
         laid_out[dtype] = runs
         return runs
 

@@ -194,7 +194,7 @@ def on_samples(
     steps = rungs[:-1]
     weak_groups, square = np.array(weak), np.array(pathwise)
     metrics = {"weak": weak_groups}
-    if all(c.kernel is not None for c in tableaux[0].channels):
+    if all(c.functional is not None for c in tableaux[0].channels):
         metrics["strong"] = square
     for metric, groups in metrics.items():
         size, noise, slope = fit_sampled(steps, groups)

@@ -106,14 +106,14 @@ def test_methods_without_one_sde_or_one_brownian_path_are_refused() -> None:
 # ---------------------------------------------------------------- shared noise
 
 
-def _square_norms(kernel: str, path: paths.Gaussian, grid: Array) -> Array:
-    """Integral of the squared kernel over each step, in closed form."""
+def _square_norms(functional: str, path: paths.Gaussian, grid: Array) -> Array:
+    """Integral of the squared functional over each step, in closed form."""
     q = (path.sigma(grid) / path.alpha(grid)) ** 2
-    values = {"time": grid, "variance": q, "reciprocal-variance": -1 / q}[kernel]
+    values = {"time": grid, "variance": q, "reciprocal-variance": -1 / q}[functional]
     return -np.diff(values)
 
 
-@pytest.mark.parametrize("together", [False, True], ids=["one kernel", "all kernels in one call"])
+@pytest.mark.parametrize("together", [False, True], ids=["one functional", "all functionals in one call"])
 def test_a_coarse_deviate_is_the_weighted_sum_of_the_fine_ones(together: bool) -> None:
     path = VP
     fine_grid = grids.log_snr(path, 12, start=0.9, stop=0.05)
@@ -130,7 +130,7 @@ def test_a_coarse_deviate_is_the_weighted_sum_of_the_fine_ones(together: bool) -
         np.testing.assert_allclose(coarse, expected, rtol=0, atol=1e-11)
 
 
-def test_different_kernels_of_one_step_are_correlated_as_their_inner_product() -> None:
+def test_different_functionals_of_one_step_are_correlated_as_their_inner_product() -> None:
     n, grid = 100_000, np.array([0.9, 0.5, 0.1])
     names = list(KERNEL_OF)
     noise = shared_noise([catalogue[name].tableau(VP, grid) for name in names], n, 1, seed=8)

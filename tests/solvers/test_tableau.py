@@ -31,7 +31,7 @@ def _block(**changes: Any) -> Block:
         "times": np.full((3, 2), np.nan),
         "span": np.array([[0.9, 0.6], [0.6, 0.3], [0.3, 0.1]]),
         "kinds": ("denoise", "score"),
-        "kernels": ("time",),
+        "functionals": ("time",),
     }
     return Block(**arrays | changes)
 
@@ -57,7 +57,7 @@ BAD_BLOCKS = [
     ({"levels": np.zeros((3, 2, 2))}, "alpha = sigma = 0"),
     ({"span": _filled("span", (0, 1), 0.95)}, "span goes up in time"),
     ({"kinds": ("denoise", "guess")}, "kinds has 'guess': use one of"),
-    ({"kernels": ("wiener",)}, "kernels has 'wiener': use None or one of"),
+    ({"functionals": ("wiener",)}, "functionals has 'wiener': use None or one of"),
 ]
 
 
@@ -100,7 +100,7 @@ def test_steps_channels_and_evaluations_are_counted() -> None:
     tableau = _tableau(_block())
     assert len(tableau) == 3
     assert tableau.nfe == 6
-    assert [(c.step, c.kernel, c.start, c.stop) for c in tableau.channels] == [
+    assert [(c.step, c.functional, c.start, c.stop) for c in tableau.channels] == [
         (0, "time", 0.9, 0.6),
         (1, "time", 0.6, 0.3),
         (2, "time", 0.3, 0.1),

@@ -125,7 +125,7 @@ def run(
     trajectory, status, drawn = [x], "ok", 0
     for index, step in enumerate(tableau.steps):
         xi = []
-        for channel in range(len(step.kernels)):
+        for channel in range(len(step.functionals)):
             if noise is None:
                 z = xp.asarray(
                     normals(seed, x.shape[0], x.shape[1], index, channel, first), dtype=x.dtype, device=device

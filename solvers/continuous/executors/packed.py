@@ -37,7 +37,7 @@ def pack(tableau: Tableau) -> Packed:
     blocks = tableau.blocks
     n = len(tableau)
     S = max(block.stages for block in blocks)
-    C = max(len(block.kernels) for block in blocks)
+    C = max(len(block.functionals) for block in blocks)
     R = max(max(block.registers_in, block.registers_out) for block in blocks)
     packed = Packed(
         U=np.zeros((n, S, R)),
@@ -59,7 +59,7 @@ def pack(tableau: Tableau) -> Packed:
             getattr(packed, name)[rows, : part.shape[1], : part.shape[2]] = part
         packed.levels[rows, : block.stages] = block.levels
         packed.score[rows, : block.stages] = [kind == SCORE for kind in block.kinds]
-        packed.counts[rows] = (block.stages, len(block.kernels), block.registers_in, block.registers_out)
+        packed.counts[rows] = (block.stages, len(block.functionals), block.registers_in, block.registers_out)
         first += len(block)
     packed.first_channel[1:] = np.cumsum(packed.counts[:-1, 1])
     return packed

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ...numerics.jit import PARALLEL
 from ...numerics.philox import LANES, check_seed, fill_normals, normals
 from ...protocols import Path
-from ..functionals import KERNELS, quadrature
+from ..functionals import FUNCTIONALS, quadrature
 from ..tableau import Tableau
 
 Array = NDArray[np.float64]
@@ -24,7 +24,7 @@ _UNCOUPLED_STEP = 1 << 31
 class SharedPath:
     """One Brownian path per sample that several samplers are driven by.
 
-    The union of all grids cuts time into cells. In each cell the kernels in use, restricted to it, form a
+    The union of all grids cuts time into cells. In each cell the functionals in use, restricted to it, form a
     Gaussian vector with their Gram matrix as covariance; it is drawn through a rank-revealing square root,
     and a channel's deviate is the sum over its cells, divided by its norm. Channels that are no functional of the
     path (churn, Langevin correctors) are drawn on their own, fresh for each tableau.
@@ -42,14 +42,14 @@ class SharedPath:
         channels = [channel for tableau in tableaux for channel in tableau.channels]
         self._owner = [which for which, tableau in enumerate(tableaux) for _ in tableau.channels]
         self._cuts = np.cumsum([len(tableau.channels) for tableau in tableaux])[:-1]
-        self._fresh = [index for index, channel in enumerate(channels) if channel.kernel is None]
-        times = _distinct([t for c in channels if c.kernel for t in (c.start, c.stop)])
+        self._fresh = [index for index, channel in enumerate(channels) if channel.functional is None]
+        times = _distinct([t for c in channels if c.functional for t in (c.start, c.stop)])
         members: list[list[tuple[int, str]]] = [[] for _ in times[1:]]
         for index, channel in enumerate(channels):
-            if channel.kernel is not None:
+            if channel.functional is not None:
                 begin, end = (int(np.argmin(np.abs(times - t))) for t in (channel.start, channel.stop))
                 for cell in range(begin, end):
-                    members[cell].append((index, channel.kernel))
+                    members[cell].append((index, channel.functional))
         self._cells = _cells(path, times, members, len(channels)) if members else None
 
     def noise(self, n: int, dim: int, seed: int = 0, first: int = 0) -> list[Array]:
@@ -87,7 +87,7 @@ def _cells(
     ranks, bounds = [], [0]
     for cell, group in enumerate(members):
         names = sorted({name for _, name in group})
-        shapes = np.array([KERNELS[name](q[cell], dq_dt[cell]) for name in names]).reshape(len(names), -1)
+        shapes = np.array([FUNCTIONALS[name](q[cell], dq_dt[cell]) for name in names]).reshape(len(names), -1)
         gram = (shapes * dt[cell]) @ shapes.T
         root = _square_root(gram)
         ranks.append(root.shape[1])

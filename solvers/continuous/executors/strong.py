@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ...numerics.jit import COMPILED
 from ...protocols import GaussianTarget
-from ..functionals import KERNELS, quadrature
+from ..functionals import FUNCTIONALS, quadrature
 from ..imperfect import Perturbation, perturbation
 from ..tableau import Tableau
 from .affine import affine_step
@@ -99,9 +99,12 @@ def strong(tableau: Tableau, target: GaussianTarget, initial: str | GaussianLaw 
         )
     packed = pack(tableau)
     spans = np.concatenate([block.span for block in tableau.blocks])
-    kernels = np.array(
+    functionals = np.array(
         [
-            [*(kernel or "" for kernel in block.kernels), *[""] * (packed.G.shape[2] - len(block.kernels))]
+            [
+                *(functional or "" for functional in block.functionals),
+                *[""] * (packed.G.shape[2] - len(block.functionals)),
+            ]
             for block in tableau.blocks
             for _ in range(len(block))
         ],
@@ -111,12 +114,12 @@ def strong(tableau: Tableau, target: GaussianTarget, initial: str | GaussianLaw 
         [
             np.pad(
                 (block.G != 0).any(1) | (block.H != 0).any(1),
-                ((0, 0), (0, packed.G.shape[2] - len(block.kernels))),
+                ((0, 0), (0, packed.G.shape[2] - len(block.functionals))),
             )
             for block in tableau.blocks
         ]
     )
-    if np.any(drawn & ~np.isin(kernels, list(KERNELS))):
+    if np.any(drawn & ~np.isin(functionals, list(FUNCTIONALS))):
         raise ValueError(
             f"tableau is {tableau.name!r}, whose noise is no functional of the Brownian path: no strong error"
         )
@@ -124,7 +127,7 @@ def strong(tableau: Tableau, target: GaussianTarget, initial: str | GaussianLaw 
         raise ValueError(f"tableau is {tableau.name!r}, which has steps that stay in time: no strong error")
 
     q, dq_dt, dt = quadrature(path, spans[:, 0], spans[:, 1])
-    shapes = {name: shape(q, dq_dt) for name, shape in KERNELS.items()}
+    shapes = {name: shape(q, dq_dt) for name, shape in FUNCTIONALS.items()}
     shapes = {name: s / np.sqrt(np.sum(s**2 * dt, axis=1, keepdims=True)) for name, s in shapes.items()}
     alpha_now, alpha_next = path.alpha(spans[:, 0]), path.alpha(spans[:, 1])
     q_now, q_next = ((path.sigma(t) / path.alpha(t)) ** 2 for t in (spans[:, 0], spans[:, 1]))
@@ -149,7 +152,7 @@ def strong(tableau: Tableau, target: GaussianTarget, initial: str | GaussianLaw 
         for name, shape in shapes.items():
             weight = np.sum(noise * shape * dt, axis=1)
             for m in range(drawn.shape[1]):
-                use = drawn[:, m] & (kernels[:, m] == name)
+                use = drawn[:, m] & (functionals[:, m] == name)
                 along[use, m] = weight[use]
                 rest[use] -= (weight[:, None] * shape)[use]
         beside = np.sqrt(np.sum(rest**2 * dt, axis=1))

@@ -22,7 +22,7 @@ Array = NDArray[np.float64]
 
 
 @njit(**COMPILED)
-def _kernel_sums(
+def _gaussian_sums(
     y: Any, images: Any, masses: Any, low: Any, width: float, deviation: float, reach: float, out: Any
 ) -> None:
     scale = 1 / deviation
@@ -44,7 +44,7 @@ def convolve(chain: Chain, link: Link, law: Panels) -> Panels:
 
     def density(y: Array) -> tuple[Array, float]:
         out = np.empty(y.size)
-        _kernel_sums(
+        _gaussian_sums(
             y.ravel(), pieces.images, pieces.masses, pieces.low, pieces.width, deviation, precision.reach, out
         )
         return out.reshape(y.shape), 0.0

@@ -31,7 +31,7 @@ _DEEPEST = 40
 _LEAST = 1e-18
 # Entries below this share of their node's largest are dropped.
 _SHARE = 1e-14
-# Below this share of the largest density, cut kernels may show: panels there are taken as they are.
+# Below this share of the largest density, cut Gaussians may show: panels there are taken as they are.
 _FAINT = 1e-12
 
 
@@ -163,7 +163,7 @@ def _of_joint(chain: Chain, link: Link, law: Joint) -> Source:
 
 
 def _first_panels(chain: Chain, source: Source, deviation: float, following: Link) -> tuple[Array, Array]:
-    """Panels to start from: where there is mass, as long as the next kernel allows where its map does not stretch."""
+    """Panels to start from: where there is mass, as long as the next noise allows where its map does not stretch."""
     mass = np.add.reduceat(np.append(source.masses, 0.0), source.bounds[:-1])
     weight = np.maximum(mass.reshape(-1, NODES).sum(axis=1) / _LEAST, 1.0)
     spread = deviation * (np.sqrt(2 * np.log(weight)) + 0.5)

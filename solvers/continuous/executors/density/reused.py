@@ -26,7 +26,7 @@ from .sampler_on_target import Chain
 Array = NDArray[np.float64]
 # Values of the noise at which a step is asked whether it increases, how fast it moves, and how far it reaches.
 _INCREASE = np.arange(-9.0, 10.0, 1.5)
-# A step's rate on its noise may vary by this factor; beyond, its kernel is no longer a bent Gaussian.
+# A step's rate on its noise may vary by this factor; beyond, what it adds is no longer a bent Gaussian.
 _BEND = 3.0
 # Last move of Newton's method: it leaves the rate on the noise uncertain to about as much.
 _SOLVED = 1e-11
@@ -55,7 +55,7 @@ def _derivatives(packed: Packed, levels: Levels, n: int, channel: int, x: Any, p
 
 
 @njit(**COMPILED)
-def _kernel_sums(
+def _gaussian_sums(
     packed: Packed,
     levels: Levels,
     n: int,
@@ -163,7 +163,7 @@ def reuse(chain: Chain, link: Link, law: Panels) -> Panels:
 
     def density(y: Array) -> tuple[Array, Array]:
         out = np.empty(y.size)
-        if not _kernel_sums(
+        if not _gaussian_sums(
             packed, levels, n, link.channel, y.ravel(), pieces.images, pieces.masses, precision.reach, out
         ):
             raise _folded(chain, n)

@@ -25,9 +25,9 @@ _MOST_PARTS = 64
 class Precision(NamedTuple):
     """How finely to compute.
 
-    tolerance : see `panels`. piece : longest image of a panel that a Gaussian kernel is integrated over, in
+    tolerance : see `panels`. piece : longest image of a panel that a Gaussian is integrated over, in
     deviations; with 16 nodes a length of 6 leaves 1e-13, 7 leaves 1e-11. reach : deviations after which a
-    kernel is cut.
+    Gaussian is cut.
     """
 
     tolerance: float
@@ -43,7 +43,7 @@ class Precision(NamedTuple):
 
 
 class Pieces(NamedTuple):
-    """Panels cut so finely that a kernel is integrated exactly: masses (P, 16) at images (P, 16) of their nodes.
+    """Panels cut so finely that a Gaussian is integrated exactly: masses (P, 16) at images (P, 16) of their nodes.
 
     low (P,) is the least image in each piece, increasing; width is the longest image of a piece; kept (P, 16) is
     register 1 after the map.
@@ -106,9 +106,9 @@ class Chain:
         return place, slope, memory, memory_slope
 
     def pieces(self, link: Link, law: Panels, pace: Callable[[Array, Array], tuple[Array, float]]) -> Pieces:
-        """Cut a law's panels until the kernel of the noise after the link varies little over each.
+        """Cut a law's panels until the density of the noise after the link varies little over each.
 
-        `pace` gives, for the images of nodes and their slopes (P, 16), how many deviations of the kernel the
+        `pace` gives, for the images of nodes and their slopes (P, 16), how many deviations of the noise the
         sample moves with the node's place, (P, 16), and what change of an image is felt at all.
         """
         coefficients = law.values @ ANALYSIS
@@ -124,7 +124,7 @@ class Chain:
             image, slope, kept, _ = self.image(link, nodes(left, right))
             rate, felt = pace(image, slope)
             parts = np.ceil(rate.max(axis=1) * (right - left) / self.precision.piece).astype(np.int64)
-            # Where the map bends within a panel, the kernel of its image needs a panel of its own.
+            # Where the map bends within a panel, the noise at its image needs a panel of its own.
             rough = tails(image) - rounding(left, right, image) > 1e-7 * felt + 1e-14 * np.abs(image).max()
             parts = np.where(rough, np.maximum(parts, 2), np.maximum(parts, 1))
             images.append(image[parts == 1])
