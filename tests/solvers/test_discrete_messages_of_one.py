@@ -14,7 +14,7 @@ from solvers.discrete.executors.fused import trajectories
 from solvers.discrete.executors.through_messages_of_one import step
 from solvers.discrete.model import messages_of_one
 from solvers.discrete.model.cavities import Model
-from solvers.discrete.model.messages_by_block import chain, likelihood
+from solvers.discrete.model.messages_by_block import likelihood, transitions
 
 NOISES = {
     "masked": chains.Absorbing,
@@ -49,7 +49,7 @@ def found(data: sequences.MarkovSequence, told: Any, tokens: Any) -> tuple[Any, 
     n, L = tokens.shape
     V = data.vocabulary
     predicted, line, possible = np.full((L, V, n), np.nan), np.full((2, V, n), np.nan), np.zeros(n, np.bool_)
-    each(chain(data), likelihood(told), np.ascontiguousarray(tokens.T), predicted, line, possible)
+    each(transitions(data), likelihood(told), np.ascontiguousarray(tokens.T), predicted, line, possible)
     return predicted.transpose(2, 0, 1), possible
 
 
@@ -120,7 +120,7 @@ def test_trajectories_are_those_of_blocks(method: str, noise: str, V: int, L: in
         np.zeros((2, 1), np.uint64),
     )
     failed = np.zeros(n, np.int64)
-    carry(fused.packed, fused.model.chain, states, np.uint64(5), first, scratch, failed)
+    carry(fused.packed, fused.model.transitions, states, np.uint64(5), first, scratch, failed)
     assert not failed.any()
     assert (expected != tokens).any()
     np.testing.assert_array_equal(states.T, expected)

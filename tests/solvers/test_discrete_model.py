@@ -13,7 +13,7 @@ from analytic import chains, sequences
 from solvers import catalogue
 from solvers.discrete import sample
 from solvers.discrete.model.cavities import Model
-from solvers.discrete.model.messages_by_block import LANES, chain, chain_cavities, likelihood
+from solvers.discrete.model.messages_by_block import LANES, cavities_by_messages, likelihood, transitions
 
 NOISES = ("absorbing", "uniform", "hybrid", "birth-death")
 CAVITY_TOLERANCE = 1e-13  # relative
@@ -151,7 +151,7 @@ def test_no_bit_depends_on_the_lane_or_the_number_of_threads() -> None:
     np.testing.assert_array_equal(np.concatenate(parts), whole)
     out = np.empty_like(whole)
     seen = likelihood(np.asarray(noise.transition(0, 0.4)))
-    assert chain_cavities(chain(data), seen, tokens, 3, out) == 0
+    assert cavities_by_messages(transitions(data), seen, tokens, 3, out) == 0
     np.testing.assert_array_equal(out, whole)
 
 

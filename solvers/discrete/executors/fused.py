@@ -23,8 +23,8 @@ from ..model.cavities import Model, undefined
 from ..model.messages_by_block import (
     LANES,
     WEAK,
-    Chain,
     Likelihood,
+    Transitions,
     absorb,
     overlap,
     predict,
@@ -42,7 +42,7 @@ from .through_neighbours import neighbours, through_neighbours
 def _by_messages(
     packed: Packed,
     m: int,
-    model: Chain,
+    model: Transitions,
     states: Any,
     live: int,
     seed: Any,
@@ -96,7 +96,7 @@ def _by_messages(
 
 @njit(**PARALLEL)
 def through_messages(
-    packed: Packed, model: Chain, tokens: Any, parts: int, seed: Any, first: int, failed: Any
+    packed: Packed, model: Transitions, tokens: Any, parts: int, seed: Any, first: int, failed: Any
 ) -> None:
     """Carry tokens (n, L) through all moves; failed (parts, 3) gets the last move and its two numbers of failures."""
     n, L = tokens.shape
@@ -171,7 +171,7 @@ class Trajectories:
         if self.near is not None:
             through_neighbours(self.packed, self.near, tokens, parts, seed, first, failed)
         else:
-            through_messages(self.packed, self.model.chain, tokens, parts, seed, first, failed)
+            through_messages(self.packed, self.model.transitions, tokens, parts, seed, first, failed)
         if failed[:, 1:].any():
             move, impossible, bad = failed[failed[:, 1:].any(axis=1)][0]
             if impossible:
@@ -185,7 +185,7 @@ def trajectories(moves: tuple[Move, ...], model: Model) -> Trajectories | None:
     They can be run if the data are a MarkovSequence and all moves are `Sites` with flows of mixture noise without
     minus signs.
     """
-    if model.chain is None or not isinstance(model.process, chains.Mixture):
+    if model.transitions is None or not isinstance(model.process, chains.Mixture):
         return None
     sites: list[Sites] = []
     for move in moves:

@@ -8,7 +8,7 @@ from numba import njit
 
 from ...numerics.jit import COMPILED
 from ...numerics.philox import fill_words
-from ..model.messages_by_block import WEAK, Chain, Likelihood
+from ..model.messages_by_block import WEAK, Likelihood, Transitions
 from ..model.messages_of_one import absorb, predict, transmit
 from ..moves.site import ARGMAX, PROBABILITY
 from .packed_moves import SLACK, Packed, coefficients, outflow, step_site, unit
@@ -18,7 +18,7 @@ from .packed_moves import SLACK, Packed, coefficients, outflow, step_site, unit
 def step(
     packed: Packed,
     m: int,
-    model: Chain,
+    model: Transitions,
     states: Any,
     seed: Any,
     sample: Any,

@@ -15,7 +15,7 @@ from analytic import sequences
 from ...numerics.jit import COMPILED, PARALLEL
 from ..flow import Array, Process, shown
 from .every_state import check_pair
-from .messages_by_block import Chain, Likelihood, chain, chain_cavities, likelihood
+from .messages_by_block import Likelihood, Transitions, cavities_by_messages, likelihood, transitions
 
 MOST_SUMMED = 4096  # entries of a table that are summed directly; a larger one is left to the law itself
 
@@ -27,14 +27,16 @@ class Model:
     ----------
     process : SiteProcess
     data : SequenceLaw
-    chain : Chain or None
+    transitions : Transitions or None
         The data laid out for compiled code, where they are a MarkovSequence.
     """
 
     def __init__(self, process: Process, data: sequences.SequenceLaw) -> None:
         check_pair(process, data)
         self.process, self.data = process, data
-        self.chain: Chain | None = chain(data) if isinstance(data, sequences.MarkovSequence) else None
+        self.transitions: Transitions | None = (
+            transitions(data) if isinstance(data, sequences.MarkovSequence) else None
+        )
         self._table: Array | None = None
         if isinstance(data, sequences.Product):
             self._table = np.array(data.marginals)
@@ -51,13 +53,13 @@ class Model:
 
         Raises FloatingPointError where the target gives a row probability zero.
         """
-        if self.chain is None and self._table is None:
+        if self.transitions is None and self._table is None:
             return self._by_law(t, tokens)
         states = np.ascontiguousarray(tokens)
         out = self._room((*states.shape, self.data.vocabulary))
-        if self.chain is not None:
+        if self.transitions is not None:
             parts = numba.get_num_threads()
-            if chain_cavities(self.chain, self.likelihood(t), states, parts, out):
+            if cavities_by_messages(self.transitions, self.likelihood(t), states, parts, out):
                 return self._by_law(t, states)
             impossible = 0
         elif isinstance(self.data, sequences.Product):

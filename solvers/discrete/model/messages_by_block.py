@@ -25,8 +25,8 @@ CONTRACTED: dict[str, Any] = {**COMPILED, "fastmath": {"contract"}}
 WEAK = 1e-150
 
 
-class Chain(NamedTuple):
-    """A MarkovSequence as compiled code takes it.
+class Transitions(NamedTuple):
+    """Initial law and transition matrices of a MarkovSequence, as compiled code takes them.
 
     Attributes
     ----------
@@ -57,13 +57,13 @@ class Likelihood(NamedTuple):
     table: Array
 
 
-def chain(data: sequences.MarkovSequence) -> Chain:
-    """Lay out a chain for compiled code."""
+def transitions(data: sequences.MarkovSequence) -> Transitions:
+    """Lay out a Markov chain for compiled code."""
     V = data.vocabulary
     matrices = np.array(data.transition, dtype=np.float64, order="C").reshape(-1, V, V)
     if data.length == 1:
         matrices = np.zeros((1, V, V))
-    return Chain(np.array(data.initial), np.ascontiguousarray(matrices.swapaxes(1, 2)), matrices)
+    return Transitions(np.array(data.initial), np.ascontiguousarray(matrices.swapaxes(1, 2)), matrices)
 
 
 def likelihood(noising: Array) -> Likelihood:
@@ -183,7 +183,7 @@ def absorb(seen: Likelihood, states: Any, message: Any, side: Any, out: Any) -> 
 
 
 @njit(**COMPILED)
-def predict(model: Chain, seen: Likelihood, tokens: Any, predicted: Any, work: Any, side: Any) -> None:
+def predict(model: Transitions, seen: Likelihood, tokens: Any, predicted: Any, work: Any, side: Any) -> None:
     """Fill predicted (L, V * LANES) with the law of each site's token given the states (L, LANES) before it.
 
     Up to a factor per lane. Where the sequence is impossible, the total side[1] is zero at the end.
@@ -223,7 +223,7 @@ def take_cavity(predicted: Any, expected: Any, lane: int, total: float, out: Any
 
 
 @njit(**PARALLEL)
-def chain_cavities(model: Chain, seen: Likelihood, tokens: Any, parts: int, out: Any) -> int:
+def cavities_by_messages(model: Transitions, seen: Likelihood, tokens: Any, parts: int, out: Any) -> int:
     """Fill out (n, L, V) with cavities given tokens (n, L); return the number of weak ones.
 
     A cavity is weak where the row is impossible or close to it, see `WEAK`.

@@ -15,13 +15,13 @@ from numba import njit
 from analytic import sequences
 
 from ...numerics.jit import COMPILED
-from .messages_by_block import WEAK, Chain, Likelihood, chain
+from .messages_by_block import WEAK, Likelihood, Transitions, transitions
 from .messages_of_one import absorb, transmit
 
 
-def stacked(data: sequences.Labelled) -> Chain | None:
+def stacked(data: sequences.Labelled) -> Transitions | None:
     """Return the chains of all labels, every array with the label in front; None if some law is no MarkovSequence."""
-    parts = [chain(law) for law in data.laws if isinstance(law, sequences.MarkovSequence)]
+    parts = [transitions(law) for law in data.laws if isinstance(law, sequences.MarkovSequence)]
     if len(parts) < data.labels:
         return None
     steps = max(len(part.advance) for part in parts)
@@ -29,7 +29,7 @@ def stacked(data: sequences.Labelled) -> Chain | None:
         np.ascontiguousarray(np.stack([np.broadcast_to(m, (steps, *m.shape[1:])) for m in matrices]))
         for matrices in ([part.advance for part in parts], [part.retreat for part in parts])
     )
-    return Chain(np.stack([part.start for part in parts]), advance, retreat)
+    return Transitions(np.stack([part.start for part in parts]), advance, retreat)
 
 
 @njit(**COMPILED)
@@ -39,7 +39,7 @@ def _log(x: float) -> float:
 
 @njit(**COMPILED)
 def leave_one_out(
-    model: Chain, seen: Likelihood, states: Any, cavities: Any, logs: Any, expected: Any, work: Any
+    model: Transitions, seen: Likelihood, states: Any, cavities: Any, logs: Any, expected: Any, work: Any
 ) -> bool:
     """Fill cavities (L, V) and logs (L,), how probable the states at all other sites are, in logarithm.
 
@@ -81,7 +81,7 @@ def leave_one_out(
 
 @njit(**COMPILED)
 def labelled_cavities(
-    parts: Chain,
+    parts: Transitions,
     log_weights: Any,
     label: int,
     alone: bool,
@@ -107,7 +107,7 @@ def labelled_cavities(
     for l in range(parts.start.shape[0]):
         if (alone and l != label) or (l != label and log_weights[l] == -np.inf):
             continue
-        model = Chain(parts.start[l], parts.advance[l], parts.retreat[l])
+        model = Transitions(parts.start[l], parts.advance[l], parts.retreat[l])
         if not leave_one_out(model, seen, states, own, logs[0], expected, work):
             return False
         for i in range(L):

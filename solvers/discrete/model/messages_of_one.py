@@ -11,7 +11,7 @@ from typing import Any
 from numba import njit
 
 from ...numerics.jit import COMPILED
-from .messages_by_block import WEAK, Chain, Likelihood
+from .messages_by_block import WEAK, Likelihood, Transitions
 
 
 @njit(**COMPILED)
@@ -39,7 +39,7 @@ def transmit(matrix: Any, message: Any, out: Any) -> None:
 
 
 @njit(**COMPILED)
-def predict(model: Chain, seen: Likelihood, states: Any, predicted: Any, work: Any) -> bool:
+def predict(model: Transitions, seen: Likelihood, states: Any, predicted: Any, work: Any) -> bool:
     """Fill predicted (L, V) with the law of each token given the states (L,) before it, up to factors.
 
     False where the sequence is impossible.
@@ -59,7 +59,9 @@ def predict(model: Chain, seen: Likelihood, states: Any, predicted: Any, work: A
 
 
 @njit(**COMPILED)
-def cavities(model: Chain, seen: Likelihood, states: Any, predicted: Any, expected: Any, work: Any) -> bool:
+def cavities(
+    model: Transitions, seen: Likelihood, states: Any, predicted: Any, expected: Any, work: Any
+) -> bool:
     """Fill predicted (L, V) with the law of each token given the states (L,) at all other sites.
 
     `expected` and `work` (V,) are scratch. False where the sequence is impossible.

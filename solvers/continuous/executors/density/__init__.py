@@ -19,7 +19,7 @@ from .links import Link, links
 from .mixture_on_line import Mixture, levels, on_line
 from .panels import Panels, merged, resolve
 from .reused import reuse
-from .sampler_on_target import Chain, Precision
+from .sampler_on_target import Precision, SamplerOnTarget
 
 __all__ = ["Curve", "DensityLaw", "density"]
 
@@ -71,14 +71,14 @@ def density(
     table = levels(packed, mixture, perturbation(packed, target))
 
     def run(resolution: float) -> DensityLaw:
-        chain = Chain(
+        sampler = SamplerOnTarget(
             tableau.name,
             packed,
             table,
             chain_links,
             Precision.of(resolution, any(link.remembers for link in chain_links)),
         )
-        return DensityLaw(_walk(chain, begin))
+        return DensityLaw(_walk(sampler, begin))
 
     if not estimate_error:
         return run(resolution)
@@ -100,16 +100,16 @@ def _supported(name: str, chain_links: list[Link]) -> None:
             )
 
 
-def _walk(chain: Chain, begin: Mixture) -> Curve:
-    law: Panels | Joint = _resolved(begin, chain.precision.tolerance / 100)
-    for index, link in enumerate(chain.links[:-1]):
+def _walk(sampler: SamplerOnTarget, begin: Mixture) -> Curve:
+    law: Panels | Joint = _resolved(begin, sampler.precision.tolerance / 100)
+    for index, link in enumerate(sampler.links[:-1]):
         if link.remembers or isinstance(law, Joint):
-            law = convolve_jointly(chain, link, chain.links[index + 1], law)
+            law = convolve_jointly(sampler, link, sampler.links[index + 1], law)
             continue
-        law = convolve(chain, link, law) if link.channel < 0 else reuse(chain, link, law)
-        law = merged(law, chain.precision.tolerance, index % 2)
+        law = convolve(sampler, link, law) if link.channel < 0 else reuse(sampler, link, law)
+        law = merged(law, sampler.precision.tolerance, index % 2)
     assert isinstance(law, Panels)
-    return image(chain, chain.links[-1], law)
+    return image(sampler, sampler.links[-1], law)
 
 
 def _resolved(mixture: Mixture, tolerance: float) -> Panels:

@@ -16,7 +16,7 @@ from ....numerics.jit import COMPILED
 from ....numerics.primitives import exp
 from .links import Link
 from .panels import FLOOR, Panels, resolve
-from .sampler_on_target import Chain, Pieces
+from .sampler_on_target import Pieces, SamplerOnTarget
 
 Array = NDArray[np.float64]
 
@@ -37,10 +37,10 @@ def _gaussian_sums(
         out[j] = parts.sum() * scale / sqrt(2 * pi)
 
 
-def convolve(chain: Chain, link: Link, law: Panels) -> Panels:
+def convolve(sampler: SamplerOnTarget, link: Link, law: Panels) -> Panels:
     """Density of the sample after a link's map and its noise."""
-    precision, deviation = chain.precision, link.deviation
-    pieces = chain.pieces(link, law, lambda _, slope: (np.abs(slope) / deviation, deviation))
+    precision, deviation = sampler.precision, link.deviation
+    pieces = sampler.pieces(link, law, lambda _, slope: (np.abs(slope) / deviation, deviation))
 
     def density(y: Array) -> tuple[Array, float]:
         out = np.empty(y.size)
@@ -49,7 +49,7 @@ def convolve(chain: Chain, link: Link, law: Panels) -> Panels:
         )
         return out.reshape(y.shape), 0.0
 
-    edges, _, _, _ = chain.image(link, np.append(law.left, law.right[-1]))
+    edges, _, _, _ = sampler.image(link, np.append(law.left, law.right[-1]))
     left, right = first_panels(pieces, edges, deviation)
     return resolve(density, left, right, precision.tolerance)
 

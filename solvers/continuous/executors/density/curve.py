@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ....numerics.jit import COMPILED
 from .links import Link
 from .panels import ANALYSIS, ROUNDING, Panels, ends, halved, halves, nodes, resolve, rounding, series, tails
-from .sampler_on_target import Chain
+from .sampler_on_target import SamplerOnTarget
 
 Array = NDArray[np.float64]
 _DEEPEST = 60
@@ -55,16 +55,16 @@ def stacked(parts: list[Curve]) -> Curve:
     return chosen(whole, np.argsort(whole.left, kind="stable"))
 
 
-def image(chain: Chain, link: Link, law: Panels) -> Curve:
+def image(sampler: SamplerOnTarget, link: Link, law: Panels) -> Curve:
     """The law of a link's map of a sample, its places increasing."""
     if link.stop == link.first:
         return Curve(*law, law.nodes, np.ones_like(law.values))
-    tolerance = chain.precision.tolerance / 10
+    tolerance = sampler.precision.tolerance / 10
     left, right, density = law
     parts = []
     spread = 0.0
     for _ in range(_DEEPEST):
-        place, slope, _, _ = chain.image(link, nodes(left, right))
+        place, slope, _, _ = sampler.image(link, nodes(left, right))
         curve = Curve(left, right, density, place, slope)
         spread = spread or _deviation(curve)
         weight = np.sqrt(np.maximum(curve.masses, 0.0))
@@ -79,7 +79,7 @@ def image(chain: Chain, link: Link, law: Panels) -> Curve:
         left, right, density = *halved(left[bad], right[bad]), halves(density[bad])
     if bad.any():
         raise FloatingPointError(
-            f"{chain.name}: the map is rough on every scale, take more steps or another grid (steps uniform in t are "
+            f"{sampler.name}: the map is rough on every scale, take more steps or another grid (steps uniform in t are "
             "too coarse near t = 0: stop earlier, or use grids.log_snr)"
         )
     curve = stacked(parts)

@@ -22,7 +22,7 @@ from ....numerics.primitives import exp
 from .convolve import cover
 from .links import Link
 from .panels import NODES, WEIGHTS, Panels, nodes, resolve, tails, unresolved
-from .sampler_on_target import Chain, Pieces
+from .sampler_on_target import Pieces, SamplerOnTarget
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -66,11 +66,13 @@ class Source(NamedTuple):
     width: float
 
 
-def convolve_jointly(chain: Chain, link: Link, following: Link, law: Panels | Joint) -> Panels | Joint:
+def convolve_jointly(
+    sampler: SamplerOnTarget, link: Link, following: Link, law: Panels | Joint
+) -> Panels | Joint:
     """Law of (sample, register 1) after a link's map and its noise; of the sample alone if it remembers nothing."""
-    precision, deviation = chain.precision, link.deviation
-    source = _of_joint(chain, link, law) if isinstance(law, Joint) else _of_panels(chain, link, law)
-    left, right = _first_panels(chain, source, deviation, following)
+    precision, deviation = sampler.precision, link.deviation
+    source = _of_joint(sampler, link, law) if isinstance(law, Joint) else _of_panels(sampler, link, law)
+    left, right = _first_panels(sampler, source, deviation, following)
 
     def evaluate(y: Array) -> tuple[Indices, Indices, Array]:
         return _masses(y.ravel(), source, deviation, precision.reach)
@@ -96,7 +98,7 @@ def convolve_jointly(chain: Chain, link: Link, following: Link, law: Panels | Jo
         # the next integral runs over x at a fixed k: how the map bends is asked at each panel's mean k
         moment = np.add.reduceat(np.append(masses * memory, 0.0), bounds[:-1]).reshape(places.shape)
         mean = moment.sum(axis=1, keepdims=True) / np.maximum(values.sum(axis=1, keepdims=True), 1e-300)
-        image, slope, _, _ = chain.image(following, places, np.broadcast_to(mean, places.shape))
+        image, slope, _, _ = sampler.image(following, places, np.broadcast_to(mean, places.shape))
         seen = values.max(axis=1) > _FAINT * top
         bad = seen & unresolved(values, precision.tolerance, top)
         bad |= seen & (
@@ -113,13 +115,13 @@ def convolve_jointly(chain: Chain, link: Link, following: Link, law: Panels | Jo
             np.stack([middle[bad], right[bad]], axis=1).ravel(),
         )
     raise FloatingPointError(
-        f"{chain.name}: the joint density near {left[0]:.6g} is rough on every scale, take more steps"
+        f"{sampler.name}: the joint density near {left[0]:.6g} is rough on every scale, take more steps"
     )
 
 
-def _of_panels(chain: Chain, link: Link, law: Panels) -> Source:
+def _of_panels(sampler: SamplerOnTarget, link: Link, law: Panels) -> Source:
     """The source that a law of x alone is: one place a node."""
-    pieces: Pieces = chain.pieces(
+    pieces: Pieces = sampler.pieces(
         link, law, lambda _, slope: (np.abs(slope) / link.deviation, link.deviation)
     )
     count = pieces.images.size
@@ -133,12 +135,12 @@ def _of_panels(chain: Chain, link: Link, law: Panels) -> Source:
     )
 
 
-def _of_joint(chain: Chain, link: Link, law: Joint) -> Source:
+def _of_joint(sampler: SamplerOnTarget, link: Link, law: Joint) -> Source:
     """The source that a law of (x, k) is: every pair pushed through the map."""
     x = nodes(law.left, law.right).ravel()
     count = np.diff(law.bounds)
     weight = (((law.right - law.left) / 2)[:, None] * WEIGHTS).ravel()
-    places, _, kept, _ = chain.image(link, np.repeat(x, count), law.memory)
+    places, _, kept, _ = sampler.image(link, np.repeat(x, count), law.memory)
     masses = law.density * np.repeat(weight, count)
     starts = law.bounds[:-1]
     live = masses > 0
@@ -162,7 +164,9 @@ def _of_joint(chain: Chain, link: Link, law: Joint) -> Source:
     return Source(bounds, chosen_places, chosen_masses, kept[first], panel_low[order], low, high, width)
 
 
-def _first_panels(chain: Chain, source: Source, deviation: float, following: Link) -> tuple[Array, Array]:
+def _first_panels(
+    sampler: SamplerOnTarget, source: Source, deviation: float, following: Link
+) -> tuple[Array, Array]:
     """Panels to start from: where there is mass, as long as the next noise allows where its map does not stretch."""
     mass = np.add.reduceat(np.append(source.masses, 0.0), source.bounds[:-1])
     weight = np.maximum(mass.reshape(-1, NODES).sum(axis=1) / _LEAST, 1.0)
@@ -170,7 +174,7 @@ def _first_panels(chain: Chain, source: Source, deviation: float, following: Lin
     high = source.high_node.reshape(-1, NODES).max(axis=1)
     alive = mass.reshape(-1, NODES).sum(axis=1) > 1e-21
     left, right = cover((source.low - spread)[alive], (high + spread)[alive], np.empty(0), deviation)
-    longest = chain.precision.piece * (following.deviation or deviation)
+    longest = sampler.precision.piece * (following.deviation or deviation)
     parts = np.ceil((right - left) / longest).astype(np.int64)
     cuts = [np.linspace(a, b, n + 1) for a, b, n in zip(left, right, parts, strict=True)]
     return np.concatenate([c[:-1] for c in cuts]), np.concatenate([c[1:] for c in cuts])

@@ -21,7 +21,7 @@ from .links import Link
 from .mixture_on_line import Levels
 from .panels import FLOOR, NODES, Panels, resolve
 from .push import LANES, advance
-from .sampler_on_target import Chain
+from .sampler_on_target import SamplerOnTarget
 
 Array = NDArray[np.float64]
 # Values of the noise at which a step is asked whether it increases, how fast it moves, and how far it reaches.
@@ -130,7 +130,7 @@ def _gaussian_sums(
     return True
 
 
-def reuse(chain: Chain, link: Link, law: Panels) -> Panels:
+def reuse(sampler: SamplerOnTarget, link: Link, law: Panels) -> Panels:
     """Density of the sample after a link's map and a step that sees its noise in two ways.
 
     Raises
@@ -138,7 +138,7 @@ def reuse(chain: Chain, link: Link, law: Panels) -> Panels:
     FloatingPointError
         The step is not increasing in its noise, as on coarse grids.
     """
-    packed, levels, precision, n = chain.packed, chain.levels, chain.precision, link.stop
+    packed, levels, precision, n = sampler.packed, sampler.levels, sampler.precision, link.stop
     top = float(law.values.max())
 
     def derivatives(x: Array, probes: Array) -> Array:
@@ -146,12 +146,12 @@ def reuse(chain: Chain, link: Link, law: Panels) -> Panels:
         _derivatives(packed, levels, n, link.channel, x, probes, out)
         return out
 
-    place, _, _, _ = chain.image(link, law.nodes)
+    place, _, _, _ = sampler.image(link, law.nodes)
     _, _, by_z = derivatives(place, _INCREASE)
     seen = law.values[..., None] * np.exp(-(_INCREASE**2) / 2) > FLOOR * top
     relative = (by_z / by_z[..., len(_INCREASE) // 2 :][..., :1])[seen]
     if np.any(by_z[seen] <= 0) or np.any((relative < 1 / _BEND) | (relative > _BEND)):
-        raise _folded(chain, n)
+        raise _folded(sampler, n)
     deviation = float(by_z[..., len(_INCREASE) // 2].min())
 
     def pace(image: Array, slope: Array) -> tuple[Array, float]:
@@ -159,14 +159,14 @@ def reuse(chain: Chain, link: Link, law: Panels) -> Panels:
         ratio = np.abs(by_x) / np.where(by_z > 0, by_z, np.inf)
         return np.abs(slope) * ratio.max(axis=-1), deviation
 
-    pieces = chain.pieces(link, law, pace)
+    pieces = sampler.pieces(link, law, pace)
 
     def density(y: Array) -> tuple[Array, Array]:
         out = np.empty(y.size)
         if not _gaussian_sums(
             packed, levels, n, link.channel, y.ravel(), pieces.images, pieces.masses, precision.reach, out
         ):
-            raise _folded(chain, n)
+            raise _folded(sampler, n)
         values = out.reshape(y.shape)
         return values, 10 * _SOLVED * values
 
@@ -181,8 +181,8 @@ def reuse(chain: Chain, link: Link, law: Panels) -> Panels:
     return resolve(density, left, right, precision.tolerance)
 
 
-def _folded(chain: Chain, n: int) -> FloatingPointError:
+def _folded(sampler: SamplerOnTarget, n: int) -> FloatingPointError:
     return FloatingPointError(
-        f"{chain.name}: step {n} of {len(chain.packed.counts)} is so long that its noise is bent too far "
+        f"{sampler.name}: step {n} of {len(sampler.packed.counts)} is so long that its noise is bent too far "
         "for the density to be computed: take more steps, or measure it by coupled samples (`sample`)"
     )

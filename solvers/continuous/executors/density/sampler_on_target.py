@@ -57,7 +57,7 @@ class Pieces(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Chain:
+class SamplerOnTarget:
     """A sampler on one target.
 
     Attributes

@@ -23,7 +23,7 @@ from ....cuda.device import simulated
 from ....cuda.sizes import of_size
 from ...model import messages_of_one
 from ...model.cavities import Model
-from ...model.messages_by_block import Chain, Likelihood
+from ...model.messages_by_block import Likelihood, Transitions
 from ...model.messages_by_label import labelled_cavities, log_ratios, told
 from ...moves.births import births_row
 from ...moves.event_loop import walk
@@ -339,8 +339,8 @@ def _sizer(model: type, V: int) -> Callable[[Any], Any]:
     """Return a device function that tells the compiler the number of tokens in a model."""
     line, square = of_size(V), of_size(V, V)
 
-    def chain(model: Chain) -> Chain:
-        return Chain(line(model.start, 0), square(model.advance, 0), square(model.retreat, 0))
+    def transitions(model: Transitions) -> Transitions:
+        return Transitions(line(model.start, 0), square(model.advance, 0), square(model.retreat, 0))
 
     def data(model: Data) -> Data:
         return Data(line(model.initial, 0), square(model.transition, 0), model.table)
@@ -348,7 +348,7 @@ def _sizer(model: type, V: int) -> Callable[[Any], Any]:
     def neighbours(model: Neighbours) -> Neighbours:
         return Neighbours(line(model.alone, 0), square(model.after, 0), square(model.before, 0), model.gaps)
 
-    sized: Any = {Chain: chain, Data: data, Neighbours: neighbours}[model]
+    sized: Any = {Transitions: transitions, Data: data, Neighbours: neighbours}[model]
     return sized if simulated() else cuda.jit(device=True)(sized)
 
 

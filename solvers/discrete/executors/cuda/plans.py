@@ -9,7 +9,7 @@ import numpy as np
 from ....cuda.device import Device
 from ...flow import half_noised
 from ...model.cavities import Model
-from ...model.messages_by_block import Chain
+from ...model.messages_by_block import Transitions
 from ...model.messages_by_label import stacked
 from ...moves.births import Births
 from ...moves.event_loop import RULES
@@ -46,7 +46,7 @@ class Fused(NamedTuple):
     """
 
     packed: Packed
-    model: Chain | Neighbours
+    model: Transitions | Neighbours
     states: Any
     failed: Any
     seed: Any
@@ -67,7 +67,7 @@ class Steps(NamedTuple):
     """
 
     told: Any
-    model: Chain
+    model: Transitions
     seen: Any
     states: Any
     failed: Any
@@ -136,7 +136,7 @@ def fused_plan(fused: Trajectories, states: Any, failed: Any, seed: Any, first: 
         *_lines(fused.model, n, xp),
         xp.empty((L, 3, n) if known else (1, 1, 1), np.int64),
     )
-    model = device.put(fused.near if known else fused.model.chain)
+    model = device.put(fused.near if known else fused.model.transitions)
     states, failed = device.seen(states), device.seen(failed)
     predicted, line, row, moved = (device.seen(array) for array in scratch)
     return Fused(device.put(fused.packed), model, states, failed, seed, first, predicted, line, row, moved)
@@ -192,9 +192,11 @@ def steps_plan(
         xp.empty((3, L, n) if isinstance(move, Guided) else (1, 1, 1)),
     )
     there = [device.seen(array) for array in scratch]
-    chain = stacked(labelled(model.data)) if isinstance(move, Guided) else model.chain
-    told, chain, seen = device.put((told, chain, seen))
-    return Steps(told, chain, seen, device.seen(states), device.seen(failed), seed, first, number, *there)
+    transitions = stacked(labelled(model.data)) if isinstance(move, Guided) else model.transitions
+    told, transitions, seen = device.put((told, transitions, seen))
+    return Steps(
+        told, transitions, seen, device.seen(states), device.seen(failed), seed, first, number, *there
+    )
 
 
 def events_plan(

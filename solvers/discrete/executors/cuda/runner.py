@@ -95,7 +95,7 @@ class Runner:
             data = labelled(self.model.data)
             data.condition(move.label)  # refuses a label that is none
             return stacked(data) is not None
-        return isinstance(move, Events) or (self.model.chain is not None and type(move) in MOVES)
+        return isinstance(move, Events) or (self.model.transitions is not None and type(move) in MOVES)
 
     @property
     def row_bytes(self) -> int:
@@ -107,7 +107,7 @@ class Runner:
                 any(isinstance(move, kind) for move in self.kernel.moves) for kind in (Events, Guided)
             )
             table = V**L if by_events and not self._chain else 0
-            steps = L * (V + S + 4) if self.model.chain or guided else 0
+            steps = L * (V + S + 4) if self.model.transitions or guided else 0
             steps += L * (2 * V + 3) if guided else 0
             jumps = 3 * (longest(S) + 1) if any(map(poisson, self.kernel.moves)) else 0
             return 8 * (3 * L + lines + jumps + max(2 + table, steps))
