@@ -18,7 +18,7 @@ Array = Any
 
 
 @dataclass(frozen=True)
-class Run:
+class Solution:
     """What `run(..., full=True)` returns.
 
     Attributes
@@ -85,13 +85,13 @@ def run(
     noise : (channels, n, dim) array, optional
         Deviates in the order of `tableau.channels`, in place of the seed's.
     full : bool
-        Return a `Run`, in which a numerical failure is a status, not an error.
+        Return a `Solution`, in which a numerical failure is a status, not an error.
     first : int
         Address of the first sample.
 
     Returns
     -------
-    (n, dim) array, or Run
+    (n, dim) array, or Solution
 
     Raises
     ------
@@ -152,7 +152,7 @@ def run(
             if not full:
                 raise FloatingPointError(f"{status}: take more steps or another grid")
     if full:
-        return Run(registers[0], tuple(registers), status, tableau.nfe, trajectory)
+        return Solution(registers[0], tuple(registers), status, tableau.nfe, trajectory)
     return registers[0]
 
 

@@ -15,7 +15,7 @@ from ...protocols import Target
 from ..imperfect import Perturbation
 from ..tableau import SCORE, Tableau
 from .initial import as_mixture, check_samples
-from .mixture_block import INITIAL_STEP, Mixture
+from .mixture_block import INITIAL_STEP, Components
 from .packed import Packed, pack
 from .trajectory import Plan, advance, begin, plan_of
 
@@ -26,9 +26,9 @@ DTYPES = ("float64", "float32")
 def _trajectories(
     packed: Packed,
     wrong: Perturbation,
-    target: Mixture,
+    target: Components,
     normaliser: Any,
-    start: Mixture,
+    start: Components,
     noise: Any,
     seed: Any,
     first: int,
@@ -78,7 +78,7 @@ def sample(
     of threads and however a range of samples is cut into calls: `sample(..., n=5, first=3)` is
     `sample(..., n=8)[3:]`.
 
-    Parameters
+    Components
     ----------
     tableau : Tableau
     target : Gaussian mixture

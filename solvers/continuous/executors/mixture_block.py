@@ -22,8 +22,8 @@ INITIAL_STEP = 0xFFFFFFFF
 _COMPONENT_CHANNEL = 255
 
 
-class Mixture(NamedTuple):
-    """Parameters as compiled code takes them.
+class Components(NamedTuple):
+    """Components of a Gaussian mixture as compiled code takes them.
 
     log_weights (K,); thresholds (K,) uint64: cumulative weights times 2^53, above which the next component is
     drawn; means (K, dim); variances (K or 1, dim): one row if the components share it; rotations (K, dim, dim) with
@@ -37,13 +37,13 @@ class Mixture(NamedTuple):
     rotations: NDArray[Any]
 
 
-def mixture(target: Target, dtype: Any = np.float64) -> Mixture:
-    """Lay out a mixture's parameters for compiled code."""
+def components(target: Target, dtype: Any = np.float64) -> Components:
+    """Lay out the components of a mixture for compiled code."""
     variances = np.asarray(target.variances)
     shared = target.rotations is None and bool(np.all(variances == variances[:1]))
     rotations = np.zeros((0, 0, 0)) if target.rotations is None else target.rotations
     # copies, since read-only arrays are another type to numba and would compile everything again
-    return Mixture(
+    return Components(
         np.array(np.log(target.weights), dtype),
         np.ceil(np.cumsum(target.weights) * 2.0**53).astype(np.uint64),
         np.array(target.means, dtype, order="C"),
@@ -58,7 +58,7 @@ def normalisers(target: Target, packed: Packed, dtype: Any = np.float64) -> NDAr
     Where the components share their variances the determinant cancels: (1, 1, K), the same everywhere.
     """
     log_weights, variances = np.log(target.weights), np.asarray(target.variances)
-    if len(mixture(target).variances) < len(log_weights) or len(log_weights) == 1:
+    if len(components(target).variances) < len(log_weights) or len(log_weights) == 1:
         return np.array(log_weights[None, None], dtype)
     out = np.empty((*packed.score.shape, len(log_weights)), dtype)
     for n, levels in enumerate(packed.levels):
@@ -72,7 +72,7 @@ def normalisers(target: Target, packed: Packed, dtype: Any = np.float64) -> NDAr
 
 @njit(**COMPILED)
 def evaluate(
-    parameters: Mixture, normaliser: Any, score: bool, alpha: Any, sigma: Any, x: Any, out: Any, work: Any
+    parameters: Components, normaliser: Any, score: bool, alpha: Any, sigma: Any, x: Any, out: Any, work: Any
 ) -> None:
     """Fill out (dim, lanes) with the denoiser or the score at x (dim, lanes), in the type of x.
 
@@ -163,7 +163,7 @@ def _rotate(rotation: Any, alpha: Any, mean: Any, x: Any, out: Any) -> None:
 
 
 @njit(**PARALLEL)
-def _draw_all(parameters: Mixture, seed: Any, first: int, x: Any) -> None:
+def _draw_all(parameters: Components, seed: Any, first: int, x: Any) -> None:
     n, dim = x.shape
     for block in prange((n + LANES - 1) // LANES):
         begin = block * LANES
@@ -178,12 +178,12 @@ def _draw_all(parameters: Mixture, seed: Any, first: int, x: Any) -> None:
 def draw_samples(target: Target, n: int, seed: int = 0, first: int = 0) -> NDArray[np.float64]:
     """Return samples first .. first + n - 1 (n, dim) of a mixture, by address: the start points of `sample`."""
     x = np.empty((n, target.means.shape[1]))
-    _draw_all(mixture(target), check_seed(seed), first, x)
+    _draw_all(components(target), check_seed(seed), first, x)
     return x
 
 
 @njit(**COMPILED)
-def draw(parameters: Mixture, seed: Any, first: int, words: Any, normals: Any, out: Any) -> None:
+def draw(parameters: Components, seed: Any, first: int, words: Any, normals: Any, out: Any) -> None:
     """Fill out (dim, lanes) with samples of the mixture itself, by address; `words`, `normals` are scratch."""
     K, dim = parameters.means.shape
     lanes = out.shape[1]

@@ -13,7 +13,7 @@ from numba import cuda, njit
 from ...cuda.device import MOST, Device, simulated
 from ...cuda.sizes import GIVEN, SAME, of_size
 from ...numerics.jit import COMPILED
-from .mixture_block import Mixture
+from .mixture_block import Components
 from .packed import Packed
 from .trajectory import Plan, advance, begin
 
@@ -131,7 +131,7 @@ def _sizer(shape: Shape) -> Callable[[Plan], Plan]:
                 packed.first_channel,
             ),
             plan.wrong,
-            Mixture(
+            Components(
                 components(target.log_weights, 0),
                 components(target.thresholds, 0),
                 means(target.means, 0),

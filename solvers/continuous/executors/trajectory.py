@@ -12,7 +12,7 @@ from ...numerics.jit import COMPILED
 from ...numerics.philox import fill_normals
 from ...protocols import Target
 from ..imperfect import Imperfect, Perturbation, perturb_block, perturbation
-from .mixture_block import Mixture, draw, evaluate, mixture, normalisers
+from .mixture_block import Components, components, draw, evaluate, normalisers
 from .packed import Packed
 
 
@@ -26,9 +26,9 @@ class Plan(NamedTuple):
 
     packed: Packed
     wrong: Perturbation
-    target: Mixture
+    target: Components
     normaliser: Any
-    start: Mixture
+    start: Components
     noise: Any
     seed: Any
     first: int
@@ -123,9 +123,9 @@ def plan_of(
     return Plan(
         Packed._make(array.astype(kind) if array.dtype == np.float64 else array for array in packed),
         Perturbation._make(array.astype(kind) for array in perturbation(packed, target)),
-        mixture(target, kind),
+        components(target, kind),
         normalisers(target, packed, kind),
-        mixture(target if law is None else law, kind),
+        components(target if law is None else law, kind),
         np.empty((0, 0, 0), kind) if noise is None else noise.astype(kind),
         seed,
         first,

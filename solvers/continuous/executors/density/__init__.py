@@ -16,7 +16,7 @@ from .curve import Curve, image
 from .joint import Joint, convolve_jointly
 from .law_on_line import DensityLaw
 from .links import Link, links
-from .mixture_on_line import Mixture, levels, on_line
+from .mixture_on_line import MixtureOnLine, levels, on_line
 from .panels import Panels, merged, resolve
 from .reused import reuse
 from .sampler_on_target import Precision, SamplerOnTarget
@@ -100,7 +100,7 @@ def _supported(name: str, chain_links: list[Link]) -> None:
             )
 
 
-def _walk(sampler: SamplerOnTarget, begin: Mixture) -> Curve:
+def _walk(sampler: SamplerOnTarget, begin: MixtureOnLine) -> Curve:
     law: Panels | Joint = _resolved(begin, sampler.precision.tolerance / 100)
     for index, link in enumerate(sampler.links[:-1]):
         if link.remembers or isinstance(law, Joint):
@@ -112,7 +112,7 @@ def _walk(sampler: SamplerOnTarget, begin: Mixture) -> Curve:
     return image(sampler, sampler.links[-1], law)
 
 
-def _resolved(mixture: Mixture, tolerance: float) -> Panels:
+def _resolved(mixture: MixtureOnLine, tolerance: float) -> Panels:
     deviations = np.sqrt(mixture.variances)
     reach = 8.9 * deviations
     steps = np.arange(-8, 9)
@@ -121,12 +121,12 @@ def _resolved(mixture: Mixture, tolerance: float) -> Panels:
     return resolve(lambda x: (mixture.density(x), 0.0), left, right, tolerance)
 
 
-def _start(tableau: Tableau, target: Target, initial: str | Target) -> Mixture:
+def _start(tableau: Tableau, target: Target, initial: str | Target) -> MixtureOnLine:
     if isinstance(initial, str):
         if initial == "marginal":
             begin = on_line("target", target.noised(*tableau.start))
         elif initial == "prior":
-            begin = Mixture(np.ones(1), np.zeros(1), np.array([tableau.prior_deviation**2]))
+            begin = MixtureOnLine(np.ones(1), np.zeros(1), np.array([tableau.prior_deviation**2]))
         else:
             raise ValueError(f"initial is {initial!r}: use 'marginal', 'prior' or a one-dimensional mixture")
     else:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .curve import Curve, _roots, chosen, halved_curve
-from .mixture_on_line import Mixture, quantiles
+from .mixture_on_line import MixtureOnLine, quantiles
 from .panels import ANALYSIS, PRIMITIVE, WEIGHTS, ends, rounding, series, tails, unresolved
 
 Array = NDArray[np.float64]
@@ -36,7 +36,7 @@ class Pair(NamedTuple):
         return (self.curve.right - self.curve.left) / 2
 
 
-def beside(curve: Curve, truth: Mixture) -> Pair:
+def beside(curve: Curve, truth: MixtureOnLine) -> Pair:
     """Halve a law's panels until the truth is resolved on them too."""
     done: list[Pair] = []
     order: Array = np.arange(len(curve.left), dtype=np.float64)
@@ -134,7 +134,7 @@ def _excess(r: Array) -> Array:
     return np.where(small, v**2 * total, (1 + r) * np.log1p(r) - r)
 
 
-def w2(pair: Pair, truth: Mixture) -> float:
+def w2(pair: Pair, truth: MixtureOnLine) -> float:
     """2-Wasserstein distance: root of the integral of (y - Q(F(y)))^2 f(y) dy, Q the truth's quantile.
 
     Halved where it is not resolved: where the laws put different weights on separated modes, Q(F(y)) all but
@@ -164,7 +164,7 @@ def w2(pair: Pair, truth: Mixture) -> float:
     return float(np.sqrt(max(accepted, 0.0)))
 
 
-def _square_moves(curve: Curve, below: Array, above: Array, truth: Mixture) -> Array:
+def _square_moves(curve: Curve, below: Array, above: Array, truth: MixtureOnLine) -> Array:
     """Squared move times density at the nodes; below and above are the probabilities beside each panel."""
     half = (curve.right - curve.left)[:, None] / 2
     parts = curve.density @ PRIMITIVE

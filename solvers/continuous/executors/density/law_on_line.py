@@ -15,7 +15,7 @@ from ....numerics.jit import COMPILED
 from ....protocols import Target
 from . import compare
 from .curve import Curve, solve
-from .mixture_on_line import Mixture, on_line
+from .mixture_on_line import MixtureOnLine, on_line
 from .panels import ANALYSIS, PRIMITIVE, WEIGHTS, ends, series
 
 Array = NDArray[np.float64]
@@ -169,7 +169,7 @@ class DensityLaw:
         return self._latest["pair"]
 
     @staticmethod
-    def _compared(truth: Target) -> Mixture:
+    def _compared(truth: Target) -> MixtureOnLine:
         mixture = on_line("truth", truth)
         if not mixture.variances.all():
             raise ValueError(

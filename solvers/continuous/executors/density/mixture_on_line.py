@@ -19,7 +19,7 @@ from ..packed import Packed
 Array = NDArray[np.float64]
 
 
-class Mixture(NamedTuple):
+class MixtureOnLine(NamedTuple):
     """A Gaussian mixture on the line: weights, means, variances, each (K,)."""
 
     weights: Array
@@ -93,14 +93,14 @@ def quantiles(weights: Any, means: Any, variances: Any, lower: Any, upper: Any, 
     return out
 
 
-def on_line(name: str, target: Target) -> Mixture:
+def on_line(name: str, target: Target) -> MixtureOnLine:
     """Read a one-dimensional mixture; ValueError names the argument where it is not one."""
     if target.means.shape[1] != 1:
         raise ValueError(
             f"{name} has dim = {target.means.shape[1]}: densities are computed in one dimension, use `law` or `sample`"
         )
     means, variances = target.means[:, 0], target.variances[:, 0]
-    return Mixture(
+    return MixtureOnLine(
         np.ascontiguousarray(target.weights), np.ascontiguousarray(means), np.ascontiguousarray(variances)
     )
 
@@ -118,7 +118,7 @@ class Levels(NamedTuple):
     wrong: Perturbation
 
 
-def levels(packed: Packed, target: Mixture, wrong: Perturbation) -> Levels:
+def levels(packed: Packed, target: MixtureOnLine, wrong: Perturbation) -> Levels:
     """Tabulate a target at the levels of a tableau: alpha, sigma of every evaluation."""
     alpha, sigma = packed.levels[..., 0, None], packed.levels[..., 1, None]
     score = packed.score[..., None]
