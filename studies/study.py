@@ -137,7 +137,7 @@ def run(study: Study[R], store: Store | None = None, jobs: int = 1) -> list[R]:
         else:
             from .workers import Workers
 
-            with Workers(study, store, min(jobs, len(left)) - 1) as workers:
+            with Workers(kept, min(jobs, len(left)) - 1) as workers:
                 found |= workers.measure(cells, left, kept.measured, progress)
     return [record for place in range(len(cells)) for record in found[place]]
 

@@ -12,14 +12,10 @@ import signal
 import threading
 from collections.abc import Callable, Sequence
 from multiprocessing import connection, get_context, parent_process
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .output.progress import Progress
 from .specifications import load_methods, loaded
-from .store import Store
-
-if TYPE_CHECKING:
-    from .study import Cell, Study
 
 
 class Workers:
@@ -27,10 +23,8 @@ class Workers:
 
     Parameters
     ----------
-    study : Study
-        Sent to them once, by pickle.
-    store : Store or None
-        Where they keep what they measure.
+    kept : Kept
+        The study with where they keep what they measure, sent to them once, by pickle.
     count : int
 
     Raises
@@ -39,9 +33,9 @@ class Workers:
         A study that cannot be pickled.
     """
 
-    def __init__(self, study: Study[Any], store: Store | None, count: int) -> None:
+    def __init__(self, kept: Any, count: int) -> None:
         try:
-            self._study = pickle.dumps((study, store))
+            self._study = pickle.dumps(kept)
         except (pickle.PicklingError, AttributeError, TypeError) as error:
             raise ValueError(
                 f"jobs is {count + 1}, but the study cannot be sent to another process ({error}): use 1 job"
@@ -71,9 +65,9 @@ class Workers:
 
     def measure(
         self,
-        cells: Sequence[Cell[Any]],
+        cells: Sequence[Any],
         places: Sequence[int],
-        here: Callable[[Cell[Any]], list[Any]],
+        here: Callable[[Any], list[Any]],
         progress: Progress,
     ) -> dict[int, list[Any]]:
         """Measure cells, in the workers and in this process, each as soon as one is free.
@@ -132,10 +126,8 @@ def _serve(pipe: Any, files: Sequence[str], study: bytes, threads: int) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     for file in files:
         load_methods(file)
-    one, store = pickle.loads(study)
-    from .study import Kept
-
-    cells, kept = list(one.cells()), Kept(one, store)
+    kept = pickle.loads(study)
+    cells = list(kept.study.cells())
     with _threads(threads):
         while True:
             try:

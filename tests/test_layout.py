@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,54 @@ def test_lower_packages_never_import_studies_nor_each_others_insides(package: st
 )
 def test_import_rule_tells_allowed_from_forbidden(package: str, source: str, allowed: bool) -> None:
     assert (trespasses(source, package) == []) is allowed
+
+
+# Circles known and still to be undone: (a module, what it imports).
+KNOWN = {("studies.laws", "studies.gap.study")}
+
+
+def circle(sources: Mapping[str, str]) -> list[str]:
+    """Return modules that import one another in a circle, by name; none if there is no circle.
+
+    Keys are modules; a package's own is `package.__init__`. Imports inside functions count as all others do.
+    """
+    known = {module.removesuffix(".__init__"): module for module in sources}
+    graph: dict[str, set[str]] = {}
+    for module, source in sources.items():
+        taken = {
+            f"{base}.{name}" if f"{base}.{name}" in known else base
+            for base, names in imports(source, module.rpartition(".")[0])
+            for name in names or [""]
+        }
+        graph[module] = {known[name] for name in taken if name in known} - {module}
+        graph[module] -= {imported for importer, imported in KNOWN if importer == module}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def test_no_modules_import_one_another_in_a_circle() -> None:
+    files = [file for package in PACKAGES for file in (ROOT / package).rglob("*.py")]
+    assert len(files) > 200
+    assert circle({f"{package_of(file)}.{file.stem}": file.read_text("utf-8") for file in files}) == []
+
+
+@pytest.mark.parametrize(
+    ("second", "third", "closed"),
+    [
+        ("from .c import there", "import q", False),
+        ("from . import c", "from .a import here", True),
+        ("from p.c import there", "def late():\n    from . import a", True),
+        ("import p.c", "from p import something", True),  # of p itself, which imports a
+    ],
+)
+def test_circles_are_found_wherever_they_close(second: str, third: str, closed: bool) -> None:
+    sources = {"p.__init__": "from .a import here", "p.a": "from . import b", "p.b": second, "p.c": third}
+    found = circle(sources)
+    assert bool(found) is closed
+    assert {"p.a", "p.b", "p.c"} <= set(found) or not closed
 
 
 def test_every_module_of_methods_registers_one_or_serves_one_that_does() -> None:

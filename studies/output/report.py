@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -15,8 +15,6 @@ from .files import FORMATS, PICTURES, SUFFIXES, suffix_of
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from ..study import Study
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,17 @@ class Output:
             suffix_of(self.plot, PICTURES)
 
 
-def show(shown: Sequence[tuple[Study[Any], list[Any]]], output: Output) -> None:
+class Shown(Protocol):
+    """What is asked of a study here, see `studies.study.Study`."""
+
+    def skipped(self) -> Iterable[tuple[str, str]]: ...
+
+    def reports(self, found: list[Any]) -> Iterable[Report]: ...
+
+    def figures(self, found: list[Any]) -> Mapping[str, Any]: ...
+
+
+def show(shown: Sequence[tuple[Shown, list[Any]]], output: Output) -> None:
     """Print and write what studies found.
 
     Raises ValueError if a plot was asked for and there is nothing to draw.
@@ -129,7 +137,7 @@ def _print(reports: Sequence[Report], skipped: Sequence[tuple[str, str]], form: 
             print(f"not measured: {what}: {why}")
 
 
-def _draw(shown: Sequence[tuple[Study[Any], list[Any]]], output: Output) -> None:
+def _draw(shown: Sequence[tuple[Shown, list[Any]]], output: Output) -> None:
     charts = {name: chart for study, found in shown for name, chart in study.figures(found).items()}
     if not charts and output.plot is not None:
         raise ValueError(
