@@ -11,6 +11,7 @@ from analytic import chains
 from solvers import catalogue, grids
 from solvers.discrete import Tables, law, resample, sample
 from solvers.discrete.moves.gibbs import Gibbs
+from solvers.discrete.moves.guided import Guided
 from solvers.methods.discrete.correctors import CORRECTORS, correction
 from tests.solvers.token_loops import (
     MASK,
@@ -170,6 +171,15 @@ def test_evaluations_and_steps_are_counted() -> None:
     assert kernel(MASK, 4, stop=0.0).evaluations(5) == 4 + 3  # none at t = 0
     assert kernel(MASK, 4, entry=0.5).evaluations(5) == 4 + 3
     assert Gibbs(resample(MASK, 0.5)).evaluations(7) == 7
+
+
+def test_predictors_that_count_masks_or_are_guided_stay_what_they_are() -> None:
+    counted = kernel(
+        MASK, 4, predictor="maskgit"
+    )  # which reveals one of five sites at least, and the rest at last
+    assert (counted.evaluations(5), counted.end(5)) == (4 * (1 + 1), 0.1)
+    (last,) = kernel(MASK, 4, predictor="guided-ancestral", finalise="posterior").final
+    assert isinstance(last, Guided)
 
 
 @pairs

@@ -13,7 +13,6 @@ from ..flow import Array
 from ..kernel import Kernel
 from ..model.cavities import Model
 from ..model.every_state import Tables
-from ..moves.events import Events
 from ..moves.move import Move, Stream, Tokens
 from .law_and_sample import sample
 
@@ -32,11 +31,7 @@ class _Counted(Move):
     def draw(self, tokens: Tokens, model: Model, stream: Stream) -> None:
         begin = stream.first - self.first
         part = self.counts[begin : begin + len(tokens)]
-        if isinstance(self.move, Events):
-            part += self.move.count(tokens, model, stream)
-        else:
-            self.move.draw(tokens, model, stream)
-            part += int(self.move.evaluations(tokens.shape[1]))
+        part += self.move.count(tokens, model, stream)
 
 
 def evaluations(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -17,6 +17,7 @@ from ..model.every_state import Tables
 from .guided_site import GUIDES, draw_sites, fill_rows
 from .move import Independent, Stream, Tokens, defined
 from .site import EXITS
+from .sites import Sites
 
 Owner = TypeVar("Owner", Tables, Model)
 _parts: weakref.WeakKeyDictionary[Any, dict[int, Any]] = weakref.WeakKeyDictionary()
@@ -89,6 +90,13 @@ class Guided(Independent):
     def evaluations(self, length: int) -> float:
         """Evaluations of the model, 1 or 2; those of the classifier are not among them."""
         return float(sum(self.needs))
+
+    def aim(self, data: sequences.SequenceLaw) -> sequences.SequenceLaw:
+        """Return the law tilted towards the label, p(x) p(label | x)^gamma normalised."""
+        return labelled(data).tilted(self.label, self.gamma)
+
+    def settling(self, plain: Sites) -> Guided:
+        return replace(self, flow=plain.flow, exit=plain.exit)
 
     def fill(self, tables: Tables) -> Array:
         t = self.flow.t

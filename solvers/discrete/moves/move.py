@@ -9,6 +9,8 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
+from analytic import sequences
+
 from ...numerics.jit import COMPILED, PARALLEL
 from ..flow import Array, Flow
 from ..model.cavities import Model
@@ -30,6 +32,9 @@ class Stream(NamedTuple):
 class Move(ABC):
     """A random change of the tokens that looks at the model.
 
+    A move is `push` and `draw`; whatever else an executor asks has an answer here, which a move of another kind
+    replaces.
+
     Attributes
     ----------
     nfe : float
@@ -46,6 +51,22 @@ class Move(ABC):
         """Evaluations of the model on sequences of that length, expected where they are random."""
         return self.nfe
 
+    def stay(self, masked: int, length: int) -> int | None:
+        """Return how many of so many masked sites stay masked, by moves that count them; None by all others.
+
+        A move that counts them asks the model nothing where all stay.
+        """
+        return None
+
+    def aim(self, data: sequences.SequenceLaw) -> sequences.SequenceLaw:
+        """Return the law that steps of this kind are meant to sample: the data, unless guided away from it."""
+        return data
+
+    def settling(self, plain: Any) -> Move:
+        """Return what settles tokens at the grid's end after steps of this kind, where unguided `plain` would."""
+        settled: Move = plain
+        return settled
+
     @abstractmethod
     def push(self, weights: Array, tables: Tables) -> Array:
         """Carry weights (S^L,) through the move. Raises FloatingPointError where the model is undefined."""
@@ -53,6 +74,11 @@ class Move(ABC):
     @abstractmethod
     def draw(self, tokens: Tokens, model: Model, stream: Stream) -> None:
         """Move tokens (n, L) in place. Raises FloatingPointError for laws that are none."""
+
+    def count(self, tokens: Tokens, model: Model, stream: Stream) -> NDArray[np.int64]:
+        """Move tokens as `draw` does; return the evaluations of the model that each sample took, (n,)."""
+        self.draw(tokens, model, stream)
+        return np.full(len(tokens), int(self.evaluations(tokens.shape[1])))
 
     def matrix(self, tables: Tables, possible: NDArray[np.bool_]) -> Array:
         """Return the laws from the possible states, (S^L, S^L), zero in the rows of others."""

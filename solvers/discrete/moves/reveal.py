@@ -256,6 +256,9 @@ class Reveal(Move):
             stay = np.full_like(masked, math.floor(self.share * length + 0.5 + 1e-9))
         return np.minimum(stay, masked)
 
+    def stay(self, masked: int, length: int) -> int:
+        return int(self.after(length)[masked])
+
     def push(self, weights: Array, tables: Tables) -> Array:
         order, temperature, after = self.how(tables.length)
         t, parts = half_noised(self.process), np.zeros((PARTS, tables.size))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from operator import index
 
 from numpy.typing import ArrayLike
@@ -11,8 +10,7 @@ from numpy.typing import ArrayLike
 from analytic import chains
 
 from ...catalogue import catalogue
-from ...discrete import Flow, bridge, reverse_rates, walk
-from ...discrete.kernel import GuidedKernel, Kernel
+from ...discrete import Kernel, bridge, reverse_rates, walk
 from ...discrete.moves.guided import Guided
 
 _PROBABILITIES = {"transition": "flow", "posterior": "posterior", "classifier": "classifier"}
@@ -33,12 +31,6 @@ def _checked(guide: str, guides: dict[str, str], label: int, gamma: float) -> tu
     if not 0 <= gamma < math.inf:
         raise ValueError(f"gamma is {gamma!r}: give a finite number, at least 0")
     return guides[guide], number, float(gamma)
-
-
-def _walk(
-    name: str, noise: chains.SiteProcess, grid: ArrayLike, move: Callable[[float, float], Guided]
-) -> Kernel:
-    return GuidedKernel(**vars(walk(name, noise, grid, lambda t, s: [move(t, s)])))
 
 
 @catalogue.method(
@@ -84,10 +76,10 @@ def guided_ancestral(
     """
     rule, label, gamma = _checked(guide, _PROBABILITIES, label, gamma)
 
-    def move(t: float, s: float) -> Guided:
-        return Guided(bridge(noise, t, s), "probability", rule, label, gamma)
+    def step(t: float, s: float) -> list[Guided]:
+        return [Guided(bridge(noise, t, s), "probability", rule, label, gamma)]
 
-    return _walk("guided-ancestral", noise, grid, move)
+    return walk("guided-ancestral", noise, grid, step)
 
 
 @catalogue.method(
@@ -128,8 +120,7 @@ def guided_tau_leaping(
     """
     rule, label, gamma = _checked(guide, _RATES, label, gamma)
 
-    def move(t: float, s: float) -> Guided:
-        flow: Flow = reverse_rates(noise, t)
-        return Guided(flow, "leap", rule, label, gamma, t - s)
+    def step(t: float, s: float) -> list[Guided]:
+        return [Guided(reverse_rates(noise, t), "leap", rule, label, gamma, t - s)]
 
-    return _walk("guided-tau-leaping", noise, grid, move)
+    return walk("guided-tau-leaping", noise, grid, step)

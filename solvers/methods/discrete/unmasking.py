@@ -10,7 +10,7 @@ from analytic import chains
 
 from ... import grids
 from ...catalogue import Claim, catalogue
-from ...discrete.kernel import Kernel, RevealKernel
+from ...discrete import Kernel
 from ...discrete.moves.reveal import Reveal
 
 _SITES_ORDERS = ("random", "left-to-right")
@@ -120,7 +120,7 @@ def maskgit(noise: chains.SiteProcess, grid: ArrayLike, temperature: float = 1.0
         heat = temperature * ((steps - number) / steps)
         share = mask_share(process, s) if number < steps else 0.0
         moves.append((Reveal(process, "maskgit", None, share, True, heat),))
-    return RevealKernel("maskgit", process, times, tuple(moves))
+    return Kernel("maskgit", process, times, tuple(moves))
 
 
 def _revealing(
@@ -134,7 +134,7 @@ def _revealing(
         raise ValueError(f"sites is {sites}: give at least 1 a step, or None to follow the grid")
     process, times = absorbing(noise), grids.check(noise, grid)
     moves = tuple((Reveal(process, order, sites, mask_share(process, s)),) for s in times[1:].tolist())
-    return RevealKernel(name, process, times, moves)
+    return Kernel(name, process, times, moves)
 
 
 def absorbing(noise: chains.SiteProcess) -> chains.Absorbing:
