@@ -17,7 +17,6 @@ from solvers.continuous.imperfect import Imperfect, ScoreError
 from solvers.discrete.executors.cuda.kernels import built, start
 from solvers.discrete.executors.cuda.plans import (
     MOST_UNROLLED,
-    events_plan,
     fused_plan,
     start_plan,
     steps_plan,
@@ -25,7 +24,6 @@ from solvers.discrete.executors.cuda.plans import (
 from solvers.discrete.executors.cuda.runner import carry_of
 from solvers.discrete.executors.fused import trajectories
 from solvers.discrete.model.cavities import Model
-from solvers.discrete.moves.events import Events
 
 
 class _Host:
@@ -44,7 +42,7 @@ def of_tokens() -> Iterator[tuple[str, Callable[[Any], None], Any]]:
     """Yield (name, uncompiled kernel, its argument): what is checked without a GPU."""
     here: Any = _Host()
     seed, L, n = np.uint64(0), 6, 4
-    states, counts = np.zeros((L, n), np.int64), np.zeros(n, np.int64)
+    states = np.zeros((L, n), np.int64)
     for V in (MOST_UNROLLED, 12):
         transition = np.full((V, V), 0.4 / V) + 0.6 * np.eye(V)
         data = sequences.MarkovSequence(np.full(V, 1 / V), transition, L)
@@ -75,11 +73,10 @@ def of_tokens() -> Iterator[tuple[str, Callable[[Any], None], Any]]:
                 process, grids.uniform(process, steps=1), **options.get(method, {})
             )
             move, model = kernel.moves[0], Model(process, law)
-            if isinstance(move, Events):
-                plan = events_plan(move, model, states, counts, seed, 0, 0, here)
-            else:
-                plan = steps_plan(move, model, states, np.zeros((n, 2), np.int64), seed, 0, 0, here)
-            yield f"{name}, {V} tokens", built(carry_of(move), plan, model), (plan,)
+            thread = move.thread(model)
+            assert thread is not None
+            plan = steps_plan(thread, model, states, np.zeros((n, 2), np.int64), seed, 0, 0, here)
+            yield f"{name}, {V} tokens", built(thread.carry, plan, model), (plan,)
     yield "start states", start, (start_plan(transition, states, seed, 0, here),)
 
 

@@ -11,12 +11,13 @@ import pytest
 from analytic import chains, sequences
 from solvers import catalogue, grids, sample
 from solvers.cuda.device import Device
-from solvers.discrete import stream
+from solvers.discrete import bridge, stream, walk
 from solvers.discrete.executors.cuda import plans, runner
 from solvers.discrete.executors.fused import trajectories
 from solvers.discrete.model.cavities import Model
 from solvers.discrete.model.messages_by_block import LANES
 from solvers.discrete.moves.site import compound_into, longest
+from tests.solvers.made_up_move import OneSite
 
 pytestmark = pytest.mark.simulator
 
@@ -168,6 +169,13 @@ def test_poisson_laws_run_up_to_the_length_that_scratch_is_made_for() -> None:
         assert law[0] == pytest.approx(np.exp(-rate))
 
 
+def test_a_move_that_the_package_does_not_have_brings_what_a_thread_does() -> None:
+    noise = NOISES["uniform"]
+    grid = grids.uniform(noise, steps=3)
+    made_up = walk("made-up", noise, grid, lambda t, s: [OneSite(bridge(noise, t, s), i) for i in (4, 0)])
+    assert_same(made_up, SMOOTH, 12)
+
+
 def test_births_run_on_chains() -> None:
     noise = chains.PureDeath(vocabulary=V)
     grid = grids.uniform(noise, steps=4)
@@ -223,34 +231,14 @@ def test_sites_run_on_chains_alone() -> None:
         sample(kernel_of("tau-leaping", "masked"), TABLE, 2, device="cuda")
 
 
-SCRATCH = (
-    "predicted",
-    "line",
-    "row",
-    "moved",
-    "held",
-    "before",
-    "chosen",
-    "jumps",
-    "parts",
-    "logs",
-    "table",
-    "due",
-)
-LINES = {
-    "line",
-    "row",
-    "chosen",
-    "jumps",
-    "parts",
-    "logs",
-}  # some lines of scratch, each for a use of its own
+SCRATCH = ("predicted", "line", "row", "moved")  # beside the moves' own
+LINES = {"line", "row", "jumps", "logs"}  # some lines of scratch, each for a use of its own
 
 
 @pytest.mark.slow
 def test_each_thread_keeps_to_scratch_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plans, "MOST_UNROLLED", V - 1)
-    device, n, used = Device("cuda"), 3, set[str]()
+    device, n, used, named = Device("cuda"), 3, set[str](), set[str]()
     for name, move, model in moves_of_every_kind():
         room = np.tile(np.arange(model.data.length)[:, None] % V, (1, n))
         if "reveal" in name or "neighbours" in name:
@@ -263,17 +251,14 @@ def test_each_thread_keeps_to_scratch_of_its_own(monkeypatch: pytest.MonkeyPatch
             assert fused is not None
             plan: Any = runner.fused_plan(fused, room, np.zeros((n, 3), np.int64), np.uint64(5), 0, device)
             carry = runner.carry_of(fused)
-        elif isinstance(move, runner.Events):
-            counts = np.zeros(n, np.int64)
-            plan = runner.events_plan(move, model, room, counts, np.uint64(5), 0, 0, device)
-            carry = runner.carry_of(move)
         else:
-            failed = np.zeros((n, 2), np.int64)
-            plan = runner.steps_plan(move, model, room, failed, np.uint64(5), 0, 0, device)
-            carry = runner.carry_of(move)
+            thread, failed = move.thread(model), np.zeros((n, 2), np.int64)
+            plan = runner.steps_plan(thread, model, room, failed, np.uint64(5), 0, 0, device)
+            carry = thread.carry
         parts: dict[str, Any] = {}
-        for field in SCRATCH:
-            array = getattr(plan, field, np.zeros(0))
+        common = {field: getattr(plan, field, np.zeros(0)) for field in SCRATCH}
+        own = plan.scratch._asdict() if hasattr(plan, "scratch") else {}
+        for field, array in (common | own).items():
             if array.shape[-1] != n:
                 continue  # of no use to this kernel
             array[:] = UNTOUCHED
@@ -281,12 +266,13 @@ def test_each_thread_keeps_to_scratch_of_its_own(monkeypatch: pytest.MonkeyPatch
                 parts |= {f"{field}[{line}]": array[line] for line in range(len(array))}
             else:
                 parts[field] = array
+        named |= set(own)
         device.launch(runner.compiled(runner.built(carry, plan, model)), n, (plan,), threads=32)
         for field, array in parts.items():
             touched = (array != UNTOUCHED).reshape(-1, n).any(axis=0)
             assert touched.all() or not touched.any(), (name, field, touched)
             used |= {field.split("[")[0]} if touched.any() else set()
-    assert used == set(SCRATCH)
+    assert used == set(SCRATCH) | named
 
 
 def moves_of_every_kind() -> Iterator[tuple[str, Any, Model]]:
@@ -327,10 +313,9 @@ def test_threads_beyond_the_last_sample_do_nothing() -> None:
         room = np.full((L, 40), 1)
         fused = trajectories(kernel.moves, model)
         if fused is None:
-            plan: Any = runner.events_plan(
-                kernel.moves[0], model, room[:, :5], np.zeros(5, np.int64), np.uint64(5), 0, 0, device
-            )
-            carry = runner.carry_of(kernel.moves[0])
+            thread, failed = kernel.moves[0].thread(model), np.zeros((5, 2), np.int64)
+            plan: Any = runner.steps_plan(thread, model, room[:, :5], failed, np.uint64(5), 0, 0, device)
+            carry = thread.carry
         else:
             plan = runner.fused_plan(fused, room[:, :5], np.zeros((5, 3), np.int64), np.uint64(5), 0, device)
             carry = runner.carry_of(fused)

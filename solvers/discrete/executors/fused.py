@@ -19,7 +19,7 @@ from analytic import chains, sequences
 
 from ...numerics.jit import COMPILED, PARALLEL
 from ...numerics.philox import fill_words
-from ..model.cavities import Model, undefined
+from ..model.cavities import Model
 from ..model.messages_by_block import (
     LANES,
     WEAK,
@@ -175,8 +175,8 @@ class Trajectories:
         if failed[:, 1:].any():
             move, impossible, bad = failed[failed[:, 1:].any(axis=1)][0]
             if impossible:
-                raise undefined(self.moves[move].flow.t, f"{impossible} such sites in a block")
-            raise FloatingPointError(f"{bad} sites had a probability that is none: take more steps")
+                raise self.moves[move].impossible(f"{impossible} such sites in a block")
+            raise self.moves[move].no_law(bad)
 
 
 def trajectories(moves: tuple[Move, ...], model: Model) -> Trajectories | None:

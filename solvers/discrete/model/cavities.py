@@ -44,6 +44,11 @@ class Model:
             self._table = np.array(data.pmf()).ravel()
         self._buffer = np.empty(0)
 
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """Length of sequences, and numbers of tokens and of states."""
+        return self.data.length, self.process.vocabulary, self.process.states
+
     def likelihood(self, t: float) -> Likelihood:
         """Likelihood of every state for the tokens, as compiled code takes it."""
         return likelihood(shown(self.process, t))

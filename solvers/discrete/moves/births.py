@@ -11,9 +11,10 @@ from numba import njit, prange
 
 from ...numerics.jit import COMPILED, PARALLEL
 from ..flow import Array, Flow
+from ..model import messages_of_one
 from ..model.cavities import Model
 from ..model.every_state import Tables
-from .move import Independent, Stream, Tokens
+from .move import Independent, Stream, Thread, Tokens
 from .site import impossible, pick, uniforms
 
 NEAREST, RANDOM, POISSON = range(3)
@@ -151,9 +152,30 @@ class Births(Independent):
     def draw(self, tokens: Tokens, model: Model, stream: Stream) -> None:
         bad = _draw(*self.how, tokens, model.cavities(self.flow.t, tokens), *stream)
         if bad:
-            raise FloatingPointError(f"{bad} sites had a probability that is none at t = {self.flow.t:g}")
+            raise self.no_law(bad)
+
+    def no_law(self, sites: int) -> FloatingPointError:
+        return FloatingPointError(f"{sites} sites had a probability that is none at t = {self.flow.t:g}")
+
+    def thread(self, model: Model) -> Thread | None:
+        if model.transitions is None:
+            return None
+        L, V, _ = model.sizes
+        seen = (model.likelihood(self.flow.t),)
+        return Thread(_carry, self.how, model.transitions, seen, {"cavities": (float, L, V)})
 
     @property
     def how(self) -> tuple[int, float, Array]:
         """What `births_row` is told: rule, p and q_t(x | v) by [x, v]."""
         return RULES[self.rule], self.p, self.flow.coefficients.seen
+
+
+def _carry(plan: Any, model: Any, lines: Any, rows: Any, words: Any, r: int) -> None:
+    rule, p, told = plan.told
+    states, cavities = plan.states[:, r], plan.scratch.cavities[:, :, r]
+    if not messages_of_one.cavities(model, plan.seen[0], states, cavities, lines[0], lines[1]):
+        plan.failed[r, 0] = 1
+        return
+    plan.failed[r, 1] = births_row(
+        rule, p, told, states, cavities, plan.seed, plan.first + r, plan.step, rows[0]
+    )

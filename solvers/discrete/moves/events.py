@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +14,11 @@ from analytic import chains, sequences
 from ..flow import Array, Process, half_noised, schedule_of
 from ..model.cavities import Model
 from ..model.every_state import Tables
-from .event_loop import EXCEEDED, IMPOSSIBLE, RULES, walk_all
+from .event_loop import EXCEEDED, IMPOSSIBLE, RULES, walk, walk_all
 from .event_rates import HYBRID, MASKED, UNIFORM, Data, Noise, envelope, fill_all_rates, moment
-from .move import Move, Stream, Tokens, check_possible
+from .move import Move, Stream, Thread, Tokens, check_possible
 
 MOST_TABLE, MOST_LAW_STATES = 4096, 4096
-EXCEEDED_RATE = "a rate exceeds its bound {move.bound:g} between {move.t:g} and {move.s:g}"
 _NEVER = -45.0  # log n at which masks are 3e-20 of what they were: n = 0 for the law
 
 
@@ -206,18 +205,46 @@ class Events(Move):
         noise, data = noise_of(self.process), data_of(model.data)
         walk_all(RULES[self.rule], data, noise, *self.ends, self.bound, tokens, *stream, counts)
         if (counts == IMPOSSIBLE).any():
-            raise impossible_start(self)
+            raise self.impossible("")
         if (counts == EXCEEDED).any():
-            raise FloatingPointError(EXCEEDED_RATE.format(move=self))
+            raise self.no_law(int((counts == EXCEEDED).sum()))
         return counts
 
+    def thread(self, model: Model) -> Thread | None:
+        data, noise = data_of(model.data), noise_of(self.process)
+        # two numbers at least: a column of one alone is contiguous, which interpreted code is compiled again for
+        scratch = {"table": (float, max(2, data.table.shape[0])), "due": (float, model.data.length)}
+        return Thread(_carry, (RULES[self.rule], noise, *self.ends, self.bound), data, (), scratch)
 
-def impossible_start(move: Events) -> FloatingPointError:
-    """Return the error of a sample that starts where the model is undefined."""
-    return FloatingPointError(
-        f"a sample has probability 0 at t = {move.t:g}, where the model is undefined: start from tokens that "
-        "the target allows"
+    def impossible(self, why: str) -> FloatingPointError:
+        return FloatingPointError(
+            f"a sample has probability 0 at t = {self.t:g}, where the model is undefined: start from tokens that "
+            "the target allows"
+        )
+
+    def no_law(self, sites: int) -> FloatingPointError:
+        return FloatingPointError(
+            f"a rate exceeds its bound {self.bound:g} between {self.t:g} and {self.s:g}"
+        )
+
+
+def _carry(plan: Any, model: Any, lines: Any, rows: Any, words: Any, r: int) -> None:
+    rule, noise, start, stop, bound = plan.told
+    scratch = (lines[0], (lines[1], lines[2], plan.scratch.table[:, r]), rows[0], plan.scratch.due[:, r])
+    count = walk(
+        rule,
+        model,
+        noise,
+        start,
+        stop,
+        bound,
+        plan.states[:, r],
+        plan.seed,
+        plan.first + r,
+        plan.step,
+        scratch,
     )
+    plan.failed[r, 0], plan.failed[r, 1] = count == IMPOSSIBLE, count == EXCEEDED
 
 
 class FirstHitting(Events):

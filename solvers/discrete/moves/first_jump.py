@@ -13,10 +13,12 @@ from analytic import chains
 
 from ...numerics.jit import COMPILED, PARALLEL
 from ..flow import Array, Coefficients, Flow, endpoint, schedule_of
+from ..model import messages_of_one
 from ..model.cavities import Model
 from ..model.every_state import Tables
+from ..model.messages_by_block import Likelihood
 from .gibbs import put_site
-from .move import Move, Stream, Tokens, defined
+from .move import Move, Stream, Thread, Tokens, defined
 from .pair import fill_flows
 from .site import LEAP, fill_flow, step_row, uniforms
 from .sites import Sites
@@ -71,6 +73,10 @@ class FirstJump(Move):
     nfe: float = 2.0
     by_events: ClassVar[bool] = True
 
+    @property
+    def times(self) -> tuple[float, ...]:
+        return (self.flow.t,)
+
     def push(self, weights: Array, tables: Tables) -> Array:
         flows = np.empty((tables.size, tables.length, tables.states))
         fill_flows(self.flow.coefficients, tables.tokens, tables.cavities(self.flow.t), flows)
@@ -118,6 +124,14 @@ class FirstJump(Move):
             self.reach - waits[active],
             *stream,
         )
+
+    def thread(self, model: Model) -> Thread | None:
+        if model.transitions is None:
+            return None
+        L, V, S = model.sizes
+        told = (self.flow.coefficients, self.reach, self.level, np.array(model.process.prior))
+        scratch = {"cavities": (float, L, V), "held": (float, L, S)}
+        return Thread(_carry, told, model.transitions, (model.likelihood(self.flow.t),), scratch)
 
     @property
     def level(self) -> float:
@@ -223,3 +237,30 @@ def _leap_on(
         law = np.empty(noise.shape[1])
         level = at_level(k, alpha[m], noise[m])
         step_row(level, LEAP, reach[m], tokens[r], cavities[m], seed, first + r, step, 1, law)
+
+
+def _carry(plan: Any, model: Any, lines: Any, rows: Any, words: Any, r: int) -> None:
+    k, reach, level, prior = plan.told
+    states, cavities, sample = plan.states[:, r], plan.scratch.cavities[:, :, r], plan.first + r
+    expected, work = lines[0], lines[1]
+    if not messages_of_one.cavities(model, plan.seen[0], states, cavities, expected, work):
+        plan.failed[r, 0] = 1
+        return
+    held = plan.scratch.held[:, :, r]
+    wait = jump_row(k, states, cavities, reach, plan.seed, sample, plan.step, held)
+    if wait >= reach:
+        return
+    # 1 - alpha shrinks by exp(-wait); alpha itself is formed without cancellation, since it may start at 0
+    alpha, noise = k.keep - math.expm1(-wait) * level, math.exp(-wait) * level
+    add, law, flat, peak = rows[0], rows[1], rows[2], rows[3]
+    for x in range(add.shape[0]):
+        add[x] = noise * prior[x]
+        most = add[x] + alpha if x < cavities.shape[1] else add[x]
+        flat[x] = add[x] / most if most > 0.0 else 0.0
+        peak[x] = 1.0 if most > 0.0 else 0.0
+    seen = Likelihood(flat, peak, plan.seen[0].table)
+    if not messages_of_one.cavities(model, seen, states, cavities, expected, work):
+        plan.failed[r, 0] = 1
+        return
+    level_now = at_level(k, alpha, add)
+    step_row(level_now, LEAP, reach - wait, states, cavities, plan.seed, sample, plan.step, 1, law)

@@ -32,6 +32,10 @@ class Gibbs(Move):
     flow: Flow
     sites: int | None = None
 
+    @property
+    def times(self) -> tuple[float, ...]:
+        return (self.flow.t,)
+
     def evaluations(self, length: int) -> float:
         return length if self.sites is None else self.sites
 

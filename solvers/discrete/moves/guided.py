@@ -14,9 +14,10 @@ from analytic import chains, sequences
 from ..flow import Array, Flow, shown
 from ..model.cavities import Model
 from ..model.every_state import Tables
-from .guided_site import GUIDES, draw_sites, fill_rows
-from .move import Independent, Stream, Tokens, defined
-from .site import EXITS
+from ..model.messages_by_label import labelled_cavities, log_ratios, stacked, told
+from .guided_site import CLASSIFIER, GUIDES, draw_sites, fill_guided, fill_rows
+from .move import Independent, Stream, Thread, Tokens, defined
+from .site import EXITS, impossible, pick, uniforms
 from .sites import Sites
 
 Owner = TypeVar("Owner", Tables, Model)
@@ -42,14 +43,14 @@ def _under(owner: Owner, label: int) -> Owner:
 
 def likelihood_of_every_state(process: chains.SiteProcess, t: float) -> Array:
     """What states tell of the token, by [y, v]; ValueError where a state never occurs, which no answer exists for."""
-    told = shown(process, t).T
-    unseen = np.flatnonzero(~told.any(axis=1))
+    likelihood: Array = shown(process, t).T
+    unseen = np.flatnonzero(~likelihood.any(axis=1))
     if len(unseen):
         raise ValueError(
             f"grid has the time {t!r}, where {process!r} never shows the state {unseen[0]} that the classifier is "
             "asked about: start at a smaller t, or use guide = 'posterior'"
         )
-    return told
+    return likelihood
 
 
 @dataclass(frozen=True)
@@ -139,14 +140,29 @@ class Guided(Independent):
                         log_ratio[:, i, y] = self._log_label(data, neighbour) - here
         bad = draw_sites(*self.how, tokens, given, free, log_ratio, states, *stream)
         if bad:
-            raise self.undefined(bad)
+            raise self.no_law(bad)
 
-    def undefined(self, bad: int) -> FloatingPointError:
-        """Return the error of sites that have no guided law."""
+    def no_law(self, sites: int) -> FloatingPointError:
         return FloatingPointError(
-            f"{bad} sites had a probability that is none at t = {self.flow.t:g}: take more steps, or start where "
+            f"{sites} sites had a probability that is none at t = {self.flow.t:g}: take more steps, or start where "
             f"label {self.label} is possible"
         )
+
+    def thread(self, model: Model) -> Thread | None:
+        data = labelled(model.data)
+        data.condition(self.label)  # refuses a label that is none
+        parts, (L, V, _) = stacked(data), model.sizes
+        if parts is None:
+            return None
+        if self.guide == "classifier":
+            likelihood_of_every_state(
+                self.flow.process, self.flow.t
+            )  # refuses a time at which some state has none
+        with np.errstate(divide="ignore"):
+            how = (*self.how, self.label, np.log(data.weights), *self.needs)
+        # both cavities in one array: of two, a thread would keep the strides of either
+        scratch = {"own": (float, L, V), "cavities": (float, 2, L, V), "logs": (float, 3, L)}
+        return Thread(_carry, how, parts, (model.likelihood(self.flow.t),), scratch)
 
     @property
     def how(self) -> tuple[Any, int, float, int, float]:
@@ -158,3 +174,37 @@ class Guided(Independent):
         joint = data.log_joint(likelihood_of_every_state(self.flow.process, self.flow.t)[tokens])
         with np.errstate(invalid="ignore"):
             return joint[:, self.label] - np.logaddexp.reduce(joint, axis=1)
+
+
+def _carry(plan: Any, model: Any, lines: Any, rows: Any, words: Any, r: int) -> None:
+    k, guide, gamma, exit_kind, h, label, log_weights, with_label, without = plan.told
+    states, seen = plan.states[:, r], plan.seen[0]
+    given, free = plan.scratch.cavities[0, :, :, r], plan.scratch.cavities[1, :, :, r]
+    own, logs = plan.scratch.own[:, :, r], plan.scratch.logs[:, :, r]
+    alone, classifies = not without, guide == CLASSIFIER
+    if not labelled_cavities(
+        model, log_weights, label, alone, seen, states, given, free, own, logs, lines[0], lines[1]
+    ):
+        plan.failed[r, 0] = 1
+        return
+    if alone:
+        free = given
+    elif not (with_label or classifies):
+        given = free
+    row, spare, ratios = rows[0], rows[1], rows[2]
+    for i in range(states.shape[0]):
+        if not (
+            told(seen, states[i], free[i]) > 0.0 and (not with_label or told(seen, states[i], given[i]) > 0.0)
+        ):
+            plan.failed[r, 0] = 1
+            return
+    u = (0.0, 0.0)
+    for i in range(states.shape[0]):
+        if i % 2 == 0:
+            u = uniforms(plan.seed, plan.first + r, plan.step, 0, i // 2)
+        x = states[i]
+        if classifies:
+            log_ratios(seen, x, given[i], free[i], ratios)
+        fill_guided(k, guide, gamma, exit_kind, h, x, given[i], free[i], ratios, spare, row)
+        plan.failed[r, 1] += impossible(row)
+        states[i] = pick(row, x, u[i % 2])

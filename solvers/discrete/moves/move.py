@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ from analytic import sequences
 
 from ...numerics.jit import COMPILED, PARALLEL
 from ..flow import Array, Flow
-from ..model.cavities import Model
+from ..model.cavities import Model, undefined
 from ..model.every_state import Tables
 
 Tokens = NDArray[Any]
@@ -27,6 +28,31 @@ class Stream(NamedTuple):
     seed: Any
     first: int
     step: int
+
+
+class Thread(NamedTuple):
+    """What a GPU is given to carry out a move, a thread a sequence.
+
+    Attributes
+    ----------
+    carry : callable (plan, model, lines, rows, words, r) -> None
+        What thread r does to the column `plan.states[:, r]`; see `executors.cuda.kernels`. Its failures go to
+        `plan.failed[r]`: an impossible row, and the number of laws that are none.
+    told : tuple
+        The move as compiled code takes it, `plan.told`: numbers and arrays.
+    model : Transitions or Data
+        The data as compiled code takes them.
+    seen : tuple of Likelihood
+        What states tell at the times when the model is asked, `plan.seen`.
+    scratch : mapping of str to (type, sizes)
+        Arrays of float or int to work with, for each thread: `plan.scratch.name[..., r]`.
+    """
+
+    carry: Callable[..., None]
+    told: tuple[Any, ...]
+    model: Any
+    seen: tuple[Any, ...]
+    scratch: Mapping[str, tuple[Any, ...]]
 
 
 class Move(ABC):
@@ -46,6 +72,16 @@ class Move(ABC):
 
     nfe: float = 1.0
     by_events: ClassVar[bool] = False
+
+    def __init_subclass__(cls) -> None:
+        # samples of a GPU are those of `draw`: a move that draws in another way has to say how there, too
+        if "draw" in vars(cls) and "thread" not in vars(cls):
+            cls.thread = Move.thread  # type: ignore[method-assign]
+
+    @property
+    def times(self) -> tuple[float, ...]:
+        """Times at which the model is asked, as far as they are known beforehand."""
+        return ()
 
     def evaluations(self, length: int) -> float:
         """Evaluations of the model on sequences of that length, expected where they are random."""
@@ -80,6 +116,18 @@ class Move(ABC):
         self.draw(tokens, model, stream)
         return np.full(len(tokens), int(self.evaluations(tokens.shape[1])))
 
+    def thread(self, model: Model) -> Thread | None:
+        """Return what a GPU is given, or None where the move runs on a CPU alone."""
+        return None
+
+    def impossible(self, why: str) -> FloatingPointError:
+        """Return the error of a sample whose state the target forbids."""
+        return undefined(self.times[0], why)
+
+    def no_law(self, sites: int) -> FloatingPointError:
+        """Return the error of so many sites whose law is none."""
+        return FloatingPointError(f"{sites} sites had a probability that is none: take more steps")
+
     def matrix(self, tables: Tables, possible: NDArray[np.bool_]) -> Array:
         """Return the laws from the possible states, (S^L, S^L), zero in the rows of others."""
         out = np.zeros((tables.size, tables.size))
@@ -102,6 +150,10 @@ class Independent(Move):
     """
 
     flow: Flow
+
+    @property
+    def times(self) -> tuple[float, ...]:
+        return (self.flow.t,)
 
     @abstractmethod
     def fill(self, tables: Tables) -> Array:

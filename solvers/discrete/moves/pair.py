@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from ...numerics.jit import COMPILED, PARALLEL
 from ..flow import Array, Flow
+from ..model import messages_of_one
 from ..model.cavities import Model
 from ..model.every_state import Tables
-from .move import PARTS, Move, Stream, Tokens, outcomes, scatter
-from .site import LEAP, draw_sites, fill_flow, impossible, pick, settle, uniforms
+from .move import PARTS, Move, Stream, Thread, Tokens, outcomes, scatter
+from .site import LEAP, draw_sites, fill_flow, impossible, pick, settle, step_row, uniforms
 from .sites import Sites
 
 MOST_PAIR_STATES = 2048
@@ -185,6 +186,10 @@ class Pair(Move):
     nfe: float = 2.0
 
     @property
+    def times(self) -> tuple[float, ...]:
+        return self.first.t, self.second.t
+
+    @property
     def how(self) -> tuple[bool, bool, bool, float, float]:
         """What `pair_row` is told: from_start, by_jump, clip, w_first, w_second."""
         return self.from_start, self.by_jump, self.clip, self.w_first, self.w_second
@@ -226,4 +231,37 @@ class Pair(Move):
         cavities = model.cavities(self.second.t, tokens)
         bad += _draw_pair(self.second.coefficients, self.h, tokens, start, cavities, held, self.how, *stream)
         if bad:
-            raise FloatingPointError(f"{bad} sites had a probability that is none: take more steps")
+            raise self.no_law(bad)
+
+    def thread(self, model: Model) -> Thread | None:
+        if not self.clip:
+            raise ValueError(SIGNED)
+        if model.transitions is None:
+            return None
+        L, V, S = model.sizes
+        told = (self.first.coefficients, self.second.coefficients, self.h_first, self.h, self.how)
+        seen = tuple(model.likelihood(t) for t in self.times)
+        scratch = {"cavities": (float, L, V), "held": (float, L, S), "before": (int, L)}
+        return Thread(_carry, told, model.transitions, seen, scratch)
+
+
+def _carry(plan: Any, model: Any, lines: Any, rows: Any, words: Any, r: int) -> None:
+    k_first, k_second, h_first, h, how = plan.told
+    states, cavities, before = plan.states[:, r], plan.scratch.cavities[:, :, r], plan.scratch.before[:, r]
+    held, expected, work = plan.scratch.held[:, :, r], lines[0], lines[1]
+    row, now, sample = rows[0], rows[1], plan.first + r
+    if not messages_of_one.cavities(model, plan.seen[0], states, cavities, expected, work):
+        plan.failed[r, 0] = 1
+        return
+    for i in range(states.shape[0]):
+        before[i] = states[i]
+        fill_flow(k_first, states[i], cavities[i], held[i])
+    plan.failed[r, 1] = step_row(
+        k_first, LEAP, h_first, states, cavities, plan.seed, sample, plan.step, 0, row
+    )
+    if not messages_of_one.cavities(model, plan.seen[1], states, cavities, expected, work):
+        plan.failed[r, 0] = 1
+        return
+    plan.failed[r, 1] += pair_row(
+        k_second, h, states, before, cavities, held, how, plan.seed, sample, plan.step, now, row
+    )

@@ -14,9 +14,10 @@ from analytic import chains
 
 from ...numerics.jit import COMPILED, PARALLEL
 from ..flow import Array, half_noised
+from ..model import messages_of_one
 from ..model.cavities import Model
 from ..model.every_state import Tables
-from .move import PARTS, Move, Stream, Tokens, defined
+from .move import PARTS, Move, Stream, Thread, Tokens, defined
 from .site import pick, uniforms
 
 RANDOM, LEFT, LARGEST, DRAWN = range(4)
@@ -244,6 +245,10 @@ class Reveal(Move):
     progress: bool = False
     temperature: float = 0.0
 
+    @property
+    def times(self) -> tuple[float, ...]:
+        return (half_noised(self.process),)
+
     def after(self, length: int) -> NDArray[np.int64]:
         """Return how many of m masked sites stay masked, for m = 0, ..., length."""
         masked = np.arange(length + 1)
@@ -276,6 +281,19 @@ class Reveal(Move):
             posteriors = model.cavities(half_noised(self.process), tokens[rows])
             _draw(order, temperature, after, tokens, rows, posteriors, *stream)
 
+    def thread(self, model: Model) -> Thread | None:
+        if model.transitions is None:
+            return None
+        L, V, _ = model.sizes
+        scratch = {
+            "cavities": (float, L, V),
+            "masked": (int, L),
+            "keys": (float, L),
+            "chosen": (int, 2, L),
+        }
+        seen = tuple(model.likelihood(t) for t in self.times)
+        return Thread(_carry, (*self.how(L), V), model.transitions, seen, scratch)
+
     def _acts(self, tokens: Tokens, after: NDArray[np.int64]) -> NDArray[np.bool_]:
         masked = (tokens == self.process.mask).sum(axis=1)
         return np.asarray(after[masked] < masked)
@@ -283,3 +301,24 @@ class Reveal(Move):
     def how(self, length: int) -> tuple[int, float, NDArray[np.int64]]:
         """Return what `reveal_row` is told: order, temperature and `after`."""
         return ORDERS[self.order], self.temperature, self.after(length)
+
+
+def _carry(plan: Any, model: Any, lines: Any, rows: Any, words: Any, r: int) -> None:
+    order, temperature, after, mask = plan.told
+    states, posteriors = plan.states[:, r], plan.scratch.cavities[:, :, r]
+    masked = 0
+    for i in range(states.shape[0]):
+        if states[i] == mask:
+            masked += 1
+    if after[masked] >= masked:
+        return  # the model is not asked
+    if not messages_of_one.cavities(model, plan.seen[0], states, posteriors, lines[0], lines[1]):
+        plan.failed[r, 0] = 1
+        return
+    scratch = (
+        plan.scratch.masked[:, r],
+        plan.scratch.chosen[0, :, r],
+        plan.scratch.keys[:, r],
+        plan.scratch.chosen[1, :, r],
+    )
+    reveal_row(order, temperature, after, states, posteriors, plan.seed, plan.first + r, plan.step, scratch)

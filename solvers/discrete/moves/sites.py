@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ..flow import Array, Flow
+from ..model import messages_of_one
 from ..model.cavities import Model
 from ..model.every_state import Tables
-from .move import Independent, Stream, Tokens
-from .site import EXITS, draw_sites, fill_rows
+from .move import Independent, Stream, Thread, Tokens
+from .site import (
+    EXITS,
+    compound_into,
+    draw_sites,
+    fill_flow,
+    fill_rows,
+    impossible,
+    longest,
+    pick,
+    step_row,
+    uniforms,
+)
 
 
 @dataclass(frozen=True)
@@ -41,4 +54,41 @@ class Sites(Independent):
         cavities = model.cavities(self.flow.t, tokens)
         bad = draw_sites(self.flow.coefficients, EXITS[self.exit], self.h, tokens, cavities, *stream, 0)
         if bad:
-            raise FloatingPointError(f"{bad} sites had a probability that is none: take more steps")
+            raise self.no_law(bad)
+
+    def thread(self, model: Model) -> Thread | None:
+        if model.transitions is None:
+            return None
+        (L, V, S), told = model.sizes, (self.flow.coefficients, EXITS[self.exit], self.h)
+        seen, scratch = (model.likelihood(self.flow.t),), {"cavities": (float, L, V)}
+        if self.exit == "poisson":
+            scratch["jumps"] = (float, 3, longest(S) + 1)
+            return Thread(_carry_by_poisson, told, model.transitions, seen, scratch)
+        return Thread(_carry, told, model.transitions, seen, scratch)
+
+
+def _carry(plan: Any, model: Any, lines: Any, rows: Any, words: Any, r: int) -> None:
+    k, exit_kind, h = plan.told
+    states, cavities = plan.states[:, r], plan.scratch.cavities[:, :, r]
+    if not messages_of_one.cavities(model, plan.seen[0], states, cavities, lines[0], lines[1]):
+        plan.failed[r, 0] = 1
+        return
+    sample = plan.first + r
+    plan.failed[r, 1] = step_row(k, exit_kind, h, states, cavities, plan.seed, sample, plan.step, 0, rows[0])
+
+
+def _carry_by_poisson(plan: Any, model: Any, lines: Any, rows: Any, words: Any, r: int) -> None:
+    """Poisson numbers of jumps, whose laws need scratch of their own."""
+    k, _, h = plan.told
+    states, cavities, row = plan.states[:, r], plan.scratch.cavities[:, :, r], rows[0]
+    if not messages_of_one.cavities(model, plan.seen[0], states, cavities, lines[0], lines[1]):
+        plan.failed[r, 0] = 1
+        return
+    jumps = plan.scratch.jumps[:, :, r]
+    for i in range(states.shape[0]):
+        x = states[i]
+        fill_flow(k, x, cavities[i], row)
+        compound_into(h, x, row, jumps[0, :-1], jumps[1, :-1], jumps[2])
+        plan.failed[r, 1] += impossible(row)
+        u = uniforms(plan.seed, plan.first + r, plan.step, 0, i // 2)
+        states[i] = pick(row, x, u[i % 2])
