@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from analytic import chains
 
 from .continuous.tableau import Tableau
-from .discrete import Kernel
+from .discrete.kernel import Kernel
 from .names import unknown
 from .protocols import Path
 

@@ -122,8 +122,9 @@ def sample(
     threads : int, optional
         Of the CPU; all that numba has by default.
     device : str
-        "cpu", or "cuda", "cuda:1", ... for a GPU, where the tokens stay: a CuPy array is returned. All kernels run
-        there on a MarkovSequence, guided ones on Labelled ones, event-driven ones on other data too.
+        "cpu", or "cuda", "cuda:1", ... for a GPU, where the tokens stay: a CuPy array is returned. Kernels run
+        there on a MarkovSequence, guided ones on Labelled ones, event-driven ones on other data too; those with
+        `Gibbs` or `ConfidentRemask` moves run on a CPU alone.
 
     Returns
     -------

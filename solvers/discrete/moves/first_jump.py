@@ -24,11 +24,7 @@ from .site import LEAP, fill_flow, step_row, uniforms
 from .sites import Sites
 
 NODES, NODES_SHORT = 12, 8  # of Gauss-Legendre, to panels of length 1 and 1/4 at most
-
-
 REACH = 40.0  # integrated rates after which a masked site is masked with probability 4e-18
-
-
 LONGEST = 745.0  # exp(-745) is the smallest float64
 
 

@@ -19,8 +19,6 @@ from .site import LEAP, draw_sites, fill_flow, impossible, pick, settle, step_ro
 from .sites import Sites
 
 MOST_PAIR_STATES = 2048
-
-
 SIGNED = "clip is False: such a step is a signed measure, which law carries but no sample follows"
 
 

@@ -17,14 +17,6 @@ from .move import Independent, Stream, Tokens
 from .site import pick, uniforms
 
 
-def _probability(name: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float | np.floating):
-        raise TypeError(f"{name} is {value!r}: give a number from 0 to 1")
-    if not 0.0 <= value <= 1.0:
-        raise ValueError(f"{name} is {value!r}: give a number from 0 to 1")
-    return float(value)
-
-
 @njit(**COMPILED)
 def _fill_sites(x: Any, c: Any, reveal: float, sigma: float, rows: Any) -> None:
     """Fill rows (L, S) with the probabilities of every site of tokens x (L,), given cavities c (L, V)."""

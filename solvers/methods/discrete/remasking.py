@@ -13,11 +13,19 @@ from ... import grids
 from ...catalogue import catalogue
 from ...discrete import Flow, Kernel, Move, Sites, bridge
 from ...discrete.flow import Array, schedule_of
-from ...discrete.moves.remask import ConfidentRemask, _probability
+from ...discrete.moves.remask import ConfidentRemask
 from .unmasking import absorbing, mask_share
 
 # strategy: eta of the authors' scripts; conf has none
 _PUBLISHED = {"cap": 0.008, "rescale": 0.015, "loop": 0.02, "current-confidence": 1.0}
+
+
+def _probability(name: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | np.floating):
+        raise TypeError(f"{name} is {value!r}: give a number from 0 to 1")
+    if not 0.0 <= value <= 1.0:
+        raise ValueError(f"{name} is {value!r}: give a number from 0 to 1")
+    return float(value)
 
 
 @catalogue.method(

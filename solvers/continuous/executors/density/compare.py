@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .curve import Curve, _roots, chosen, halved_curve
+from .curve import Curve, chosen, halved_curve, roots
 from .mixture_on_line import MixtureOnLine, quantiles
 from .panels import ANALYSIS, PRIMITIVE, WEIGHTS, ends, rounding, series, tails, unresolved
 
@@ -82,7 +82,7 @@ def _signed(pair: Pair) -> list[tuple[int, float, float, float]]:
             out.append((k, -1.0, 1.0, float(primitives[k, -1])))
             continue
         series_of_primitive = primitives[k, :-1] @ ANALYSIS
-        cuts = [-1.0, *_roots(coefficients[k]), 1.0]
+        cuts = [-1.0, *roots(coefficients[k]), 1.0]
         values = [0.0, *(series(series_of_primitive, t) for t in cuts[1:-1]), float(primitives[k, -1])]
         out += [(k, cuts[i], cuts[i + 1], values[i + 1] - values[i]) for i in range(len(cuts) - 1)]
     return out

@@ -158,7 +158,7 @@ def _monotone(curve: Curve) -> Pieces:
     place_ends[1:][touching[:-1], 0] = place_ends[:-1][touching[:-1], 1]
     rows = []
     for k in range(len(curve.left)):
-        cuts = [-1.0, *_roots(slopes[k]), 1.0]
+        cuts = [-1.0, *roots(slopes[k]), 1.0]
         values = [place_ends[k, 0], *(series(places[k], t) for t in cuts[1:-1]), place_ends[k, 1]]
         for i in range(len(cuts) - 1):
             rises = values[i + 1] >= values[i]
@@ -184,7 +184,7 @@ def _monotone(curve: Curve) -> Pieces:
 
 
 @njit(**COMPILED)
-def _roots(coefficients: Any) -> Any:
+def roots(coefficients: Any) -> Any:
     """Sign changes of a Legendre series in (-1, 1), to the last bit."""
     found = []
     steps = 64
