@@ -69,7 +69,7 @@ class Kernel:
 
     def aim(self, data: sequences.SequenceLaw) -> sequences.SequenceLaw:
         """Return the law that the sampler is meant to sample: the data, unless it is guided away from it."""
-        return self.steps[0][0].aim(data)
+        return self.moves[0].aim(data) if self.moves else data
 
     def finalised(self, finalise: str | None) -> Kernel:
         """Return the kernel with the tokens settled at its end.
@@ -91,8 +91,8 @@ class Kernel:
             return self
         exit_kind = "probability" if finalise == "posterior" else "argmax"
         plain = Sites(bridge(self.process, float(self.grid[-1]), 0.0), exit_kind)
-        # a step's first move is its own, correctors come after it
-        return replace(self, final=(self.steps[-1][0].settling(plain),))
+        first, *_ = (*self.steps[-1], plain)  # a step's first move is its own, correctors come after it
+        return replace(self, final=(first.settling(plain),))
 
 
 def walk(

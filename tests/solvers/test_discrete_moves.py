@@ -41,6 +41,13 @@ def test_a_move_of_another_kind_has_law_samples_path_and_evaluations(noise: chai
     assert kernel.finalised("posterior").evaluations(3) == 13
 
 
+def test_steps_may_have_no_moves() -> None:
+    data, idle = markov(SMOOTH, 2), walk("idle", MASK, [0.8, 0.5], lambda t, s: [])
+    np.testing.assert_array_equal(law(idle, data).ravel(), Tables(MASK, data).evidence(0.8))
+    assert idle.aim(data) is data
+    assert idle.finalised("posterior").evaluations(2) == 1
+
+
 def test_a_move_that_draws_in_its_own_way_does_not_inherit_what_a_gpu_does() -> None:
     class Idle(Sites):
         def draw(self, *_: Any) -> None: ...
