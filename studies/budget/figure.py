@@ -8,7 +8,7 @@ from typing import Any
 import altair as alt
 
 from ..output.figures import styled
-from .study import PARTS, Budget
+from .parts import PARTS, Budget
 from .tables import percent
 
 REMAINDER = "remainder"

@@ -21,8 +21,10 @@ points Heun's factor is large, and with the spectrum 1/k, k to 1000, Heun is the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -32,6 +34,9 @@ from analytic import GaussianMixture, paths
 from analytic import targets as named
 from solvers import catalogue, grids, law
 from solvers.continuous.executors.law import GaussianLaw, gaussian_law, marginal
+
+from ..output.report import Report
+from ..study import Cell, Plain
 
 Array = NDArray[np.float64]
 DIM, LARGEST = 3072, 221.0
@@ -43,6 +48,7 @@ SCHEMES: dict[str, tuple[str, dict[str, Any]]] = {
     "Euler": ("euler-maruyama", {"eta": 0.0}),
     "Heun": ("heun", {"clock": "time"}),
 }
+ETA = {"EM": 1.0, "EI": 1.0, "Euler": 0.0, "Heun": 0.0}  # the process that each follows
 # Table 5 of the paper, CIFAR-10: scheme and eps to W2 from p_T and from N(0, I) at 50, 250, 500 and 1000 points.
 THEIRS: dict[tuple[str, float], tuple[tuple[float, float], ...]] = {
     ("EM", 0.0): ((4.78, 4.78), (0.65, 0.66), (0.32, 0.32), (0.16, 0.16)),
@@ -122,104 +128,149 @@ def reached(target: GaussianMixture, stop: float, eta: float, initial: str) -> G
     )
 
 
-def error(target: GaussianMixture, scheme: str, points: int, stop: float, initial: str) -> float:
-    """Return W2 between what a scheme gives and the data; inf where it is unstable or divides by zero."""
-    path = paths.VP()
-    name, options = SCHEMES[scheme]
-    grid = grids.uniform(path, points - 1, stop=stop)
-    try:
-        result = law(catalogue[name].tableau(path, grid, **options), target, initial)
-    except FloatingPointError:
-        return float("inf")
-    return result.error_to(gaussian_law(target)).w2
+@dataclass(frozen=True)
+class Distance:
+    """W2 between what a scheme gives and the data.
+
+    Attributes
+    ----------
+    target, scheme : str
+    eps : float
+        Where it stops.
+    points : int
+        Of the grid; 0 is the exact process.
+    initial : str
+        "marginal" or "prior".
+    w2 : float
+    status, reason : str
+        "measured", or "unstable" with what went wrong, an overflow or a division by zero: then W2 is nan.
+    """
+
+    target: str
+    scheme: str
+    eps: float
+    points: int
+    initial: str
+    w2: float
+    status: str = "measured"
+    reason: str = ""
 
 
-def table(
-    targets: dict[str, GaussianMixture] | None = None,
-    points: Sequence[int] = POINTS,
-    stops: Sequence[float] = STOPS,
-) -> pd.DataFrame:
-    """One row a target, scheme, eps, number of grid points and initial law: W2 to the data; points 0 is the process."""
-    rows = []
-    for name, target in (spectra() if targets is None else targets).items():
-        for scheme, (method, options) in SCHEMES.items():
-            eta = 0.0 if method == "heun" or options.get("eta") == 0.0 else 1.0
-            for stop in stops:
-                for N in (0, *points):
-                    for initial in ("marginal", "prior"):
-                        if N:
-                            w2 = error(target, scheme, N, stop, initial)
-                        else:
-                            w2 = reached(target, stop, eta, initial).error_to(gaussian_law(target)).w2
-                        rows.append(
-                            {
-                                "target": name,
-                                "scheme": scheme,
-                                "eps": stop,
-                                "points": N,
-                                "initial": initial,
-                                "w2": w2,
-                            }
-                        )
-    return pd.DataFrame(rows)
+def distances(
+    name: str, target: GaussianMixture, scheme: str, stop: float, points: Sequence[int]
+) -> list[Distance]:
+    """Measure one scheme stopped at one time, from p_T and from N(0, I), exactly and on grids of so many points."""
+    path, data = paths.VP(), gaussian_law(target)
+    method, options = SCHEMES[scheme]
+    found = []
+    for N in (0, *points):
+        for initial in ("marginal", "prior"):
+            where = (name, scheme, stop, N, initial)
+            if N == 0:
+                found.append(Distance(*where, reached(target, stop, ETA[scheme], initial).error_to(data).w2))
+                continue
+            try:
+                tableau = catalogue[method].tableau(path, grids.uniform(path, N - 1, stop=stop), **options)
+                found.append(Distance(*where, law(tableau, target, initial).error_to(data).w2))
+            except FloatingPointError as error:
+                found.append(Distance(*where, float("nan"), "unstable", str(error)))
+    return found
 
 
-def summary(found: pd.DataFrame) -> pd.DataFrame:
-    """One row a target, scheme and eps to read: W2 from p_T | N(0, I); CIFAR-10 rows are the paper's."""
-    rows = []
-    for (name, scheme, stop), group in found.groupby(["target", "scheme", "eps"], sort=False):
-        by = {(r.points, r.initial): r.w2 for r in group.itertuples()}
-        rows.append(
-            {"target": name, "scheme": scheme, "eps": f"{stop:g}"}
-            | {
-                f"N = {N}" if N else "exact": f"{_short(by[N, 'marginal'])} | {_short(by[N, 'prior'])}"
-                for N in dict.fromkeys(group["points"])
+@dataclass(frozen=True)
+class InitialLaw(Plain[Distance]):
+    """The table of Pierret and Galerne 2025: every scheme, stop, number of points and initial law on each target.
+
+    Attributes
+    ----------
+    targets : mapping of str to Gaussian
+    points : tuple of int
+    stops : tuple of float
+    """
+
+    targets: Mapping[str, GaussianMixture] = field(default_factory=spectra)
+    points: tuple[int, ...] = POINTS
+    stops: tuple[float, ...] = STOPS
+
+    name: ClassVar[str] = "initial-law"
+    record: ClassVar[Any] = Distance
+
+    def cells(self) -> Iterable[Cell[Distance]]:
+        """One for each target, scheme and stop; Heun at half the fewest and the most points too, for equal cost."""
+        for name, target in self.targets.items():
+            for scheme in SCHEMES:
+                halves = {self.points[0] // 2, self.points[-1] // 2} if scheme == "Heun" else set()
+                points = tuple(sorted({*self.points, *halves}))
+                for stop in self.stops:
+                    measure = partial(distances, name, target, scheme, stop, points)
+                    of = {"target": name, "scheme": scheme, "eps": stop}
+                    yield Cell(of, measure, {"law": target, "points": points})
+
+    def reports(self, found: list[Distance]) -> Iterable[Report]:
+        """Return W2, what the prior costs the exact process, and Heun's rank."""
+        everything = {"initial-law": pd.DataFrame([asdict(d) for d in found])}
+        title = (
+            "W2 to the data, started from p_T | from N(0, I): VP(0.1, 20), equal steps in t, stopped at eps"
+        )
+        yield Report("initial-law", title, self.summary(found), list(NOTES), everything)
+        title = "What starting from N(0, I) costs the exact process at eps = 0 (theirs on CIFAR-10: 0.07 and 6.7e-4)"
+        yield Report("initial-law-cost", title, self.costs())
+        yield Report("initial-law-rank", "Heun's rank among the four schemes, 1 the best", self.ranks(found))
+
+    def summary(self, found: Sequence[Distance]) -> pd.DataFrame:
+        """One row a target, scheme and eps to read: W2 from p_T | N(0, I); CIFAR-10 rows are the paper's."""
+        by = {(d.target, d.scheme, d.eps, d.points, d.initial): _short(d) for d in found}
+        rows = []
+        for name, scheme, stop in dict.fromkeys((d.target, d.scheme, d.eps) for d in found):
+            cells = {
+                f"N = {N}" if N else "exact": " | ".join(
+                    by[name, scheme, stop, N, initial] for initial in ("marginal", "prior")
+                )
+                for N in (0, *self.points)
             }
-        )
-    for (scheme, stop), pairs in THEIRS.items():
-        cells = {f"N = {N}": f"{a:g} | {b:g}" for N, (a, b) in zip(POINTS, pairs, strict=True)}
-        rows.append(
-            {"target": "CIFAR-10 (theirs)", "scheme": scheme, "eps": f"{stop:g}", "exact": "–"} | cells
-        )
-    return pd.DataFrame(rows)
-
-
-def _short(value: float) -> str:
-    return "inf" if not np.isfinite(value) else "0" if value < 1e-10 else f"{value:.3g}"
-
-
-def costs() -> pd.DataFrame:
-    """One row a target: W2 that the prior costs the exact ODE and the exact SDE at eps = 0, and their ratio.
-
-    Predicted: the ratio of the two root sums over eigenvectors, to first order in alpha(T)^2.
-    """
-    rows = []
-    for name, target in spectra().items():
-        data = gaussian_law(target)
-        ode, sde = (reached(target, 0.0, eta, "prior").error_to(data).w2 for eta in (0.0, 1.0))
-        v, kept = target.variances[0], float(paths.VP().alpha(paths.VP().start)) ** 2
-        predicted = np.sqrt(np.sum(v * (v - 1) ** 2) / np.sum(v**3 * (v - 1) ** 2)) / kept
-        rows.append({"target": name, "largest": v.max(), "ODE": ode, "SDE": sde, "ratio": ode / sde})
-        rows[-1]["predicted"] = float(predicted)
-    return pd.DataFrame(rows)
-
-
-def ranks(found: pd.DataFrame) -> pd.DataFrame:
-    """One row a target and eps: Heun's rank among the four schemes from N(0, I), 1 the best, at fewest and most points.
-
-    At equal points Heun takes twice the evaluations; at equal evaluations it gets half the points.
-    """
-    rows = []
-    targets, points = spectra(), sorted(set(found["points"]) - {0})
-    for (name, stop), group in found[found["initial"] == "prior"].groupby(["target", "eps"], sort=False):
-        row: dict[str, object] = {"target": name, "eps": f"{stop:g}"}
-        for N in (points[0], points[-1]):
-            w2 = dict(
-                zip(group["scheme"][group["points"] == N], group["w2"][group["points"] == N], strict=True)
+            rows.append({"target": name, "scheme": scheme, "eps": f"{stop:g}"} | cells)
+        for (scheme, stop), pairs in THEIRS.items():
+            cells = {f"N = {N}": f"{a:g} | {b:g}" for N, (a, b) in zip(POINTS, pairs, strict=True)}
+            rows.append(
+                {"target": "CIFAR-10 (theirs)", "scheme": scheme, "eps": f"{stop:g}", "exact": "–"} | cells
             )
-            halved = error(targets[name], "Heun", N // 2, stop, "prior")
-            others = [value for scheme, value in w2.items() if scheme != "Heun"]
-            row[f"N = {N}"] = 1 + sum(value < w2["Heun"] for value in others)
-            row[f"{N} evaluations"] = 1 + sum(value < halved for value in others)
-        rows.append(row)
-    return pd.DataFrame(rows)
+        return pd.DataFrame(rows)
+
+    def costs(self) -> pd.DataFrame:
+        """One row a target: W2 that the prior costs the exact ODE and the exact SDE at eps = 0, and their ratio.
+
+        Predicted: the ratio of the two root sums over eigenvectors, to first order in alpha(T)^2.
+        """
+        rows = []
+        kept = float(paths.VP().alpha(paths.VP().start)) ** 2
+        for name, target in self.targets.items():
+            data, v = gaussian_law(target), target.variances[0]
+            ode, sde = (reached(target, 0.0, eta, "prior").error_to(data).w2 for eta in (0.0, 1.0))
+            predicted = float(np.sqrt(np.sum(v * (v - 1) ** 2) / np.sum(v**3 * (v - 1) ** 2)) / kept)
+            row = {"target": name, "largest": v.max(), "ODE": ode, "SDE": sde, "ratio": ode / sde}
+            rows.append(row | {"predicted": predicted})
+        return pd.DataFrame(rows)
+
+    def ranks(self, found: Sequence[Distance]) -> pd.DataFrame:
+        """One row a target and eps: Heun's rank of four from N(0, I), 1 the best, at fewest and most points.
+
+        At equal points Heun takes twice the evaluations; at equal evaluations it gets half the points.
+        """
+        w2 = {
+            (d.target, d.eps, d.points, d.scheme): d.w2 if d.status == "measured" else np.inf
+            for d in found
+            if d.initial == "prior"
+        }
+        rows = []
+        for name, stop in dict.fromkeys((d.target, d.eps) for d in found):
+            row: dict[str, object] = {"target": name, "eps": f"{stop:g}"}
+            for N in (self.points[0], self.points[-1]):
+                others = [w2[name, stop, N, scheme] for scheme in SCHEMES if scheme != "Heun"]
+                for cost, points in ((f"N = {N}", N), (f"{N} evaluations", N // 2)):
+                    row[cost] = 1 + sum(value < w2[name, stop, points, "Heun"] for value in others)
+            rows.append(row)
+        return pd.DataFrame(rows)
+
+
+def _short(found: Distance) -> str:
+    return found.status if found.status != "measured" else "0" if found.w2 < 1e-10 else f"{found.w2:.3g}"

@@ -1,364 +1,70 @@
-"""The error budget: how much of a sampler's error comes from where.
-
-What is run starts from a prior instead of the marginal, takes N steps, asks an imperfect model, computes in
-float32 and stops before the data. Each of these can be switched off: marginal start, continuous process, exact
-model, float64, and the marginal at the grid's end as the truth in place of the data.
-
-Definition. Laws are points of a Hilbert space whose norm is W2 (`budget_coordinates`). With e(S) the vector from the
-truth to the law with the parts S switched on, the whole is E = e(all that are asked for) and W2 = |E|. A part i
-alone is e(i), its size |e(i)|, and its share <e(i), E>/|E|, in the units of W2. So
-
-    W2 = sum of shares + remainder,    remainder = <E - sum e(i), E>/|E|,
-
-exactly. The remainder is what parts do to each other, second order in the errors where they are small; its largest
-possible size |E - sum e(i)| is given beside it as the interaction. A negative share is a part that cancels others.
-Between modes with next to nothing in between W2 is not smooth: to move a probability p across costs sqrt(p), so that
-there interactions are as large as parts, and only their projection, the remainder, is smaller.
-
-- initial: the continuous process from the prior, less the same from the marginal.
-- truncation: the marginal at the grid's end, less the data.
-- discretisation: the method in N steps from the marginal, less the marginal at the end.
-- score: the continuous process with the imperfect model from the marginal, less the same with the exact model.
-- precision: the method in float32, less the same on the same noise in float64.
-
-All but truncation are measured at the grid's end. The continuous process is that which the method approximates (the
-reverse SDE with its eta): a fine reference (`REFERENCES`), extrapolated from two step numbers; where the method follows
-no such equation, the method itself on the fine grid. Only differences of two fine laws enter, so that the reference's
-own error is relative to the part. How far the two step numbers are apart bounds the uncertainty.
-
-Precision has no exact law. By coupled samples its share is a mean with a standard error; its size is given as the root
-mean square distance of the two samples, which bounds the W2 distance of their laws from above. In E it is added
-to first order. `sample` in float32 keeps registers, coefficients and evaluations in float32; normals are drawn and
-exponentials are computed in float64.
-"""
+"""The budget study: the error of methods on targets in so many steps, split by cause."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
+from ..output.report import Report
+from ..setting import Job
+from ..study import Cell, Plain
+from .parts import STEPS, Bench, Budget, budgets
+from .tables import summary, table
 
-from analytic import GaussianMixture
-from solvers import Tableau, catalogue, density, law, sample
-from solvers.continuous.executors.law import marginal
-
-from ..ladder import Ladder
-from ..setting import Job, Setting
-from .coordinates import Coordinates, GaussianCoordinates, LineCoordinates, inner, norm
-
-Array = NDArray[np.float64]
-PARTS = ("initial", "truncation", "discretisation", "score", "precision")
-STEPS = (8, 16, 32, 64)
-FINE_BY_LAW, FINE_BY_DENSITY = 4096, 512
-REFERENCES: dict[bool, tuple[str, int]] = {
-    True: ("rk4", 4),
-    False: ("euler-maruyama", 1),
-}  # deterministic: name, order
-MOST_NUMBERS = 2_000_000  # of samples times dimensions, for precision
-SAMPLES = 20_000
+NOTES = (
+    "Shares in per cent of W2, signed; they and the remainder add up to 100. Parts, each switched on alone: initial: "
+    "the prior in place of the marginal.",
+    "truncation: stopping before the data. discretisation: finite steps. score: the imperfect model. precision: "
+    "float32. remainder: what parts do to each other; interaction: its largest possible size.",
+)
 
 
 @dataclass(frozen=True)
-class Part:
-    """One cause of error, switched on alone.
+class Budgets(Plain[Budget]):
+    """Error budgets of methods on targets.
 
     Attributes
     ----------
-    name : str
-    size : float
-        W2 it makes alone; of precision, an upper bound.
-    share : float
-        Its part of the whole, signed.
-    uncertainty : float
-        Of the share: distance between two resolutions of the reference, or one standard error of sampling.
+    work : sequence of Job
+    benches : sequence of Bench
+        A target each, all in one setting.
+    steps : sequence of int
+    score : str
+        The imperfect score in words.
     """
 
-    name: str
-    size: float
-    share: float
-    uncertainty: float
+    work: Sequence[Job]
+    benches: Sequence[Bench]
+    steps: Sequence[int] = STEPS
+    score: str = "exact"
 
+    name: ClassVar[str] = "budget"
+    record: ClassVar[Any] = Budget
 
-@dataclass(frozen=True)
-class Budget:
-    """The error of one method in so many steps, by cause.
+    def cells(self) -> Iterable[Cell[Budget]]:
+        """One for each method on each target: the methods of one target share its fine laws."""
+        for bench in self.benches:
+            for job in self.work:
+                of = {"method": job.label, "target": bench.name, "score": self.score}
+                given = {"job": job, "bench": bench, "steps": self.steps}
+                yield Cell(of, partial(budgets, job, bench, self.steps), given)
 
-    Attributes
-    ----------
-    method, target, means : str
-        Means: "law" or "density".
-    steps, nfe : int
-    whole : float
-        W2 distance between the law of what is run and the truth.
-    parts : tuple of Part
-        One for each of `PARTS`; those switched off are zero.
-    remainder : float
-        The whole less all shares.
-    interaction : float
-        W2 norm of what parts alone do not explain, which the remainder cannot exceed.
-    """
+    def reports(self, found: list[Budget]) -> Iterable[Report]:
+        """Return one table."""
+        failed = [
+            f"{b.status}: {b.method} on {b.target} in {b.steps} steps: {b.reason}" for b in found if b.reason
+        ]
+        yield Report("budget", self._title, summary(found), [*NOTES, *failed], {"budget": table(found)})
 
-    method: str
-    target: str
-    means: str
-    steps: int
-    nfe: int
-    whole: float
-    parts: tuple[Part, ...]
-    remainder: float
-    interaction: float
+    def figures(self, found: list[Budget]) -> Mapping[str, Any]:
+        """Draw the shares that were measured."""
+        from .figure import figure  # which is slow to import
 
-    def __getitem__(self, name: str) -> Part:
-        return self.parts[PARTS.index(name)]
-
-
-@dataclass(frozen=True)
-class Causes:
-    """What is switched on.
-
-    Attributes
-    ----------
-    model : target or Imperfect, or None
-        What is asked in place of the exact model; None for the exact one.
-    on : tuple of str
-        Those of `PARTS` that are switched on. ValueError for another word.
-    samples, seed : int
-        For precision.
-    """
-
-    model: Any = None
-    on: tuple[str, ...] = PARTS
-    samples: int = SAMPLES
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name in self.on:
-            if name not in PARTS:
-                raise ValueError(f"parts has {name!r}: use some of {', '.join(PARTS)}")
-        if self.samples < 100:
-            raise ValueError(f"samples is {self.samples}: give at least 100")
-
-    def has(self, name: str) -> bool:
-        """True if a part is switched on."""
-        return name in self.on
-
-
-@dataclass
-class Bench:
-    """One target with the exact laws that its budgets need; fine laws are kept, since methods share them.
-
-    Raises ValueError for a target that is neither Gaussian nor one-dimensional, and for a model under which a
-    Gaussian in several dimensions does not stay one.
-    """
-
-    name: str
-    target: GaussianMixture
-    setting: Setting
-    causes: Causes = field(default_factory=Causes)
-    _fine: dict[Any, Any] = field(default_factory=dict, repr=False)
-
-    def __post_init__(self) -> None:
-        if not (self.target.is_gaussian or self.target.dim == 1):
-            raise ValueError(
-                f"target is {self.name!r}, a mixture in {self.target.dim} dimensions, whose sampler has no exact law: "
-                "take a Gaussian or a one-dimensional mixture"
-            )
-        _ = self.means  # complains about the model before anything is measured
-
-    @cached_property
-    def means(self) -> str:
-        """How laws are found: by "law" if they stay Gaussian, else by "density"."""
-        if not self.target.is_gaussian:
-            return "density"
-        try:
-            self.model.spectrum()
-        except ValueError:
-            if self.target.dim > 1:
-                raise
-            return "density"
-        return "law"
+        measured = [b for b in found if b.status == "measured"]
+        return {"budget": figure(measured, self._title)} if measured else {}
 
     @property
-    def model(self) -> Any:
-        """What is asked when the score part is switched on."""
-        return self.target if self.causes.model is None else self.causes.model
-
-    def run(self, tableau: Tableau, model: Any, initial: str) -> Any:
-        """Return the exact law of a tableau with a model, from the target's own marginal or the prior."""
-        if self.means == "law":
-            begin: Any = initial if initial == "prior" else marginal(self.target, *tableau.start)
-            return law(tableau, model, begin)
-        start: Any = initial if initial == "prior" else self.target.noised(*tableau.start)
-        return density(tableau, model, start, estimate_error=False)
-
-    def reference(self, job: Job, model: Any, initial: str) -> tuple[list[Any], int]:
-        """Return the laws of the continuous process at two fine step numbers, coarser first, and their order.
-
-        Order 0 says that the coarser is no use for extrapolation.
-        """
-        eta = tableau_of(job, self.setting, 4).stochasticity
-        options: dict[str, Any]
-        if eta is None:
-            name, order, start, options = job.method.name, 0, job.start, job.options
-        else:
-            (name, order), start = REFERENCES[eta == 0], "practical"
-            options = {} if eta == 0 else {"eta": eta}
-        most = FINE_BY_LAW if self.means == "law" else FINE_BY_DENSITY
-        key = (name, start, tuple(sorted(options.items())), model, initial)
-        if key not in self._fine:
-            build = catalogue[name].tableau
-            self._fine[key] = [
-                self.run(
-                    build(self.setting.path, self.setting.nodes(N), start=start, **options), model, initial
-                )
-                for N in (most // 2, most)
-            ]
-        return self._fine[key], order
-
-
-def tableau_of(job: Job, setting: Setting, steps: int) -> Tableau:
-    """Build a method's tableau in a setting."""
-    return Ladder(job.method, job.start, setting, job.options)[steps]
-
-
-def budget(job: Job, bench: Bench, steps: int) -> Budget:
-    """Split the error of one method in so many steps by cause.
-
-    Parameters
-    ----------
-    job : Job
-        Method, start and options.
-    bench : Bench
-    steps : int
-        Intervals of the grid.
-
-    Returns
-    -------
-    Budget
-
-    Raises
-    ------
-    ValueError
-        The method's law on this target cannot be found by density.
-    FloatingPointError
-        The method is unstable on this grid.
-    """
-    causes, target = bench.causes, bench.target
-    tableau = tableau_of(job, bench.setting, steps)
-    end = target.noised(*tableau.end)
-    initial = "prior" if causes.has("initial") else "marginal"
-    wrong = causes.has("score") and causes.model is not None
-    model = bench.model if wrong else target
-
-    fine: dict[str, list[Any]] = {}
-
-    def reference(label: str, model: Any, initial: str) -> int:
-        fine[label], order = bench.reference(job, model, initial)
-        return order
-
-    order = 0
-    discretised = causes.has("discretisation")
-    if initial == "prior" or wrong:
-        order = reference("neither", target, "marginal")
-    if initial == "prior":
-        reference("initial", target, "prior")
-    if wrong:
-        reference("score", model, "marginal")
-    if not discretised and initial == "prior" and wrong:
-        reference("both", model, "prior")
-    alone = bench.run(tableau, target, "marginal")
-    together = bench.run(tableau, model, initial) if wrong or initial == "prior" else alone
-    space: Coordinates = (
-        GaussianCoordinates(target)
-        if bench.means == "law"
-        else LineCoordinates([target, end, alone, together, *(one for pair in fine.values() for one in pair)])
-    )
-    data, at_end = space.of(target), space.of(end)
-    kept = {label: [space.of(one) for one in pair] for label, pair in fine.items()}
-
-    def part(label: str) -> tuple[Array, Array]:
-        """Difference that a continuous part makes, extrapolated, and how far its two resolutions are apart."""
-        coarse, fine = (a - b for a, b in zip(kept[label], kept["neither"], strict=True))
-        change = fine - coarse
-        return fine + (change / (2**order - 1) if order else 0.0), change
-
-    nothing = np.zeros_like(data)
-    vectors = dict.fromkeys(PARTS, nothing)
-    doubts = dict.fromkeys(PARTS, nothing)
-    for label, on in (("initial", initial == "prior"), ("score", wrong)):
-        if on:
-            vectors[label], doubts[label] = part(label)
-    if causes.has("truncation"):
-        vectors["truncation"] = at_end - data
-    if discretised:
-        vectors["discretisation"] = space.of(alone) - at_end
-        whole = vectors["truncation"] + (space.of(together) - at_end)
-    else:
-        combined = part("both")[0] if "both" in kept else vectors["initial"] + vectors["score"]
-        whole = vectors["truncation"] + combined
-    size = norm(space, whole)
-    direction = whole / size if size > 0 else whole
-    parts = {
-        name: Part(
-            name,
-            norm(space, vectors[name]),
-            inner(space, vectors[name], direction),
-            abs(inner(space, doubts[name], direction)),
-        )
-        for name in PARTS
-    }
-    left = whole - sum(vectors.values())
-    rounding = 0.0
-    if causes.has("precision"):
-        rounded = _rounding(bench, space, tableau, target, "marginal", alone, direction)
-        parts["precision"] = rounded
-        rounding = rounded.share
-        if together is not alone:
-            rounding = _rounding(bench, space, tableau, model, initial, together, direction).share
-    total = size + rounding if size > 0 else parts["precision"].size
-    if size == 0:  # nothing else is switched on: the bound is all there is
-        parts["precision"] = replace(parts["precision"], share=total)
-    shares = sum(p.share for p in parts.values())
-    return Budget(
-        job.label,
-        bench.name,
-        bench.means,
-        steps,
-        tableau.nfe,
-        total,
-        tuple(parts[name] for name in PARTS),
-        total - shares,
-        norm(space, left) + abs(rounding - parts["precision"].share if size > 0 else 0.0),
-    )
-
-
-def _rounding(
-    bench: Bench, space: Coordinates, tableau: Tableau, model: Any, initial: str, exact: Any, direction: Array
-) -> Part:
-    """Compare float32 with float64 on the same noise: root mean square distance, and share along a direction."""
-    n = min(bench.causes.samples, MOST_NUMBERS // bench.target.dim)
-    start: Any = "prior" if initial == "prior" else bench.target.noised(*tableau.start)
-    x, y = (
-        sample(tableau, model, n, bench.causes.seed, start, dtype=kind).astype(np.float64)
-        for kind in ("float64", "float32")
-    )
-    moves = space.moved(exact, x, y - x, direction)
-    return Part(
-        "precision",
-        float(np.sqrt(np.mean(np.sum((y - x) ** 2, axis=1)))),
-        float(np.mean(moves)),
-        float(np.std(moves) / np.sqrt(n)),
-    )
-
-
-def budgets(job: Job, bench: Bench, steps: Sequence[int] = STEPS) -> Iterator[Budget]:
-    """Yield one method's budgets over step numbers; those where it is unstable are passed over."""
-    for N in steps:
-        try:
-            yield budget(job, bench, N)
-        except FloatingPointError:
-            continue
+    def _title(self) -> str:
+        return f"Error budget: {self.benches[0].setting.where}, score {self.score}"

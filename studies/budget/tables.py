@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
-from .study import Budget
+from .parts import Budget
 
 
 def table(found: Sequence[Budget]) -> pd.DataFrame:
@@ -25,6 +26,8 @@ def table(found: Sequence[Budget]) -> pd.DataFrame:
                 **{f"{p.name} size": p.size for p in b.parts},
                 "interaction": b.interaction,
                 **{f"{p.name} uncertainty": p.uncertainty for p in b.parts},
+                "status": b.status,
+                "reason": b.reason,
             }
             for b in found
         ]
@@ -39,7 +42,7 @@ def summary(found: Sequence[Budget]) -> pd.DataFrame:
                 "target": b.target,
                 "method": b.method,
                 "NFE": b.nfe,
-                "W2": f"{b.whole:.3g}",
+                "W2": f"{b.whole:.3g}" if b.status == "measured" else b.status,
                 **{p.name: percent(p.share, b.whole) for p in b.parts},
                 "remainder": percent(b.remainder, b.whole),
                 "interaction": percent(b.interaction, b.whole),
@@ -50,7 +53,9 @@ def summary(found: Sequence[Budget]) -> pd.DataFrame:
 
 
 def percent(share: float, whole: float) -> str:
-    """Write a share of a whole in per cent; "0" only for nothing at all."""
+    """Write a share of a whole in per cent; "0" only for nothing at all, a dash for what was not measured."""
+    if not np.isfinite(share):
+        return "–"
     if share == 0 or whole == 0:
         return "0"
     value = 100 * share / whole

@@ -20,13 +20,14 @@ from analytic import GaussianMixture, distances, paths, targets
 from solvers import Imperfect, ScoreError, catalogue, density, grids, law, sample
 from solvers.continuous.executors.law import gaussian_law, marginal
 from studies import wrong_scores
-from studies.budget import figure, published_initial_law, study
+from studies.budget import figure, parts, published_initial_law
 from studies.budget.coordinates import GaussianCoordinates, LineCoordinates, inner, norm
-from studies.budget.study import Bench, Causes, budget
+from studies.budget.parts import Bench, Budget, Causes, budget
 from studies.budget.verb import METHODS, TARGETS
 from studies.budget.verb import budget as verb
 from studies.setting import Setting
 from studies.specifications import job_of
+from studies.study import run
 
 Array = NDArray[np.float64]
 VP = paths.VP()
@@ -249,8 +250,8 @@ def test_a_part_switched_off_is_exactly_zero_and_the_rest_is_as_it_was(name: str
     model = Imperfect(target, ScoreError(0.03, "constant"))
     everything = bench_of(name, model=model)
     full = budget(job_of("heun"), everything, 12)
-    for off in study.PARTS:
-        on = tuple(p for p in study.PARTS if p != off)
+    for off in parts.PARTS:
+        on = tuple(p for p in parts.PARTS if p != off)
         found = budget(job_of("heun"), replace(everything, causes=replace(everything.causes, on=on)), 12)
         assert (found[off].size, found[off].share, found[off].uncertainty) == (0.0, 0.0, 0.0)
         for p in on:
@@ -387,12 +388,18 @@ def recursion(scheme: str, v: Array, points: int, stop: float, prior: bool) -> f
     return float(np.sqrt(np.sum((np.sqrt(value) - np.sqrt(v)) ** 2)))
 
 
+def distance(target: GaussianMixture, scheme: str, points: int, stop: float, initial: str) -> float:
+    found = published_initial_law.distances("one", target, scheme, stop, (points,))
+    (w2,) = [d.w2 for d in found if (d.points, d.initial) == (points, initial)]
+    return w2
+
+
 @pytest.mark.parametrize("scheme", list(published_initial_law.SCHEMES))
 @pytest.mark.parametrize("stop", [1e-5, 1e-3])
 def test_the_catalogues_methods_are_the_published_recursions(scheme: str, stop: float) -> None:
     target = published_initial_law.image_like(400)
     for prior in (False, True):
-        ours = published_initial_law.error(target, scheme, 60, stop, "prior" if prior else "marginal")
+        ours = distance(target, scheme, 60, stop, "prior" if prior else "marginal")
         assert ours == pytest.approx(recursion(scheme, target.variances[0], 60, stop, prior), rel=1e-9)
 
 
@@ -403,7 +410,7 @@ def test_an_image_like_spectrum_gives_the_published_numbers() -> None:
         if stop == 1e-5 or (scheme == "Heun" and stop < 1e-3):
             continue
         for initial, theirs in zip(("marginal", "prior"), pairs[0], strict=True):
-            ours = published_initial_law.error(target, scheme, published_initial_law.POINTS[0], stop, initial)
+            ours = distance(target, scheme, published_initial_law.POINTS[0], stop, initial)
             assert ours == pytest.approx(theirs, rel=0.05), (scheme, stop)
 
 
@@ -425,7 +432,7 @@ def test_the_exact_process_is_the_limit_of_fine_steps(eta: float) -> None:
 
 def test_the_prior_costs_the_flow_two_orders_of_magnitude_more_than_the_sde_on_images() -> None:
     """Eq. 13 and 14 of the paper: v_SDE = v + a v^2 (1/V - 1)/V with a = alpha(T)^2, v_ODE = v/V."""
-    cost = published_initial_law.costs().set_index("target")
+    cost = published_initial_law.InitialLaw().costs().set_index("target")
     v = published_initial_law.image_like().variances[0]
     a = np.exp(-2 * (0.05 + 9.95 / 2))
     last = 1 + a * (v - 1)
@@ -441,10 +448,10 @@ def test_the_prior_costs_the_flow_two_orders_of_magnitude_more_than_the_sde_on_i
 
 @pytest.mark.slow
 def test_heun_is_worst_with_few_steps_and_best_with_many() -> None:
-    found = published_initial_law.table(
+    study = published_initial_law.InitialLaw(
         {"image-3072": published_initial_law.image_like()}, (50, 1000), (1e-5,)
     )
-    (rank,) = published_initial_law.ranks(found).to_dict("records")
+    (rank,) = study.ranks(run(study)).to_dict("records")
     assert rank["N = 50"] == 4
     assert rank["N = 1000"] == 1
     assert rank["50 evaluations"] == 4
@@ -481,10 +488,10 @@ def test_the_verb_prints_shares_and_resumes(tmp_path: Path, monkeypatch: pytest.
         ("euler", 16),
     ]
     for row in rows:
-        total = sum(row[f"{p} share"] for p in study.PARTS) + row["remainder"]
+        total = sum(row[f"{p} share"] for p in parts.PARTS) + row["remainder"]
         assert total == pytest.approx(row["whole"], rel=1e-12)
     assert (tmp_path / "budget.png").read_bytes()[:4] == b"\x89PNG"
-    monkeypatch.setattr(study, "budget", None)  # whatever is asked for again must come from the folder
+    monkeypatch.setattr(parts, "budget", None)  # whatever is asked for again must come from the folder
     again = CliRunner().invoke(APP, [*arguments, "--json"])
     assert again.stdout == first.stdout
     read = CliRunner().invoke(APP, [*arguments, "--format", "markdown"])
@@ -506,17 +513,21 @@ def test_the_figure_stacks_to_one() -> None:
 
 
 def test_the_verb_says_which_grids_are_unstable(monkeypatch: pytest.MonkeyPatch) -> None:
-    def explode(job: Any, bench: Bench, steps: int) -> study.Budget:
+    def explode(job: Any, bench: Bench, steps: int) -> Budget:
         if steps < 20:
             raise FloatingPointError("overflowed")
         return budget(job, bench, steps)
 
-    monkeypatch.setattr(study, "budget", explode)
-    arguments = ["euler", "--target", "gaussian-1d", "--samples", "500", "--steps", "8"]
+    monkeypatch.setattr(parts, "budget", explode)
+    arguments = ["euler", "--target", "gaussian-1d", "--samples", "500", "--jobs", "1", "--steps", "8"]
     shown = CliRunner().invoke(APP, [*arguments, "--steps", "24"])
-    assert "unstable, so left out: euler on gaussian-1d in 8 steps" in shown.stdout
-    with pytest.raises(ValueError, match="every method is unstable"):
-        CliRunner().invoke(APP, arguments, catch_exceptions=False)
+    assert "unstable: euler on gaussian-1d in 8 steps: overflowed" in shown.stdout
+    rows = json.loads(CliRunner().invoke(APP, [*arguments, "--json"]).stdout)["budget"]
+    assert [(r["steps"], r["nfe"], r["status"], r["whole"], r["score share"]) for r in rows] == [
+        (8, 8, "unstable", None, None)
+    ]
+    with pytest.raises(ValueError, match="nothing measured can be drawn"):
+        CliRunner().invoke(APP, [*arguments, "--plot", "a.png"], catch_exceptions=False)
 
 
 def test_the_verb_names_bad_input() -> None:
@@ -524,8 +535,8 @@ def test_the_verb_names_bad_input() -> None:
         (["--grid", "spiral"], "grid"),
         (["--steps", "1"], "steps is 1"),
         (["--part", "luck"], "parts has 'luck'"),
-        (["--published", "--plot", "a.png"], "plot is .*is one table"),
-        (["--published", "--out", "a"], "out is .*is one table"),
+        (["--published", "heun"], "methods is .*a table of its own"),
+        (["--published", "--part", "score"], "part is .*a table of its own"),
     ):
         with pytest.raises(ValueError, match=said):
             CliRunner().invoke(APP, arguments, catch_exceptions=False)
