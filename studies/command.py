@@ -51,7 +51,8 @@ def verb(
     """Make a verb of a function from options to a Study or a sequence of them.
 
     Adds the options that say where results go, how many processes measure, what is loaded and what fails; then runs and
-    shows. A function with an option `methods` gets those that a loaded file registers where the user names none.
+    shows. A function with an option `methods` gets those that a loaded file registers where the user names none, and
+    one that wants to know one of the options added here, such as `out`, has a parameter of its name.
 
     Parameters
     ----------
@@ -68,6 +69,7 @@ def verb(
     def made(build: Callable[..., Any]) -> Callable[..., None]:
         own = inspect.signature(build, eval_str=True)
         kind = inspect.Parameter.KEYWORD_ONLY
+        before = [p for p in own.parameters.values() if p.name not in shared]
         added = [
             inspect.Parameter(name, kind, default=default, annotation=annotation)
             for name, (annotation, default) in shared.items()
@@ -83,7 +85,7 @@ def verb(
             new = loaded_methods(asked.get("load") or ())
             if "methods" in own.parameters and new:
                 given["methods"] = given["methods"] or new
-            built = build(**given)
+            built = build(**given, **{name: asked[name] for name in shared if name in own.parameters})
             studies = [built] if not isinstance(built, Sequence) else built
             found = measured(studies, output.out, cores() if asked["jobs"] is None else asked["jobs"])
             show(list(zip(studies, found, strict=True)), output)
@@ -92,9 +94,9 @@ def verb(
                 raise typer.Exit(1)
 
         command.__signature__ = own.replace(  # type: ignore[attr-defined]
-            parameters=[*own.parameters.values(), *added], return_annotation=None
+            parameters=[*before, *added], return_annotation=None
         )
-        command.__annotations__ = {p.name: p.annotation for p in [*own.parameters.values(), *added]}
+        command.__annotations__ = {p.name: p.annotation for p in [*before, *added]}
         return command
 
     return made

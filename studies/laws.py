@@ -1,68 +1,191 @@
-"""The sharpest law a target allows, the truth, and how far two laws are apart."""
+"""The sharpest law of a sampler that a target allows, the truth beside it, and how far two laws are apart.
+
+A Gaussian stays one under a model that is affine: its law is exact. On the line a sampler has a density, to near
+machine precision. Elsewhere there are samples.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
 from analytic import GaussianMixture, distances
-from solvers import DensityLaw, GaussianLaw, Imperfect, density, law, sample
+from solvers import DensityLaw, GaussianLaw, Tableau, density, law, sample
 from solvers.continuous.executors.law import marginal
 
-from .specifications import job_of
-
-if TYPE_CHECKING:
-    from .gap.study import Plan
-
 Array = NDArray[np.float64]
-Distances = dict[str, tuple[float, float]]  # value and half width of its interval
-
-
-RESOLUTION = 0.7  # of densities: errors far below any gap of interest
-
-
+Means = Literal["law", "density", "samples"]
+METRICS: dict[Means, tuple[str, ...]] = {  # the sharpest first
+    "law": ("W2", "KL"),
+    "density": ("TV", "KL", "W2"),
+    "samples": ("sliced W2",),
+}
+RESOLUTION = 0.7  # of densities: errors far below any difference of interest
 GROUPS, DIRECTIONS = 10, 8  # of samples, and of the lines they are projected on
-
-
 NOTHING = 1e-14  # densities below it are rounding, whose ratio means nothing
+MEASURED, UNSTABLE = "measured", "unstable"
 
 
-def end_law(plan: Plan, method: str, model: Any, steps: int | None = None, grid: Array | None = None) -> Any:
-    """Return the law a method ends with when `model` is asked and the target is sampled from.
+@dataclass(frozen=True)
+class Estimate:
+    """A number that was measured, or why it could not be.
 
-    A DensityLaw on the line, a GaussianLaw, or (n, dim) samples.
+    Attributes
+    ----------
+    value : float
+        nan where nothing was measured.
+    uncertainty : float
+        Half width of the 99 % interval of what is sampled, 0 for what is computed.
+    status, reason : str
+        "measured", or in a word what went wrong, and in a sentence.
     """
-    job = job_of(method)
-    grid = plan.setting.nodes(steps or plan.steps) if grid is None else grid
-    tableau = job.method.tableau(plan.setting.path, grid, **job.options)
-    initial = plan.setting.initial
-    if plan.target.is_gaussian and (not isinstance(model, Imperfect) or all(e.affine for e in model.errors)):
-        return law(tableau, model, initial)
-    if plan.target.dim == 1:
-        return density(tableau, model, initial, estimate_error=False, resolution=RESOLUTION)
-    return sample(tableau, model, plan.setting.samples, plan.setting.seed, initial)
+
+    value: float
+    uncertainty: float = 0.0
+    status: str = MEASURED
+    reason: str = ""
+
+    @classmethod
+    def failed(cls, status: str, reason: object) -> Estimate:
+        """Return what stands for a number that could not be measured."""
+        return cls(float("nan"), float("nan"), status, str(reason))
 
 
-def truth_at(plan: Plan, t: float) -> Any:
-    """Return the exact marginal at time t in the form that `apart` compares."""
-    alpha, sigma = float(plan.setting.path.alpha(t)), float(plan.setting.path.sigma(t))
-    if plan.target.is_gaussian and (plan.error.affine or plan.target.dim > 1):
-        return marginal(plan.target, alpha, sigma)
-    noised = plan.target.noised(alpha, sigma)
-    return noised if plan.target.dim == 1 else noised.sample(plan.setting.samples, plan.setting.seed + 1)
+@dataclass(frozen=True)
+class NoLaw:
+    """What a sampler ends with that has no law, as one that is unstable in so few steps."""
+
+    means: Means
+    status: str
+    reason: str
 
 
-def apart(a: Any, b: Any) -> Distances:
-    """Return the distances between two laws by name; KL is of the first from the second."""
+def means_of(target: GaussianMixture, model: Any = None) -> Means:
+    """Return how the law of samplers of a target is found if they ask a model, the exact one if None."""
+    if target.is_gaussian:
+        try:
+            (target if model is None else model).spectrum()
+        except ValueError:  # what it says does not leave laws Gaussian
+            pass
+        else:
+            return "law"
+    return "density" if target.dim == 1 else "samples"
+
+
+def law_of(
+    tableau: Tableau,
+    target: GaussianMixture,
+    model: Any = None,
+    initial: Any = "marginal",
+    *,
+    means: Means | None = None,
+    resolution: float = RESOLUTION,
+    samples: int = 100_000,
+    seed: int = 0,
+) -> Any:
+    """Return the law that a sampler ends with: a GaussianLaw, a DensityLaw, or (n, dim) samples.
+
+    Parameters
+    ----------
+    tableau : Tableau
+    target : GaussianMixture
+        Whose marginal is started from.
+    model : target or Imperfect, optional
+        What is asked; the target itself if None.
+    initial : str or law
+        "marginal", "prior", or a law given.
+    means : str, optional
+        How to find it; as sharply as can be if None. Laws are compared if found in the same way.
+    resolution : float
+        Of a density, see `density`.
+    samples, seed : int
+        Where laws are sampled.
+
+    Raises
+    ------
+    FloatingPointError
+        The method is unstable on this grid.
+    ValueError
+        The method's law on this target cannot be had in this way.
+    """
+    model = target if model is None else model
+    means = means_of(target, model) if means is None else means
+    begin = initial
+    if isinstance(initial, str) and initial == "marginal":
+        begin = marginal(target, *tableau.start) if means == "law" else target.noised(*tableau.start)
+    if means == "law":
+        return law(tableau, model, begin)
+    if means == "density":
+        return density(tableau, model, begin, estimate_error=False, resolution=resolution)
+    return sample(tableau, model, samples, seed, begin)
+
+
+def law_or_none(tableau: Tableau, target: GaussianMixture, model: Any = None, **options: Any) -> Any:
+    """Return `law_of`, or a NoLaw where the method is unstable."""
+    try:
+        return law_of(tableau, target, model, **options)
+    except FloatingPointError as problem:
+        return NoLaw(options.get("means") or means_of(target, model), UNSTABLE, str(problem))
+
+
+def truth(
+    target: GaussianMixture, level: tuple[float, float], means: Means, samples: int = 100_000, seed: int = 0
+) -> Any:
+    """Return the exact marginal at a level (alpha, sigma), in the form that laws found by these means compare with."""
+    if means == "law":
+        return marginal(target, *level)
+    noised = target.noised(*level)
+    return noised if means == "density" else noised.sample(samples, seed + 1)
+
+
+def apart(a: Any, b: Any, metrics: Sequence[str] | None = None) -> dict[str, Estimate]:
+    """Return distances between two laws by name; KL is of the first from the second.
+
+    Parameters
+    ----------
+    a, b : laws
+        Found by the same means; the second may be a GaussianMixture where the first is a density.
+    metrics : sequence of str, optional
+        Those wanted; by default all of `METRICS`.
+    """
+    for one in (a, b):
+        if isinstance(one, NoLaw):
+            names = METRICS[one.means] if metrics is None else metrics
+            return {name: Estimate.failed(one.status, one.reason) for name in names}
     if isinstance(a, np.ndarray):
         return _apart_by_samples(a, b)
-    return {name: (value, 0.0) for name, value in _apart(a, b).items()}
+    known = _distances(a, b)
+    return {name: Estimate(float(known[name]())) for name in (known if metrics is None else metrics)}
 
 
-def _apart_by_samples(x: Array, y: Array) -> Distances:
+def error(
+    tableau: Tableau,
+    target: GaussianMixture,
+    initial: Any = "marginal",
+    metric: str | None = None,
+    resolution: float = RESOLUTION,
+) -> Estimate:
+    """Return how far a sampler's law is from the exact marginal at its grid's end, the sharpest distance by default.
+
+    Raises ValueError for a target that needs samples, and for a method that has no density on the line.
+    """
+    means = means_of(target)
+    if means == "samples":
+        raise ValueError(
+            f"target has {target.dim} dimensions and {target.components} components: give a Gaussian, whose law is "
+            "exact, or a target on the line, whose density is"
+        )
+    metric = METRICS[means][0] if metric is None else metric
+    found = law_or_none(tableau, target, initial=initial, means=means, resolution=resolution)
+    return apart(found, truth(target, tableau.end, means), (metric,))[metric]
+
+
+def _apart_by_samples(x: Array, y: Array) -> dict[str, Estimate]:
     """Sliced W2 with its interval from independent groups of samples; biased upward as `distances.sliced_w2`."""
     directions = np.random.default_rng(0).standard_normal((DIRECTIONS, x.shape[1]))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
@@ -70,17 +193,18 @@ def _apart_by_samples(x: Array, y: Array) -> Distances:
         np.mean([(np.sort(a @ v) - np.sort(b @ v)) ** 2 for v in directions])
         for a, b in zip(np.array_split(x, GROUPS), np.array_split(y, GROUPS), strict=True)
     ]
-    mean, error = np.mean(squares), np.std(squares, ddof=1) / np.sqrt(GROUPS)
-    half = float(special.stdtrit(GROUPS - 1, 0.995) * error / (2 * np.sqrt(mean)))
-    return {"sliced W2": (float(np.sqrt(mean)), half)}
+    mean, deviation = np.mean(squares), np.std(squares, ddof=1) / np.sqrt(GROUPS)
+    half = float(special.stdtrit(GROUPS - 1, 0.995) * deviation / (2 * np.sqrt(mean)))
+    return {"sliced W2": Estimate(float(np.sqrt(mean)), half)}
 
 
-def _apart(a: Any, b: Any) -> dict[str, float]:
+def _distances(a: Any, b: Any) -> dict[str, Callable[[], float]]:
+    """Return each distance as what computes it."""
     if isinstance(a, GaussianLaw):
-        error = a.error_to(b)
-        return {"W2": error.w2, "KL": error.kl}
+        gap = a.error_to(b)
+        return {"W2": lambda: gap.w2, "KL": lambda: gap.kl}
     if isinstance(b, GaussianMixture):
-        return {"TV": a.tv(b), "KL": a.kl(b), "W2": a.w2(b)}
+        return {"TV": lambda: a.tv(b), "KL": lambda: a.kl(b), "W2": lambda: a.w2(b)}
     edges = np.unique(np.concatenate([a.panels.ravel(), b.panels.ravel()]))
 
     def above(f: DensityLaw, least: float) -> Any:
@@ -90,9 +214,11 @@ def _apart(a: Any, b: Any) -> dict[str, float]:
     def log_of(f: DensityLaw) -> Any:
         return lambda x: np.log(above(f, 1e-300)(x))
 
-    seen = edges[np.minimum(a.pdf(edges), b.pdf(edges)) > NOTHING]
+    def seen() -> Array:
+        return edges[np.minimum(a.pdf(edges), b.pdf(edges)) > NOTHING]
+
     return {
-        "TV": distances.tv_1d(above(a, 0.0), above(b, 0.0), edges).value,
-        "KL": distances.kl_1d(log_of(a), log_of(b), seen).value,
-        "W2": distances.w2_1d(a.quantile, b.quantile).value,
+        "TV": lambda: distances.tv_1d(above(a, 0.0), above(b, 0.0), edges).value,
+        "KL": lambda: distances.kl_1d(log_of(a), log_of(b), seen()).value,
+        "W2": lambda: distances.w2_1d(a.quantile, b.quantile).value,
     }

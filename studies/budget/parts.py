@@ -43,10 +43,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analytic import GaussianMixture
-from solvers import Tableau, catalogue, density, law, sample
-from solvers.continuous.executors.law import marginal
+from solvers import Tableau, catalogue, sample
 
 from ..ladder import Ladder
+from ..laws import MEASURED, UNSTABLE, Means, law_of, means_of
 from ..setting import Job, Setting
 from .coordinates import Coordinates, GaussianCoordinates, LineCoordinates, inner, norm
 
@@ -113,7 +113,7 @@ class Budget:
     parts: tuple[Part, ...]
     remainder: float
     interaction: float
-    status: str = "measured"
+    status: str = MEASURED
     reason: str = ""
 
     def __getitem__(self, name: str) -> Part:
@@ -174,17 +174,12 @@ class Bench:
         _ = self.means  # complains about the model before anything is measured
 
     @cached_property
-    def means(self) -> str:
+    def means(self) -> Means:
         """How laws are found: by "law" if they stay Gaussian, else by "density"."""
-        if not self.target.is_gaussian:
-            return "density"
-        try:
-            self.model.spectrum()
-        except ValueError:
-            if self.target.dim > 1:
-                raise
-            return "density"
-        return "law"
+        means = means_of(self.target, self.model)
+        if means == "samples":
+            self.model.spectrum()  # says why not by law
+        return means
 
     @property
     def model(self) -> Any:
@@ -193,11 +188,7 @@ class Bench:
 
     def run(self, tableau: Tableau, model: Any, initial: str) -> Any:
         """Return the exact law of a tableau with a model, from the target's own marginal or the prior."""
-        if self.means == "law":
-            begin: Any = initial if initial == "prior" else marginal(self.target, *tableau.start)
-            return law(tableau, model, begin)
-        start: Any = initial if initial == "prior" else self.target.noised(*tableau.start)
-        return density(tableau, model, start, estimate_error=False)
+        return law_of(tableau, self.target, model, initial, means=self.means, resolution=1.0)
 
     def reference(self, job: Job, model: Any, initial: str) -> tuple[list[Any], int]:
         """Return the laws of the continuous process at two fine step numbers, coarser first, and their order.
@@ -370,5 +361,5 @@ def budgets(job: Job, bench: Bench, steps: Sequence[int] = STEPS) -> list[Budget
             nothing = tuple(Part(name, nan, nan, nan) for name in PARTS)
             nfe = tableau_of(job, bench.setting, N).nfe
             where = (job.label, bench.name, bench.means, N, nfe)
-            found.append(Budget(*where, nan, nothing, nan, nan, "unstable", str(error)))
+            found.append(Budget(*where, nan, nothing, nan, nan, UNSTABLE, str(error)))
     return found

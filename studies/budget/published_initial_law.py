@@ -35,6 +35,7 @@ from analytic import targets as named
 from solvers import catalogue, grids, law
 from solvers.continuous.executors.law import GaussianLaw, gaussian_law, marginal
 
+from ..laws import MEASURED, UNSTABLE
 from ..output.report import Report
 from ..study import Cell, Plain
 
@@ -152,7 +153,7 @@ class Distance:
     points: int
     initial: str
     w2: float
-    status: str = "measured"
+    status: str = MEASURED
     reason: str = ""
 
 
@@ -173,7 +174,7 @@ def distances(
                 tableau = catalogue[method].tableau(path, grids.uniform(path, N - 1, stop=stop), **options)
                 found.append(Distance(*where, law(tableau, target, initial).error_to(data).w2))
             except FloatingPointError as error:
-                found.append(Distance(*where, float("nan"), "unstable", str(error)))
+                found.append(Distance(*where, float("nan"), UNSTABLE, str(error)))
     return found
 
 
@@ -257,7 +258,7 @@ class InitialLaw(Plain[Distance]):
         At equal points Heun takes twice the evaluations; at equal evaluations it gets half the points.
         """
         w2 = {
-            (d.target, d.eps, d.points, d.scheme): d.w2 if d.status == "measured" else np.inf
+            (d.target, d.eps, d.points, d.scheme): d.w2 if d.status == MEASURED else np.inf
             for d in found
             if d.initial == "prior"
         }
@@ -273,4 +274,4 @@ class InitialLaw(Plain[Distance]):
 
 
 def _short(found: Distance) -> str:
-    return found.status if found.status != "measured" else "0" if found.w2 < 1e-10 else f"{found.w2:.3g}"
+    return found.status if found.status != MEASURED else "0" if found.w2 < 1e-10 else f"{found.w2:.3g}"

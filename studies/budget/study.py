@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
+from ..laws import MEASURED
 from ..output.report import Report
 from ..setting import Job
 from ..study import Cell, Plain
@@ -62,7 +63,7 @@ class Budgets(Plain[Budget]):
         """Draw the shares that were measured."""
         from .figure import figure  # which is slow to import
 
-        measured = [b for b in found if b.status == "measured"]
+        measured = [b for b in found if b.status == MEASURED]
         return {"budget": figure(measured, self._title)} if measured else {}
 
     @property

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from ..laws import MEASURED
 from .parts import Budget
 
 
@@ -42,7 +43,7 @@ def summary(found: Sequence[Budget]) -> pd.DataFrame:
                 "target": b.target,
                 "method": b.method,
                 "NFE": b.nfe,
-                "W2": f"{b.whole:.3g}" if b.status == "measured" else b.status,
+                "W2": f"{b.whole:.3g}" if b.status == MEASURED else b.status,
                 **{p.name: percent(p.share, b.whole) for p in b.parts},
                 "remainder": percent(b.remainder, b.whole),
                 "interaction": percent(b.interaction, b.whole),

@@ -8,8 +8,9 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from ..laws import MEASURED
 from ..output.figures import COLOURS, styled
-from .study import TRUTH, Gap
+from .gaps import TRUTH, Gap
 
 PANEL = (330, 250)
 MOST_DECADES = 1e-6  # of its largest gap that a panel shows
@@ -29,9 +30,10 @@ def figure(found: Sequence[Gap]) -> alt.ConcatChart:
 
     Raises ValueError if there is nothing to draw.
     """
-    if not found:
+    measured = [g for g in found if g.status == MEASURED]
+    if not measured:
         raise ValueError("found is empty: measure a gap first")
-    panels = [_panel(study, [g for g in found if g.study == study]) for study in TITLES]
+    panels = [_panel(study, [g for g in measured if g.study == study]) for study in TITLES]
     chosen = [panel for panel in panels if panel is not None]
     title = alt.TitleParams(
         f"ODE and SDE samplers with a wrong score, {found[0].target}",

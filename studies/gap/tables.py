@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 import pandas as pd
 
 from ..inference import Slope
-from .study import TRUTH, Gap, growth
+from ..laws import MEASURED
+from .gaps import TRUTH, Gap, growth
 
 _NOTES = {
     "size": (
@@ -45,6 +46,8 @@ def _sharpest(found: Sequence[Gap]) -> str:
 
 
 def _number(gap: Gap) -> str:
+    if gap.status != MEASURED:
+        return gap.status
     return f"{gap.gap:.3g}" + (f"±{gap.uncertainty:.1g}" if gap.uncertainty else "")
 
 
@@ -88,7 +91,7 @@ def _pivot(found: Sequence[Gap], metric: str, with_exact: bool = False) -> pd.Da
             if value not in at:
                 cells[f"{value:.3g}"] = "–"
                 continue
-            beside = f" ({at[value].exact:.2g})" if with_exact else ""
+            beside = f" ({at[value].exact:.2g})" if with_exact and at[value].status == MEASURED else ""
             cells[f"{value:.3g}"] = f"{_number(at[value])}{beside}"
         rows.append({"method": of} | cells)
     return pd.DataFrame(rows)

@@ -9,7 +9,7 @@ import altair as alt
 import numpy as np
 
 from ..output import figures
-from .study import LearnedGap
+from .measure import LearnedGap
 
 
 def figure(records: Collection[LearnedGap]) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Collection
 import numpy as np
 import pandas as pd
 
-from .study import PUBLISHED, LearnedGap
+from .measure import PUBLISHED, LearnedGap
 
 
 def table(records: Collection[LearnedGap]) -> pd.DataFrame:

@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 
 from analytic import distances, targets
-from studies.learned import figure, fokker_planck, study, tables, training
+from studies.learned import figure, fokker_planck, measure, study, tables, training
+from studies.learned.measure import EXACT, LearnedGap, exact_score
 from studies.learned.networks import Network, OrnsteinUhlenbeck, shipped
-from studies.learned.study import EXACT, LearnedGap, exact_score, learned_gap
+from studies.learned.study import LearnedGaps
 from studies.output import figures
+from studies.store import Store
+from studies.study import run
 
 RECORD = LearnedGap(
     network="some",
@@ -33,7 +36,6 @@ RECORD = LearnedGap(
     transport_bound=5.0,
     steps_error=1e-5,
     samples_apart=1.0,
-    seconds=10.0,
 )
 
 
@@ -49,20 +51,20 @@ def test_the_exact_score_is_that_of_the_marginal():
 def test_with_the_exact_score_samplers_end_at_the_truth():
     # false alarms: 2 in 10^4 for the SDE's fourteen means; the ODE's points are far more even than random ones
     target = targets.load("nine-2d")
-    truth = fokker_planck.of(study._setting()[2])
-    ode = study.ode_samples(target, 2048, 0)
+    truth = fokker_planck.of(measure._setting()[2])
+    ode = measure.ode_samples(target, 2048, 0)
     assert fokker_planck.sinkhorn_divergence(fokker_planck.shared_out(ode), truth) < 2e-3
-    assert study.samples_apart(study.sde_samples(target, 2048, 0), truth) < 4.5
+    assert measure.samples_apart(measure.sde_samples(target, 2048, 0), truth) < 4.5
 
 
 def test_a_sign_error_in_a_network_is_seen():
     network = shipped()["score-matching"]
     W, b = network.layers[-1]
     wrong = Network("potential", [*network.layers[:-1], (-W, b)], network.made)
-    truth = fokker_planck.of(study._setting()[2])
+    truth = fokker_planck.of(measure._setting()[2])
     right, turned = (
         fokker_planck.sinkhorn_divergence(
-            fokker_planck.shared_out(study.ode_samples(n.denoiser(), 1024, 0)), truth
+            fokker_planck.shared_out(measure.ode_samples(n.denoiser(), 1024, 0)), truth
         )
         for n in (network, wrong)
     )
@@ -75,19 +77,19 @@ def test_run_samples_the_law_that_the_grid_carries(name):
     # two routes to one network's SDE law: samples by an executor, and the Fokker-Planck equation
     network = shipped()[name]
     (law,) = fokker_planck.end_densities(network.score, (1.0,), size=80)
-    x = study.sde_samples(network.denoiser(), 4096, 3)
-    assert study.samples_apart(x, law) < 4.5
+    x = measure.sde_samples(network.denoiser(), 4096, 3)
+    assert measure.samples_apart(x, law) < 4.5
     moved = fokker_planck.shared_out(x + np.array([0.15, 0.0]), 80)
-    assert study.samples_apart(x, moved) > 4.5
+    assert measure.samples_apart(x, moved) > 4.5
 
 
 def test_score_errors_are_those_of_monte_carlo():
     path = OrnsteinUhlenbeck()
     shift = np.array([0.3, -0.4])
-    times, errors = study._score_errors(lambda x, t: exact_score(x, t) + shift * t, 5)
+    times, errors = measure._score_errors(lambda x, t: exact_score(x, t) + shift * t, 5)
     np.testing.assert_allclose(errors, 0.25 * times**2, rtol=1e-6)
     network = shipped()["penalty-1"]
-    times, errors = study._score_errors(network.score, 5)
+    times, errors = measure._score_errors(network.score, 5)
     for t, error in zip(times[:2], errors[:2], strict=True):
         x = targets.load("nine-2d").noised(float(path.alpha(t)), float(path.sigma(t))).sample(20_000, seed=1)
         squares = ((network.score(x, float(t)) - exact_score(x, float(t))) ** 2).sum(1)
@@ -108,7 +110,7 @@ def test_the_interval_is_students_over_scrambles_plus_what_pooling_changes():
     shifts = np.array([0.4, 0.5, 0.6])
     groups = [base + np.array([shift, 0.0]) for shift in shifts]
     law = fokker_planck.shared_out(base)
-    value, half = study._with_interval(fokker_planck.shared_out(groups[1]), groups, law)
+    value, half = measure._with_interval(fokker_planck.shared_out(groups[1]), groups, law)
     squares = shifts**2
     student = 4.30265 * squares.std(ddof=1) / np.sqrt(3)  # 0.975 quantile, two degrees of freedom
     expected = student + abs(squares.mean() - squares[1]) + fokker_planck.RELATIVE * value
@@ -131,22 +133,27 @@ def test_the_figure_shows_networks_of_known_penalty(tmp_path):
         figure.figure(records[3:])
 
 
-def test_records_come_one_at_a_time_and_finished_ones_are_skipped(monkeypatch):
+def test_every_network_is_a_cell_and_its_own_weights_are_in_the_key(monkeypatch, tmp_path):
     asked = []
 
-    def measure(name, network, samples, seed):
+    def quick(name, network, samples, seed):
         asked.append((name, None if network is None else network.kind))
         return replace(RECORD, network=name)
 
-    monkeypatch.setattr(study, "measure", measure)
-    records = learned_gap(skip=["flow-matching"])
-    assert next(records).network == EXACT
+    monkeypatch.setattr(study, "measure", quick)
+    store = Store(tmp_path)
+    assert [r.network for r in run(LearnedGaps(), store)] == [EXACT, *training.RECIPES]
     assert asked[0] == (EXACT, None)
-    assert [r.network for r in records] == [name for name in training.RECIPES if name != "flow-matching"]
-    # two cells run at once, and none twice
-    expected = [EXACT, *(name for name in training.RECIPES if name != "flow-matching")]
-    assert sorted(name for name, _ in asked) == sorted(expected)
-    assert [r.network for r in learned_gap(control=False, skip=list(training.RECIPES))] == []
+    assert len(asked) == 1 + len(training.RECIPES)
+    network = shipped()["score-matching"]
+    W, b = network.layers[-1]
+    changed = Network(network.kind, [*network.layers[:-1], (1.01 * W, b)], network.made)
+    for layers, measured in ((network, 0), (changed, 1)):
+        before = len(asked)
+        found = run(LearnedGaps({"score-matching": layers}), store)
+        assert len(asked) - before == measured
+        assert [r.network for r in found] == [EXACT, "score-matching"]
+    assert list(LearnedGaps().verdicts([RECORD, replace(RECORD, kl_bound=0.01)])) == ["confirmed", "refuted"]
 
 
 def test_trained_networks_are_kept_and_stale_ones_are_not(tmp_path, monkeypatch):
@@ -164,15 +171,15 @@ def test_trained_networks_are_kept_and_stale_ones_are_not(tmp_path, monkeypatch)
 
 def test_bad_input_is_refused():
     with pytest.raises(ValueError, match="give one of them"):
-        next(learned_gap({}, retrain=True))
+        LearnedGaps({}, retrain=True)
     with pytest.raises(ValueError, match="samples is 1000"):
-        next(learned_gap(samples=1000))
+        LearnedGaps(samples=1000)
 
 
 @pytest.mark.slow
 def test_the_gap_has_the_published_shape_and_every_bound_holds():
     network = shipped()["score-matching"]
-    free, held = (study.measure(name, shipped()[name]) for name in ("score-matching", "penalty-1"))
+    free, held = (measure.measure(name, shipped()[name]) for name in ("score-matching", "penalty-1"))
     assert free.ode_truth - free.ode_truth_error > 2 * free.sde_truth
     assert held.ode_sde < free.ode_sde / 2
     assert held.sde_truth > 2 * free.sde_truth
@@ -181,8 +188,8 @@ def test_the_gap_has_the_published_shape_and_every_bound_holds():
     # exact transport of samples, less what two samples of one law are apart
     gaps = []
     for k in range(8):
-        a, b = (study.ode_samples(network.denoiser(), 1024, 10 + 2 * k + i) for i in (0, 1))
-        x, y = (study._setting()[2].sample(1024, seed=20 + 2 * k + i) for i in (0, 1))
+        a, b = (measure.ode_samples(network.denoiser(), 1024, 10 + 2 * k + i) for i in (0, 1))
+        x, y = (measure._setting()[2].sample(1024, seed=20 + 2 * k + i) for i in (0, 1))
         w2 = [distances.w2_samples(*pair).value ** 2 for pair in ((a, x), (a, b), (x, y))]
         gaps.append(w2[0] - (w2[1] + w2[2]) / 2)
     # the correction overshoots where laws differ by less than samples do; four standard errors and the sampling noise
