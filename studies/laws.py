@@ -77,6 +77,20 @@ def means_of(target: GaussianMixture, model: Any = None) -> Means:
     return "density" if target.dim == 1 else "samples"
 
 
+def sharpest(target: GaussianMixture) -> str:
+    """Return the distance in which samplers of a target are told apart best: "W2" of a Gaussian, "TV" on the line.
+
+    Raises ValueError for a target that needs samples.
+    """
+    means = means_of(target)
+    if means == "samples":
+        raise ValueError(
+            f"target has {target.dim} dimensions and {target.components} components: give a Gaussian, whose law is "
+            "exact, or a target on the line, whose density is"
+        )
+    return METRICS[means][0]
+
+
 def law_of(
     tableau: Tableau,
     target: GaussianMixture,
@@ -174,13 +188,8 @@ def error(
 
     Raises ValueError for a target that needs samples, and for a method that has no density on the line.
     """
+    metric = sharpest(target) if metric is None else metric
     means = means_of(target)
-    if means == "samples":
-        raise ValueError(
-            f"target has {target.dim} dimensions and {target.components} components: give a Gaussian, whose law is "
-            "exact, or a target on the line, whose density is"
-        )
-    metric = METRICS[means][0] if metric is None else metric
     found = law_or_none(tableau, target, initial=initial, means=means, resolution=resolution)
     return apart(found, truth(target, tableau.end, means), (metric,))[metric]
 

@@ -15,15 +15,14 @@ from scipy.optimize import minimize
 from scipy.special import softmax
 
 from analytic import GaussianMixture, paths
-from solvers import density, grids, law
-from solvers.continuous.executors.law import marginal
+from solvers import grids
 
+from ..laws import MEASURED, Estimate, error, sharpest
 from ..setting import Job
 
 Array = NDArray[np.float64]
 Grid = Callable[[paths.Gaussian, int], Array]
 BUDGETS = (16, 64)
-RESOLUTION = 0.7  # of densities: errors far below any of interest
 ALIASES = ("exponential",)
 # Grids with a parameter, at values other than one that makes them another grid.
 VARIANTS: Mapping[str, Mapping[str, Mapping[str, float]]] = {
@@ -63,6 +62,8 @@ class GridError:
         nan where the method is unstable on the grid, or the grid does not exist between these times.
     optimised_for : str
         The target whose error the optimised grid of this row minimises; "" where none is compared.
+    status, reason : str
+        "measured", "unstable" or "no grid", and why.
     """
 
     method: str
@@ -73,27 +74,12 @@ class GridError:
     metric: str
     error: float
     optimised_for: str = ""
+    status: str = MEASURED
+    reason: str = ""
 
 
-def metric_of(target: GaussianMixture) -> str:
-    """Return "W2" for a Gaussian and "TV" for a mixture on the line.
-
-    Raises ValueError for other targets.
-    """
-    if target.is_gaussian:
-        return "W2"
-    if target.dim == 1:
-        return "TV"
-    raise ValueError(
-        f"target has {target.dim} dimensions and {target.components} components: give a Gaussian, whose law is "
-        "exact, or a target on the line, whose density is"
-    )
-
-
-def law_error(
-    job: Job, path: paths.Gaussian, nodes: Array, target: GaussianMixture, initial: str = "marginal"
-) -> float:
-    """Return the exact distance from a sampler's law to the marginal at its grid's end, as `metric_of`.
+def law_error(job: Job, path: paths.Gaussian, nodes: Array, target: GaussianMixture) -> Estimate:
+    """Return the exact distance from a sampler's law to the marginal at its grid's end, as `laws.error`.
 
     Parameters
     ----------
@@ -102,24 +88,41 @@ def law_error(
     nodes : (steps + 1,) array
         Decreasing times.
     target : GaussianMixture
-    initial : str
-        "marginal" or "prior".
-
-    Returns
-    -------
-    float
-        nan where the method is unstable on these nodes.
     """
-    metric = metric_of(target)
-    tableau = job.method.tableau(path, nodes, start=job.start, **job.options)
-    alpha, sigma = float(path.alpha(nodes[-1])), float(path.sigma(nodes[-1]))
-    try:
-        if metric == "W2":
-            return law(tableau, target, initial).error_to(marginal(target, alpha, sigma)).w2
-        found = density(tableau, target, initial, estimate_error=False, resolution=RESOLUTION)
-        return found.tv(target.noised(alpha, sigma))
-    except FloatingPointError:
-        return float("nan")
+    return error(job.method.tableau(path, nodes, start=job.start, **job.options), target)
+
+
+def made(path: paths.Gaussian, steps: int) -> dict[str, Array | ValueError]:
+    """Return every named grid, or why there is none: a geometric grid to t = 0, say."""
+    found: dict[str, Array | ValueError] = {}
+    for name, build in named_grids().items():
+        try:
+            found[name] = build(path, steps)
+        except ValueError as problem:
+            found[name] = problem
+    return found
+
+
+def on_grid(
+    job: Job,
+    name: str,
+    target: GaussianMixture,
+    path: paths.Gaussian,
+    grid: tuple[str, Array | ValueError],
+    steps: int,
+    optimised_for: str = "",
+) -> GridError:
+    """Measure one method on one target on one grid."""
+    label, metric = job.method.labelled(job.options), sharpest(target)
+    which, nodes = grid
+    if isinstance(nodes, ValueError):
+        nfe, found = 0, Estimate.failed("no grid", nodes)
+    else:
+        tableau = job.method.tableau(path, nodes, start=job.start, **job.options)
+        nfe, found = tableau.nfe, error(tableau, target)
+    return GridError(
+        label, name, which, steps, nfe, metric, found.value, optimised_for, found.status, found.reason
+    )
 
 
 def steps_for(job: Job, path: paths.Gaussian, budget: int) -> int:
@@ -148,19 +151,10 @@ def by_grid(
     job: Job, name: str, target: GaussianMixture, path: paths.Gaussian, budgets: Sequence[int] = BUDGETS
 ) -> Iterator[GridError]:
     """Measure one method on one target on every named grid, at each number of evaluations."""
-    metric, label = metric_of(target), job.method.labelled(job.options)
     for budget in budgets:
         steps = steps_for(job, path, budget)
-        for grid, build in named_grids().items():
-            nfe, error = 0, float("nan")
-            try:
-                nodes = build(path, steps)
-            except ValueError:  # a geometric grid to t = 0, say
-                pass
-            else:
-                nfe = job.method.tableau(path, nodes, start=job.start, **job.options).nfe
-                error = law_error(job, path, nodes, target)
-            yield GridError(label, name, grid, steps, nfe, metric, error)
+        for grid in made(path, steps).items():
+            yield on_grid(job, name, target, path, grid, steps)
 
 
 def nodes_of(path: paths.Gaussian, logits: Array) -> Array:
@@ -208,29 +202,29 @@ def optimise(
     -----
     Cost: about `ITERATIONS` times (steps + 1) laws a start.
     """
-    metric_of(target)
+    sharpest(target)
     if steps < 2:
         raise ValueError(f"steps is {steps}: a grid has inner nodes from 2 steps on")
 
     def log_error(logits: Array) -> float:
         try:
-            error = law_error(job, path, nodes_of(path, logits), target)
+            size = law_error(job, path, nodes_of(path, logits), target).value
         except ValueError:  # two nodes at one level
             return UNSTABLE
-        return float(np.log(error)) if error > 0 else UNSTABLE
+        return float(np.log(size)) if size > 0 else UNSTABLE
 
     best, least = None, np.inf
     for nodes in starts:
-        error = law_error(job, path, nodes, target)
-        if not np.isfinite(error):
+        size = law_error(job, path, nodes, target).value
+        if not np.isfinite(size):
             continue
-        if error < least:
-            best, least = nodes, error
+        if size < least:
+            best, least = nodes, size
         found = minimize(log_error, logits_of(path, nodes), method="BFGS", options={"maxiter": ITERATIONS})
         candidate = nodes_of(path, found.x)
-        error = law_error(job, path, candidate, target)
-        if error < least:
-            best, least = candidate, error
+        size = law_error(job, path, candidate, target).value
+        if size < least:
+            best, least = candidate, size
     if best is None:
         raise ValueError(
             f"starts has no grid on which {job.method.name} is stable: give another, or more steps"
@@ -250,18 +244,11 @@ def by_optimum(
 
     Align Your Steps (Sabour et al. 2024, section 3) minimises a bound on a KL by samples; the law itself is exact here.
     """
-    made: dict[str, Array] = {}
-    for grid, build in named_grids().items():
-        try:
-            made[grid] = build(path, steps)
-        except ValueError:
-            continue
-    errors = {grid: law_error(job, path, nodes, target) for grid, nodes in made.items()}
-    ranked = sorted((g for g in made if np.isfinite(errors[g])), key=lambda g: errors[g])
-    best, _ = optimise(job, path, target, steps, [made[g] for g in ranked[:2]] + [made["log-snr"]])
-    label = job.method.labelled(job.options)
-    for where, law_ in {name: target, **others}.items():
-        for grid, nodes in {**made, OPTIMISED: best}.items():
-            nfe = job.method.tableau(path, nodes, start=job.start, **job.options).nfe
-            error = law_error(job, path, nodes, law_)
-            yield GridError(label, where, grid, steps, nfe, metric_of(law_), error, name)
+    grids_made = made(path, steps)
+    nodes = {name: nodes for name, nodes in grids_made.items() if not isinstance(nodes, ValueError)}
+    errors = {grid: law_error(job, path, at, target).value for grid, at in nodes.items()}
+    ranked = sorted((g for g in nodes if np.isfinite(errors[g])), key=lambda g: errors[g])
+    best, _ = optimise(job, path, target, steps, [nodes[g] for g in ranked[:2]] + [nodes["log-snr"]])
+    for where, law in {name: target, **others}.items():
+        for grid in {**grids_made, OPTIMISED: best}.items():
+            yield on_grid(job, where, law, path, grid, steps, name)

@@ -11,6 +11,7 @@ import pandas as pd
 from analytic import paths
 
 from ..inference import Verdict, judge
+from ..laws import MEASURED
 from .grids import OPTIMISED, GridError
 from .times import (
     FORMS,
@@ -37,14 +38,13 @@ def by_grid(found: Sequence[GridError]) -> pd.DataFrame:
     rows = []
     for key in dict.fromkeys((g.method, g.target, g.steps) for g in found):
         own = {g.grid: g for g in found if (g.method, g.target, g.steps) == key}
-        stable = {name: g.error for name, g in own.items() if np.isfinite(g.error)}
-        if not stable:
-            continue
-        best = min(stable, key=lambda name: stable[name])
-        row = {"method": key[0], "target": key[1], "NFE": str(own[best].nfe), "best": best}
-        row[own[best].metric if len({g.metric for g in found}) == 1 else "error"] = f"{stable[best]:.3g}"
-        for name in own:  # that of the default grid says how much it costs not to choose
-            row[name] = _times(stable[name] / stable[best]) if name in stable else "–"
+        stable = {name: g.error for name, g in own.items() if g.status == MEASURED}
+        best = min(stable, key=lambda name: stable[name], default="–")
+        row = {"method": key[0], "target": key[1], "NFE": str(max(g.nfe for g in own.values())), "best": best}
+        metric = next(iter(own.values())).metric if len({g.metric for g in found}) == 1 else "error"
+        row[metric] = f"{stable[best]:.3g}" if stable else "–"
+        for name, g in own.items():  # that of the default grid says how much it costs not to choose
+            row[name] = _times(stable[name] / stable[best]) if name in stable else g.status
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -59,7 +59,7 @@ def optimised(found: Sequence[GridError]) -> pd.DataFrame:
     for key in dict.fromkeys((g.method, g.steps, g.optimised_for, g.target) for g in found):
         own = [g for g in found if (g.method, g.steps, g.optimised_for, g.target) == key]
         fitted = next(g for g in own if g.grid == OPTIMISED)
-        made = min((g for g in own if g.grid != OPTIMISED and np.isfinite(g.error)), key=lambda g: g.error)
+        made = min((g for g in own if g.grid != OPTIMISED and g.status == MEASURED), key=lambda g: g.error)
         rows.append(
             {
                 "method": key[0],
@@ -77,17 +77,18 @@ def optimised(found: Sequence[GridError]) -> pd.DataFrame:
 
 
 def by_time(found: Sequence[TimeError], deterministic: Sequence[str]) -> pd.DataFrame:
-    """One row per method, grid and steps: the rate at which truncation falls, against the claim, and the best T."""
+    """One row per method, target, grid and steps: how fast truncation falls, against the claim, and the best T."""
     rows = []
-    for key in dict.fromkeys((e.method, e.grid, e.steps) for e in found):
-        own = [e for e in found if (e.method, e.grid, e.steps) == key]
+    for key in dict.fromkeys((e.method, e.target, e.grid, e.steps) for e in found):
+        own = [e for e in found if (e.method, e.target, e.grid, e.steps) == key]
         rate, best = truncation_rate(own), best_time(own)
         short, long = min(own, key=lambda e: e.time), max(own, key=lambda e: e.time)
         rows.append(
             {
                 "method": key[0],
-                "grid": key[1],
-                "steps": str(key[2]),
+                "target": key[1],
+                "grid": key[2],
+                "steps": str(key[3]),
                 "predicted rate": f"{TRUNCATION[key[0] in deterministic]:g}",
                 "rate": str(rate),
                 "best T": f"{best.time:.2f}",
@@ -168,6 +169,7 @@ def long_singular(found: Sequence[SingularOrder]) -> pd.DataFrame:
                 "verdict": verdict(o),
                 "steps": steps,
                 "error": error,
+                "reason": o.reason,
             }
             for o in found
             for steps, error in zip(o.steps, o.errors, strict=True)

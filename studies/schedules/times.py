@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from analytic import GaussianMixture, paths
-from solvers import catalogue, grids, law
-from solvers.continuous.executors.law import marginal
+from solvers import catalogue, grids
 
 from ..inference import Slope, fit
+from ..laws import MEASURED, apart, law_or_none, sharpest, truth
 from ..setting import Job
-from .grids import law_error, metric_of
+from .grids import law_error
 
 Array = NDArray[np.float64]
 DOUBLINGS = tuple(range(1, 17))  # T in units of log 2, so that e^T is whole
@@ -51,6 +51,8 @@ class TimeError:
         W2 from the law from the exact marginal to the truth.
     error : float
         W2 from the law from N(0, I) to the truth.
+    status, reason : str
+        "measured", or "unstable" and why: then the three are nan.
     """
 
     method: str
@@ -61,6 +63,8 @@ class TimeError:
     truncation: float
     discretisation: float
     error: float
+    status: str = MEASURED
+    reason: str = ""
 
 
 def ornstein_uhlenbeck(T: float) -> paths.VP:
@@ -85,22 +89,19 @@ def by_time(
 
     Raises ValueError for a target that is no Gaussian.
     """
-    if metric_of(target) != "W2":
+    if sharpest(target) != "W2":
         raise ValueError(f"target is {name!r}, no Gaussian: the time is varied by the exact law of one")
     for T in [k * float(np.log(2)) for k in DOUBLINGS] if times is None else times:
         path = ornstein_uhlenbeck(T)
         nodes = grids.catalogue[grid](path, steps, stop=EARLIEST / T)
         tableau = job.method.tableau(path, nodes, start=job.start, **job.options)
-        truth = marginal(target, float(path.alpha(nodes[-1])), float(path.sigma(nodes[-1])))
-        try:
-            exact, prior = law(tableau, target), law(tableau, target, "prior")
-        except FloatingPointError:
-            truncation = discretisation = error = float("nan")
-        else:
-            truncation = prior.error_to(exact).w2
-            discretisation, error = exact.error_to(truth).w2, prior.error_to(truth).w2
+        exact, prior = (law_or_none(tableau, target, initial=begin) for begin in ("marginal", "prior"))
+        end = truth(target, tableau.end, "law")
+        found = [apart(*pair, ("W2",))["W2"] for pair in ((prior, exact), (exact, end), (prior, end))]
+        truncation, discretisation, whole = (estimate.value for estimate in found)
+        status, reason = found[-1].status, found[-1].reason
         label = job.method.labelled(job.options)
-        yield TimeError(label, name, grid, steps, T, truncation, discretisation, error)
+        yield TimeError(label, name, grid, steps, T, truncation, discretisation, whole, status, reason)
 
 
 def truncation_rate(found: Sequence[TimeError]) -> Slope:
@@ -131,7 +132,10 @@ class SingularOrder:
         Order on this grid and clock, see `predicted_order`.
     steps : tuple of int
     errors : tuple of float
+        nan where the method is unstable.
     slope : Slope
+    reason : str
+        Why it is unstable on the first rung where it is; "" if on none.
     """
 
     method: str
@@ -143,6 +147,7 @@ class SingularOrder:
     steps: tuple[int, ...]
     errors: tuple[float, ...]
     slope: Slope
+    reason: str = ""
 
 
 def predicted_order(method: str, order: float, clock: str, grid: str) -> float:
@@ -180,7 +185,7 @@ def singular_orders(
 
     Raises ValueError for a target that is neither Gaussian nor on the line.
     """
-    metric = metric_of(target)
+    metric = sharpest(target)
     floor = ROUNDING * float(np.sqrt(target.dim)) if metric == "W2" else 1e-12
     N = np.array(SINGULAR_RUNGS)
     for method, options, grid in cases:
@@ -188,9 +193,10 @@ def singular_orders(
         if clock == "time" and metric == "TV":
             continue
         job = Job(catalogue[method], "practical", options)
-        errors = [
+        found = [
             law_error(job, path, grids.catalogue[grid](path, n, stop=stop), target) for n in SINGULAR_RUNGS
         ]
+        errors = [estimate.value for estimate in found]
         rounding = floor * np.sqrt(N)
         if clock == "time":
             nodes = [grids.catalogue[grid](path, n, stop=stop) for n in SINGULAR_RUNGS]
@@ -198,7 +204,9 @@ def singular_orders(
         slope = fit(SINGULAR_RUNGS, errors, rounding)
         claim = catalogue[method].claims[0].order
         predicted = predicted_order(method, claim, clock, grid)
-        yield SingularOrder(method, clock, grid, name, claim, predicted, SINGULAR_RUNGS, tuple(errors), slope)
+        why = next((estimate.reason for estimate in found if estimate.status != MEASURED), "")
+        of = (method, clock, grid, name, claim, predicted)
+        yield SingularOrder(*of, SINGULAR_RUNGS, tuple(errors), slope, why)
 
 
 def time_derivative(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from typer.testing import CliRunner
 
 from analytic import GaussianMixture, paths, targets
 from solvers import grids, law
+from studies import laws
 from studies.schedules import figure, times
 from studies.schedules import grids as study
 from studies.schedules import tables as frames
@@ -18,6 +20,7 @@ from studies.schedules.verb import schedules
 from studies.specifications import job_of
 
 VP = paths.VP()
+CLOSED = paths.VE(0.02, 20.0)  # in whose own time no geometric grid ends
 POINT, WIDTH = 1.0, 0.25  # mean and variance of gaussian-1d
 
 
@@ -191,7 +194,7 @@ def test_equal_orders_of_end_and_interior_leave_a_logarithm():
 
 def test_refusals_name_the_way_out():
     with pytest.raises(ValueError, match="on the line"):
-        study.metric_of(targets.load("pair-2d"))
+        laws.sharpest(targets.load("pair-2d"))
     with pytest.raises(ValueError, match="inner nodes"):
         study.optimise(job_of("euler"), VP, targets.load("gaussian-1d"), 1, [])
     with pytest.raises(ValueError, match="starts has no grid"):
@@ -206,18 +209,40 @@ def test_refusals_name_the_way_out():
         figure.figure()
 
 
-def test_the_verb_prints_json_writes_a_table_and_draws(tmp_path):
+def test_what_is_not_measured_is_a_row_that_says_why():
+    found = list(study.by_grid(job_of("rk4"), "gaussian-1d", targets.load("gaussian-1d"), CLOSED, (16,)))
+    none = [g for g in found if g.status == "no grid"]
+    assert "geometric" in {g.grid for g in none}
+    assert len(none) < len(found) == len(study.named_grids())
+    assert all(np.isnan(g.error) and g.reason and not g.nfe for g in none)
+    (row,) = frames.by_grid(found).to_dict("records")
+    assert row["geometric"] == "no grid"
+    nothing = [replace(g, status="unstable", error=np.nan) for g in found]
+    (row,) = frames.by_grid(nothing).to_dict("records")
+    assert (row["best"], row["W2"], row["uniform"]) == ("–", "–", "unstable")
+
+
+def test_the_verb_prints_json_writes_a_table_draws_and_goes_on(tmp_path, monkeypatch):
     app = typer.Typer()
     app.command()(schedules)
-    arguments = ["euler", "--study", "grids", "--study", "time", "--target", "gaussian-1d"]
+    arguments = ["euler", "--study", "grids", "--study", "time", "--target", "gaussian-1d", "--jobs", "1"]
     files = ["--table", str(tmp_path / "s.csv"), "--plot", str(tmp_path / "s.json")]
+    files += ["--out", str(tmp_path / "out")]
     result = CliRunner().invoke(app, [*arguments, *files, "--json"])
     assert result.exit_code == 0, result.exception
     found = json.loads(result.stdout)
     chosen = next(r for r in found["grids"] if r["grid"] == "cosine" and r["steps"] == 16)
     nodes = grids.cosine(VP, 16)
     assert chosen["error"] == pytest.approx(w2("euler", VP, nodes, targets.load("gaussian-1d")), rel=1e-9)
-    assert len(list(tmp_path.iterdir())) == 3
-    assert len(json.loads((tmp_path / "s.json").read_text())["concat"]) == 2
+    assert {file.name for file in tmp_path.iterdir()} == {
+        "s.csv",
+        "s-time.csv",
+        "s.json",
+        "s-time.json",
+        "out",
+    }
+    monkeypatch.setattr(study, "error", None)  # whatever is asked for again must come from the folder
+    monkeypatch.setattr(times, "law_or_none", None)
+    assert CliRunner().invoke(app, [*arguments, *files, "--json"]).stdout == result.stdout
     refused = CliRunner().invoke(app, ["--study", "time", "--target", "easy-1d"])
     assert isinstance(refused.exception, ValueError)
