@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .fingerprints import code, fingerprint
 from .output.files import write_whole
 
 
@@ -29,17 +28,15 @@ class Store:
     def _file(self, key: str) -> Path:
         return self.folder / f"{key[:32]}.json"
 
-    def load(self, key: Any) -> Any:
+    def load(self, key: str) -> Any:
         """Return what was saved under a key, or None."""
-        key = key if isinstance(key, str) else fingerprint(key, code())  # of verbs that are not yet a Study
         try:
             content = json.loads(self._file(key).read_text("utf-8"))
         except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
             return None
         return content.get("result") if isinstance(content, dict) and content.get("key") == key else None
 
-    def save(self, key: Any, result: Any, about: Mapping[str, Any] | None = None) -> None:
+    def save(self, key: str, result: Any, about: Mapping[str, Any] | None = None) -> None:
         """Save a result that JSON can hold, whole or not at all; `about` tells a reader of the file what it is."""
-        key = key if isinstance(key, str) else fingerprint(key, code())
         content = json.dumps({"about": dict(about or {}), "key": key, "result": result}, default=str)
         write_whole(self._file(key), content.encode())

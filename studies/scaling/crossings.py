@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import brentq
 
-from .errors import AtEvaluations
-from .study import Study
+from ..laws import MEASURED
+from .errors import AtEvaluations, UnmeasurableError
+from .needs import Needs
 
 # low order against high, one step against several, without noise against with it
 PAIRS = (
@@ -50,6 +51,8 @@ class Crossing:
         Which is better at fewer evaluations, and at more.
     low, high : float
         The range of NFE looked at.
+    status, reason : str
+        "measured", "none" if they do not cross, or "no law" and why.
     """
 
     on: str
@@ -62,9 +65,11 @@ class Crossing:
     above: str
     low: float
     high: float
+    status: str = MEASURED
+    reason: str = ""
 
 
-def crossings(first: Study, second: Study, name: str) -> list[Crossing]:
+def crossings(first: Needs, second: Needs, name: str) -> list[Crossing]:
     """Find where two methods' errors on a target cross as evaluations grow.
 
     Both errors are interpolated on logarithms between whole numbers of steps and compared at half octaves of NFE, from
@@ -73,16 +78,19 @@ def crossings(first: Study, second: Study, name: str) -> list[Crossing]:
     Returns
     -------
     list of Crossing
-        By NFE; one with nan if they do not cross.
-
-    Raises
-    ------
-    UnmeasurableError
-        One of them has no law there.
+        By NFE; one with nan if they do not cross, or one of them has no law there.
     """
+    try:
+        return _crossings(first, second, name)
+    except UnmeasurableError as problem:
+        nothing = (float("nan"), float("nan"))
+        named = (first.label, second.label)
+        metric = first.error_on(name)[0]
+        return [Crossing(name, metric, *named, *nothing, "", "", *nothing, "no law", str(problem))]
+
+
+def _crossings(first: Needs, second: Needs, name: str) -> list[Crossing]:
     metric, error, most = first.error_on(name)
-    if metric == "TV" and not (first.on_the_line and second.on_the_line):
-        return []
     most = min(most, CROSSING_NFE)
     a = AtEvaluations(first.costs, error, most)
     b = AtEvaluations(second.costs, second.error_on(name)[1], most)
@@ -104,7 +112,7 @@ def crossings(first: Study, second: Study, name: str) -> list[Crossing]:
     nothing = float("nan")
     known = gaps[np.isfinite(gaps)]
     better = "" if not len(known) else named[0] if known[-1] < 0 else named[1]
-    return [Crossing(name, metric, *named, nothing, nothing, better, better, low, high)]
+    return [Crossing(name, metric, *named, nothing, nothing, better, better, low, high, "none")]
 
 
 def pairs_of(labels: Sequence[str], everything: bool) -> list[tuple[str, str]]:

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analytic import GaussianMixture
-from solvers import Tableau, density, law
+from solvers import Tableau, law
 from solvers.continuous.executors.law import GaussianLaw, gaussian_law
 
+from ..laws import MEASURED, error
 from ..setting import Job, Setting
 
 Array = NDArray[np.float64]
@@ -131,7 +132,7 @@ class OnGaussians:
         self._errors: dict[tuple[int, GaussianMixture], Error] = {}
         self.failure = ""
 
-    def error(self, steps: int, target: GaussianMixture) -> Error:
+    def of(self, steps: int, target: GaussianMixture) -> Error:
         """Return the errors in so many steps; infinite if the method is unstable."""
         if steps < self.costs.least:
             self.failure = self.costs.refusal
@@ -161,8 +162,8 @@ class OnGaussians:
         sampler = GaussianLaw(after[:, 0], after[:, 1], None)
         alpha, sigma = tableau.end
         truth = GaussianLaw(alpha * data.centre, alpha**2 * data.variances + sigma**2, None)
-        error = sampler.error_to(truth)
-        return Error(error.w2, error.w2 / float(np.sqrt(data.variances.sum())), error.kl)
+        gap = sampler.error_to(truth)
+        return Error(gap.w2, gap.w2 / float(np.sqrt(data.variances.sum())), gap.kl)
 
 
 class ByLaw:
@@ -191,7 +192,7 @@ class ByLaw:
         return self.gaussians.failure
 
     def __call__(self, steps: int) -> float:
-        return float(getattr(self.gaussians.error(steps, self.target), self.part))
+        return float(getattr(self.gaussians.of(steps, self.target), self.part))
 
 
 class OnLine:
@@ -226,19 +227,12 @@ class OnLine:
         if steps not in self._errors:
             tableau = self.costs.tableau(steps)
             try:
-                found = density(
-                    tableau,
-                    self.target,
-                    self.costs.setting.initial,
-                    estimate_error=False,
-                    resolution=self.RESOLUTION,
-                )
-            except FloatingPointError as problem:
-                self._errors[steps], self.failure = float("inf"), str(problem)
+                found = error(tableau, self.target, self.costs.setting.initial, "TV", self.RESOLUTION)
             except ValueError as problem:
                 raise UnmeasurableError(str(problem)) from None
-            else:
-                self._errors[steps] = found.tv(self.target.noised(*tableau.end))
+            self._errors[steps], self.failure = found.value, found.reason or self.failure
+            if found.status != MEASURED:
+                self._errors[steps] = float("inf")
         return self._errors[steps]
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from ..output.figures import COLOURS, GREY, SHAPES, styled
+from .needs import FEW, Growth
 from .on_tokens import Scaling
-from .study import FEW, Growth
 from .tables import TITLES, size_name
 
 PANEL = (400, 300)
@@ -19,22 +19,13 @@ EXPONENT_ROW = 20  # pixels a method
 SHOWN = {"dimension": ("W2", "KL"), "condition": ("KL",), "intrinsic": ("W2", "KL")}  # others: all measured
 
 
-def figure(found: Sequence[Growth], tokens: Sequence[Scaling] = ()) -> alt.ConcatChart:
+def figure(found: Sequence[Growth]) -> alt.ConcatChart:
     """Draw NFE against each size, a panel for each target and error, then exponents in 1/epsilon.
 
     Dashed lines belong to methods with noise. In the panel of exponents a tick is what the claimed order gives, the
     point what was measured, hollow while it drifts.
 
-    Parameters
-    ----------
-    found : sequence of Growth
-    tokens : sequence of Scaling
-        Drawn in panels of their own.
-
-    Raises
-    ------
-    ValueError
-        Nothing to draw.
+    Raises ValueError if there is nothing to draw.
     """
     shown = [g for g in found if g.metric in SHOWN.get(g.against, (g.metric,))]
     methods = list(dict.fromkeys(g.method for g in found))
@@ -45,23 +36,27 @@ def figure(found: Sequence[Growth], tokens: Sequence[Scaling] = ()) -> alt.Conca
         panels.append(_panel(own, methods, noisy))
     exact = [g for g in found if g.against == "epsilon" and g.metric != "KL"]
     panels += [_exponents([g for g in exact if g.on == on]) for on in dict.fromkeys(g.on for g in exact)]
-    of_tokens = dict.fromkeys(s.against for s in tokens)
-    panels += [_token_panel([s for s in tokens if s.against == against]) for against in of_tokens]
     panels = [panel for panel in panels if panel is not None]
     if not panels:
         raise ValueError(
             "found has no size at which an error was reached, so there is nothing to draw: measure more"
         )
-    title = alt.TitleParams(
-        "Evaluations needed",
-        subtitle="dashed: methods with noise; hollow: exponents still drifting; ticks: by the claimed order",
-        anchor="start",
-        offset=14,
-    )
+    subtitle = "dashed: methods with noise; hollow: exponents still drifting; ticks: by the claimed order"
+    return _beside(panels, "Evaluations needed", subtitle)
+
+
+def token_figure(found: Sequence[Scaling]) -> alt.ConcatChart:
+    """Draw the steps of ancestral sampling of tokens against each size."""
+    sizes = dict.fromkeys(s.against for s in found)
+    panels = [_token_panel([s for s in found if s.against == against]) for against in sizes]
+    return _beside(panels, "Steps that ancestral sampling of tokens needs")
+
+
+def _beside(panels: Sequence[Any], title: str, subtitle: str = "") -> alt.ConcatChart:
     return styled(
         alt.concat(*panels, columns=2, spacing=34)
         .resolve_scale(color="independent", shape="independent", x="independent", y="independent")
-        .properties(title=title)
+        .properties(title=alt.TitleParams(title, subtitle=subtitle, anchor="start", offset=14))
     )
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from functools import partial
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,9 @@ from solvers import catalogue, grids, law
 from solvers.discrete import Tables, path_kl
 
 from ..inference import Slope, fit
+from ..output.report import Report
 from ..steps_needed import steps_to_reach
+from ..study import Cell, Plain
 
 METHOD = "tweedie-tau-leaping"
 TARGET_KL = 0.1  # nats
@@ -23,7 +26,6 @@ LENGTHS = (2, 3, 4, 5, 6, 7, 8)
 LONG_LENGTHS = (8, 16, 32, 64, 125, 250, 500, 1000)
 VOCABULARIES = (2, 3, 4, 6, 8, 12)
 LENGTH_OF_VOCABULARIES = 3
-LADDERS = 10
 
 
 @dataclass(frozen=True)
@@ -92,59 +94,97 @@ def by_information(data: sequences.MarkovSequence, schedule: str) -> Callable[[i
     return error
 
 
-def ladders() -> Iterator[Callable[[], Scaling]]:
-    """Yield the pieces of the study, each measured when it is called."""
+@dataclass(frozen=True)
+class Ladder:
+    """Sizes at which the steps needed are measured, all else held."""
+
+    against: str
+    noise: str
+    schedule: str
+    metric: str
+    target: float
+    sizes: tuple[int, ...]
+    error_of: Callable[[int], Callable[[int], float]]
+
+    @property
+    def of(self) -> dict[str, Any]:
+        """What it is, by name."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "error_of"}
+
+    def measure(self) -> list[Scaling]:
+        """Find the steps needed at each size."""
+        steps: list[float] = []
+        for place, size in enumerate(self.sizes):
+            # the last two sizes say about where the next one lies
+            near = steps[-1] if steps else None
+            if near is not None and place > 1:
+                pace = np.log(steps[-1] / steps[-2]) / np.log(self.sizes[place - 1] / self.sizes[place - 2])
+                near *= float((size / self.sizes[place - 1]) ** pace)
+            steps.append(steps_to_reach(self.error_of(size), self.target, near=near))
+        # steps grow as errors fall: the exponent is the order of 1/steps, with the care that orders are given
+        exponent = fit(self.sizes, 1 / np.array(steps), 0.0)
+        return [Scaling(**self.of, steps=tuple(steps), exponent=exponent)]
+
+
+def ladders() -> Iterator[Ladder]:
+    """Yield the pieces of the study."""
     noises: dict[str, Callable[[int], chains.Chain]] = {
         "masks": lambda v: chains.Absorbing(v, "polynomial"),
         "uniform": lambda v: chains.Uniform(v, "constant"),
     }
+
+    def by_length(process_of: Callable[[int], chains.Chain], metric: str, n: int) -> Callable[[int], float]:
+        return by_law(process_of(2), chain_of(2, n), metric)
+
+    def by_vocabulary(
+        process_of: Callable[[int], chains.Chain], metric: str, v: int
+    ) -> Callable[[int], float]:
+        return by_law(process_of(v), chain_of(v, LENGTH_OF_VOCABULARIES), metric)
+
     for noise, process_of in noises.items():
         for metric, target in (("TV", TARGET_TV), ("path KL", TARGET_KL)):
-            by_length = [by_law(process_of(2), chain_of(2, n), metric) for n in LENGTHS]
-            yield partial(_scaling, "length", noise, "geometric", metric, target, LENGTHS, by_length)
-            by_vocabulary = [
-                by_law(process_of(v), chain_of(v, LENGTH_OF_VOCABULARIES), metric) for v in VOCABULARIES
-            ]
-            yield partial(
-                _scaling, "vocabulary", noise, "geometric", metric, target, VOCABULARIES, by_vocabulary
-            )
+            for against, sizes, error_of in (
+                ("length", LENGTHS, by_length),
+                ("vocabulary", VOCABULARIES, by_vocabulary),
+            ):
+                measured = partial(error_of, process_of, metric)
+                yield Ladder(against, noise, "geometric", metric, target, sizes, measured)
     for schedule in ("even", "optimal"):
-        errors = [by_information(chain_of(3, n), schedule) for n in LONG_LENGTHS]
-        yield partial(_scaling, "length", "masks", schedule, "path KL", TARGET_KL, LONG_LENGTHS, errors)
+        yield Ladder(
+            "length", "masks", schedule, "path KL", TARGET_KL, LONG_LENGTHS, partial(by_profile, schedule)
+        )
 
 
-def scaling() -> Iterator[Scaling]:
-    """Measure how many steps ancestral sampling needs: against length and vocabulary, masks beside uniform noise.
+def by_profile(schedule: str, length: int) -> Callable[[int], float]:
+    """Return `by_information` of a chain of three tokens."""
+    return by_information(chain_of(3, length), schedule)
 
-    Yields
-    ------
-    Scaling
-        By enumeration for both noises, and for masks by the information profile to a length of 1000.
+
+@dataclass(frozen=True)
+class TokenSteps(Plain[Scaling]):
+    """How many steps ancestral sampling needs, against length and vocabulary, masks beside uniform noise.
+
+    By enumeration for both noises, and for masks by the information profile to a length of 1000.
     """
-    for ladder in ladders():
-        yield ladder()
 
+    name: ClassVar[str] = "steps of tokens"
+    record: ClassVar[Any] = Scaling
 
-def _scaling(
-    against: str,
-    noise: str,
-    schedule: str,
-    metric: str,
-    target: float,
-    sizes: Sequence[int],
-    errors: Sequence[Callable[[int], float]],
-) -> Scaling:
-    steps: list[float] = []
-    for place, error in enumerate(errors):
-        # the last two sizes say about where the next one lies
-        near = steps[-1] if steps else None
-        if near is not None and place > 1:
-            pace = np.log(steps[-1] / steps[-2]) / np.log(sizes[place - 1] / sizes[place - 2])
-            near *= float((sizes[place] / sizes[place - 1]) ** pace)
-        steps.append(steps_to_reach(error, target, near=near))
-    # steps grow as errors fall: the exponent is the order of 1/steps, with the care that orders are given
-    exponent = fit(sizes, 1 / np.array(steps), 0.0)
-    return Scaling(against, noise, schedule, metric, target, tuple(sizes), tuple(steps), exponent)
+    def cells(self) -> Iterable[Cell[Scaling]]:
+        """One a ladder of sizes."""
+        for ladder in ladders():
+            yield Cell(ladder.of, ladder.measure)
+
+    def reports(self, found: list[Scaling]) -> Iterable[Report]:
+        """Return exponents, and every number of steps."""
+        title = "Steps that ancestral sampling of tokens needs"
+        yield Report("scaling-tokens", title, summary(found), [], {"scaling-tokens": frame(found)})
+
+    def figures(self, found: list[Scaling]) -> Mapping[str, Any]:
+        """Draw steps against sizes."""
+        from .figure import token_figure  # which is slow to import
+
+        return {"scaling-tokens": token_figure(found)}
 
 
 def frame(found: Sequence[Scaling]) -> pd.DataFrame:

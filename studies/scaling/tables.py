@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ..output.unconverted import Report
+from ..laws import MEASURED
+from ..output.report import Report
 from .crossings import Crossing
-from .study import FEW, Growth
+from .needs import FEW, Growth
 
 TITLES = {
     "epsilon": "Evaluations to reach an error epsilon",
@@ -53,6 +55,7 @@ def long(found: Sequence[Growth]) -> pd.DataFrame:
                 "size": need.size,
                 "steps": need.steps,
                 "nfe": need.nfe,
+                "need": need.status,
                 "reason": need.reason,
                 "exponent": g.exponent.value,
                 "low": g.exponent.low,
@@ -65,40 +68,21 @@ def long(found: Sequence[Growth]) -> pd.DataFrame:
     )
 
 
-def crossing_frame(found: Sequence[Crossing]) -> pd.DataFrame:
-    """One row a crossing, or a pair that does not cross."""
-    return pd.DataFrame(
-        [
-            {
-                "on": c.on,
-                "metric": c.metric,
-                "first": c.first,
-                "second": c.second,
-                "nfe": c.nfe,
-                "error": c.error,
-                "below": c.below,
-                "above": c.above,
-                "low": c.low,
-                "high": c.high,
-            }
-            for c in found
-        ]
-    )
-
-
 def reports(growths: Sequence[Growth], crossings: Sequence[Crossing]) -> Iterator[Report]:
-    """Yield a table for each size varied, and one of crossings."""
+    """Yield a table for each size varied, and one of crossings on each target."""
     for against in dict.fromkeys(g.against for g in growths):
         chosen = [g for g in growths if g.against == against]
-        yield Report(f"scaling-{against}", TITLES[against], _summary(chosen), _notes(chosen))
+        everything = {"scaling": long(chosen)}
+        yield Report(f"scaling-{against}", TITLES[against], _summary(chosen), _notes(chosen), everything)
     for name in dict.fromkeys(c.on for c in crossings):
         own = [c for c in crossings if c.on == name]
-        metric = own[0].metric
         yield Report(
             f"crossings-{name}",
-            f"Evaluations at which methods' errors cross on {name}, {metric}",
+            f"Evaluations at which methods' errors cross on {name}, {own[0].metric}",
             _crossing_summary(own),
-            ["none: no crossing in the range of NFE looked at, where the method named last is the better."],
+            ["none: no crossing in the range of NFE looked at, where the method named last is the better."]
+            + [f"no law: {c.first}, {c.second}: {c.reason}" for c in own if c.reason],
+            {"crossings": pd.DataFrame([asdict(c) for c in own])},
         )
 
 
@@ -164,9 +148,6 @@ def _notes(found: Sequence[Growth]) -> list[str]:
             "Variances below sigma^2 at the grid's end are covered by the noise left there: a path that ends lower, as "
             '--path "VE(0.001, 20)" does, sees larger condition numbers.'
         )
-    measured = {(g.method, _column(g)) for g in found}
-    if len(measured) < len({m for m, _ in measured}) * len({column for _, column in measured}):
-        notes.append("–: a density takes seconds, name the method to have it measured.")
     reasons: dict[str, list[str]] = {}
     for g in found:
         missed = [n for n in g.needs if n.reason and n.reason != FEW]
@@ -191,11 +172,11 @@ def _crossing_summary(found: Sequence[Crossing]) -> pd.DataFrame:
         [
             {
                 "methods": f"{c.first}, {c.second}",
-                "NFE": f"{c.nfe:.3g}" if np.isfinite(c.nfe) else "none",
-                "error": f"{c.error:.2g}" if np.isfinite(c.nfe) else "–",
-                "better below": c.below if np.isfinite(c.nfe) else "–",
-                "better above": c.above,
-                "range": f"{c.low:.0f} to {c.high:.0f}",
+                "NFE": f"{c.nfe:.3g}" if c.status == MEASURED else c.status,
+                "error": f"{c.error:.2g}" if c.status == MEASURED else "–",
+                "better below": c.below if c.status == MEASURED else "–",
+                "better above": c.above or "–",
+                "range": "–" if np.isnan(c.low) else f"{c.low:.0f} to {c.high:.0f}",
             }
             for c in found
         ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,12 +18,15 @@ from analytic import targets
 from solvers import catalogue, density, law
 from studies import specifications
 from studies.output import figures
-from studies.scaling import crossings, figure, study, tables, verb
+from studies.scaling import crossings, figure, needs, tables
 from studies.scaling import targets as scaling_targets
 from studies.scaling.errors import AtEvaluations, ByLaw, OnLine, UnmeasurableError
-from studies.scaling.study import Growth, Need, Plan, Study, exponent_of
+from studies.scaling.needs import Growth, Need, Needs, Plan, exponent_of
+from studies.scaling.study import Evaluations
 from studies.scaling.targets import gaussian
 from studies.steps_needed import NotReachedError, crossing, steps_to_reach, steps_to_stay
+from studies.store import Store
+from studies.study import run
 from tests.studies.test_cli import Run, assay  # noqa: F401  (a fixture)
 
 Array = NDArray[np.float64]
@@ -31,8 +34,8 @@ PLAN = Plan(targets=("spectrum-16",))
 NATURAL = 1 / np.arange(1.0, 21)
 
 
-def study_of(method: str, plan: Plan = PLAN) -> Study:
-    return Study(specifications.job_of(method), plan)
+def study_of(method: str, plan: Plan = PLAN) -> Needs:
+    return Needs(specifications.job_of(method), plan)
 
 
 def karras(steps: int) -> Array:
@@ -91,10 +94,10 @@ def test_steps_needed_are_between_the_whole_numbers_that_brute_force_finds(metho
 @pytest.mark.parametrize("name", ["rotated-16", "spectrum-16", "gaussian-1d"])
 def test_coordinates_computed_once_add_up_to_the_law_of_the_whole(name: str) -> None:
     target, one = targets.load(name), study_of("sde-dpm-solver++-2m")
-    one.gaussians.error(24, gaussian(NATURAL))  # some variances are known already
+    one.gaussians.of(24, gaussian(NATURAL))  # some variances are known already
     tableau = one.costs.tableau(24)
     whole = law(tableau, target).error_to(target.noised(*tableau.end))
-    found = one.gaussians.error(24, target)
+    found = one.gaussians.of(24, target)
     assert found.w2 == pytest.approx(whole.w2, rel=1e-9)
     assert found.kl == pytest.approx(whole.kl, rel=1e-9)
     assert found.relative == pytest.approx(whole.w2 / np.sqrt(np.trace(target.covariance())), rel=1e-9)
@@ -135,13 +138,13 @@ def test_midpoint_hides_a_term_on_a_gaussian_and_shows_it_on_a_mixture() -> None
     assert on_mixture.exponent.value == pytest.approx(1 / 2, rel=0.02)
 
 
-def against_isotropic(one: Study) -> dict[str, Growth]:
+def against_isotropic(one: Needs) -> dict[str, Growth]:
     isotropic, _ = scaling_targets.families("dimension")
     found = {}
     for metric, target in isotropic.held:
         laws = zip(isotropic.sizes, isotropic.targets, strict=True)
         asked = [(size, target, ByLaw(one.gaussians, law, metric)) for size, law in laws]
-        found[metric] = one._growth("dimension", "isotropic", metric, asked, study.MOST)
+        found[metric] = one._growth("dimension", "isotropic", metric, asked, needs.MOST)
     return found
 
 
@@ -155,7 +158,7 @@ def test_w2_and_kl_of_a_product_cost_as_their_shares_of_one_coordinate(method: s
         for need in growth.needs:
             share = ByLaw(one.gaussians, single, metric)
             alone = steps_to_stay(
-                share, need.target / need.size**power, study.MOST, precision=study.PRECISION
+                share, need.target / need.size**power, needs.MOST, precision=needs.PRECISION
             )
             assert need.steps == pytest.approx(alone, rel=1e-9)
         assert growth.exponent.low - 1e-3 <= 1 / (2 * order) <= growth.exponent.high + 1e-3
@@ -231,7 +234,7 @@ def test_a_method_without_density_and_a_target_out_of_reach_give_their_reasons()
     one = study_of("euler")
     need = one._need(1.0, 0.1, refuses, 64)  # type: ignore[arg-type]  # a plain function will do
     assert "several variables" in need.reason
-    assert np.isnan(need.nfe)
+    assert (need.status, np.isnan(need.nfe)) == ("no law", True)
 
     class Bent:
         failure = "the noise is bent too far"
@@ -244,6 +247,7 @@ def test_a_method_without_density_and_a_target_out_of_reach_give_their_reasons()
     )
     out_of_reach = one._need(1.0, 0.1, ByLaw(one.gaussians, gaussian(np.ones(1)), "W2"), 4)
     assert out_of_reach.reason.startswith("not reached in 4 steps: the error is ")
+    assert out_of_reach.status == "not reached"
 
 
 def test_a_start_that_needs_two_steps_is_measured_from_two() -> None:
@@ -297,8 +301,8 @@ def test_a_wider_bracket_moves_the_crossing_by_less_than_a_fit_can_see() -> None
     def error(steps: int) -> float:
         return 3.0 / steps**2 + 50.0 / steps**3
 
-    exact, coarse = (crossing(error, 1e-5, 512, 1024, precision) for precision in (0.0, study.PRECISION))
-    assert coarse == pytest.approx(exact, rel=study.INTERPOLATION)
+    exact, coarse = (crossing(error, 1e-5, 512, 1024, precision) for precision in (0.0, needs.PRECISION))
+    assert coarse == pytest.approx(exact, rel=needs.INTERPOLATION)
     assert error(int(exact)) > 1e-5 >= error(int(exact) + 1)
 
 
@@ -330,8 +334,7 @@ def test_exponents_of_powers_are_exact_and_other_growth_drifts() -> None:
 def test_slow_steps_leave_their_limit_within_the_interval() -> None:
     """NFE = d^(1/4) (1 + c/NFE): at dimension 1000 the exponent is still on its way."""
     sizes = (1, 3, 10, 30, 100, 300, 1000)
-    needs = [Need(s, 0.1, 0.0, 12 * s**0.25 + 1.5) for s in sizes]
-    found = exponent_of(needs)
+    found = exponent_of([Need(s, 0.1, 0.0, 12 * s**0.25 + 1.5) for s in sizes])
     assert found.low <= 0.25 <= found.high
     assert found.high - found.low < 0.02
 
@@ -339,7 +342,7 @@ def test_slow_steps_leave_their_limit_within_the_interval() -> None:
 def test_sizes_that_are_not_reached_and_too_few_steps_are_left_out_of_the_exponent() -> None:
     good = [Need(10.0**k, 0.1, 10.0**k, 10.0**k) for k in range(2, 7)]
     nothing = float("nan")
-    ends = [Need(1.0, 0.1, 1.0, 1.0, study.FEW), *good, Need(1e9, 0.1, nothing, nothing, "not reached")]
+    ends = [Need(1.0, 0.1, 1.0, 1.0, needs.FEW), *good, Need(1e9, 0.1, nothing, nothing, "not reached")]
     unstable = Need(1e8, 0.1, 3.0, 3.0, "fewer than 3 steps: the method is unstable")
     assert exponent_of([*ends[:-1], unstable, ends[-1]]).value == pytest.approx(1.0)
 
@@ -359,7 +362,13 @@ def test_crossings_of_powers_are_where_algebra_puts_them() -> None:
     assert found.error == pytest.approx(1 / 40, rel=1e-3)
     assert (found.below, found.above) == ("first", "second")
     (never,) = crossings.crossings(first, stub("third", lambda N: 3 / N, 1), "any")
-    assert np.isnan(never.nfe)
+    assert (never.status, np.isnan(never.nfe)) == ("none", True)
+
+    def refuses(steps: int) -> float:
+        raise UnmeasurableError("no density")
+
+    (none,) = crossings.crossings(first, stub("fourth", refuses, 1), "any")
+    assert (none.status, none.reason, np.isnan(none.nfe)) == ("no law", "no density", True)
     assert never.above == "first"
 
 
@@ -382,9 +391,9 @@ def test_errors_at_evaluations_go_through_the_whole_numbers() -> None:
 
 
 def test_the_defaults_are_methods_of_the_catalogue() -> None:
-    assert len(study.METHODS) >= 10
-    for name in {*study.METHODS, *study.SLOW, *(n for pair in crossings.PAIRS for n in pair)}:
-        assert name in study.METHODS
+    assert len(needs.METHODS) >= 10
+    for name in {*needs.METHODS, *needs.SLOW, *(n for pair in crossings.PAIRS for n in pair)}:
+        assert name in needs.METHODS
         assert catalogue[name].half == "continuous"
     assert crossings.pairs_of(["a", "b", "c"], everything=True) == [
         ("a", "b"),
@@ -396,9 +405,9 @@ def test_the_defaults_are_methods_of_the_catalogue() -> None:
 
 def test_methods_slow_on_the_line_are_measured_there_only_when_named() -> None:
     job = specifications.job_of("stochastic-heun")
-    assert list(Study(job, PLAN, everywhere=False).against("modes")) == []
-    assert not Study(job, PLAN, everywhere=False).on_the_line
-    assert Study(job, PLAN).on_the_line
+    assert list(Needs(job, PLAN, everywhere=False).against("modes")) == []
+    assert not Needs(job, PLAN, everywhere=False).on_the_line
+    assert Needs(job, PLAN).on_the_line
 
 
 def growths() -> list[Growth]:
@@ -420,7 +429,7 @@ def test_tables_hold_every_size_and_say_what_was_missed(tmp_path: Path) -> None:
     assert list(by_size.frame["method"]) == ["euler", "ddpm"]
     assert "1.000" in by_size.frame["spectrum-16, W2/scale"][0]
     assert intrinsic.frame.loc[0, "1/(2 order)"] == "0.5"
-    short = Study(specifications.job_of("euler"), Plan(targets=("spectrum-16",), most=64))
+    short = Needs(specifications.job_of("euler"), Plan(targets=("spectrum-16",), most=64))
     (report,) = tables.reports(list(short.against("intrinsic")), [])
     assert any("not reached in 64 steps" in note and "euler" in note for note in report.notes)
     assert "*" in report.frame.iloc[0, -1]
@@ -447,25 +456,27 @@ def test_the_verb_keeps_what_it_finished(
     code, first, err = assay(*arguments)
     assert code == 0, err
     found = json.loads(first)
-    assert {row["against"] for row in found["scaling-continuous"]} == {"epsilon", "condition"}
+    assert {row["against"] for row in found["scaling"]} == {"epsilon", "condition"}
     assert found["crossings"][0]["nfe"] == pytest.approx(16.4, abs=0.1)
     assert (tmp_path / "scaling.csv").exists()
-    assert (tmp_path / "scaling-crossings.csv").exists()
+    assert (tmp_path / "crossings.csv").exists()
     assert (tmp_path / "scaling.png").stat().st_size > 10_000
 
     def fail(*_: Any) -> None:
         raise AssertionError("measured again")
 
-    monkeypatch.setattr(Study, "against", fail)
-    monkeypatch.setattr(crossings, "crossings", fail)
+    monkeypatch.setattr(Needs, "against", fail)
+    monkeypatch.setattr(Evaluations, "_crossings", fail)
     code, second, _ = assay(*arguments)
     assert code == 0
     assert json.loads(second) == found
 
 
-def test_what_is_kept_comes_back_as_it_was() -> None:
-    (growth, *_) = study_of("euler").against("condition")
-    assert verb._growth(json.loads(json.dumps(asdict(growth)))) == growth
+def test_what_is_kept_comes_back_as_it_was(tmp_path: Path) -> None:
+    one = Evaluations([specifications.job_of("euler")], PLAN, ["condition"])
+    assert (
+        run(one, Store(tmp_path)) == run(one, Store(tmp_path)) == list(study_of("euler").against("condition"))
+    )
 
 
 BAD = {
@@ -490,17 +501,13 @@ def test_bad_input_is_one_line_that_names_value_and_remedy(assay: Run, case: str
 
 def test_the_command_shows_both_halves(assay: Run, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     from studies.scaling import on_tokens
-    from studies.scaling.on_tokens import by_information, chain_of
 
-    sizes = (8, 16, 32, 64)
-
-    def few() -> Any:
-        errors = [by_information(chain_of(3, n), "even") for n in sizes]
-        yield lambda: on_tokens._scaling("length", "masks", "even", "path KL", 0.1, sizes, errors)
-
-    monkeypatch.setattr(on_tokens, "ladders", few)
-    monkeypatch.setattr(study, "METHODS", ("euler",))
-    code, out, err = assay("scaling", "--against", "condition", "--against", "tokens")
+    few = on_tokens.Ladder(
+        "length", "masks", "even", "path KL", 0.1, (8, 16, 32, 64), partial(on_tokens.by_profile, "even")
+    )
+    monkeypatch.setattr(on_tokens, "ladders", lambda: [few])
+    monkeypatch.setattr(needs, "METHODS", ("euler",))
+    code, out, err = assay("scaling", "--jobs", "1", "--against", "condition", "--against", "tokens")
     assert code == 0, err
     assert "condition number" in out
     assert "ancestral sampling of tokens" in out

@@ -9,6 +9,7 @@ from analytic import chains, sequences
 from studies.scaling import on_tokens
 from studies.scaling.on_tokens import by_information, by_law, chain_of
 from studies.steps_needed import steps_to_reach
+from studies.study import run
 
 
 @pytest.mark.parametrize("order", [0.5, 1.0, 2.0])
@@ -62,8 +63,10 @@ def test_the_optimal_schedule_needs_fewer_steps() -> None:
 
 def test_a_fit_of_the_steps_returns_the_exponent_put_in() -> None:
     sizes = (4, 8, 16, 32, 64)
-    errors = [lambda steps, n=n: n**1.5 / steps for n in sizes]
-    found = on_tokens._scaling("length", "masks", "even", "TV", 0.01, sizes, errors)
+    ladder = on_tokens.Ladder(
+        "length", "masks", "even", "TV", 0.01, sizes, lambda n: lambda steps: n**1.5 / steps
+    )
+    (found,) = ladder.measure()
     assert found.exponent.value == pytest.approx(1.5, abs=1e-6)
     assert found.exponent.low <= 1.5 <= found.exponent.high
     assert on_tokens.summary([found]).loc[0, "exponent"].startswith("1.500")
@@ -79,7 +82,7 @@ def test_uniform_noise_needs_fewer_steps_than_masks_for_the_same_tv_on_a_geometr
 
 @pytest.mark.slow
 def test_every_ladder_of_the_study_is_measured() -> None:
-    found = list(on_tokens.scaling())
-    assert len(found) == on_tokens.LADDERS
+    found = run(on_tokens.TokenSteps())
+    assert len(found) == 10
     long = [s for s in found if s.sizes[-1] == 1000]
     assert [s.exponent.value for s in long] == pytest.approx([1, 1], abs=0.01)
