@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,9 +15,7 @@ from solvers import catalogue, grids, law
 from solvers.discrete import Tables, path_kl
 
 from ..inference import Slope, fit
-from ..output.report import Report
 from ..steps_needed import steps_to_reach
-from ..study import Cell, Plain
 
 METHOD = "tweedie-tau-leaping"
 TARGET_KL = 0.1  # nats
@@ -158,33 +156,6 @@ def ladders() -> Iterator[Ladder]:
 def by_profile(schedule: str, length: int) -> Callable[[int], float]:
     """Return `by_information` of a chain of three tokens."""
     return by_information(chain_of(3, length), schedule)
-
-
-@dataclass(frozen=True)
-class TokenSteps(Plain[Scaling]):
-    """How many steps ancestral sampling needs, against length and vocabulary, masks beside uniform noise.
-
-    By enumeration for both noises, and for masks by the information profile to a length of 1000.
-    """
-
-    name: ClassVar[str] = "steps of tokens"
-    record: ClassVar[Any] = Scaling
-
-    def cells(self) -> Iterable[Cell[Scaling]]:
-        """One a ladder of sizes."""
-        for ladder in ladders():
-            yield Cell(ladder.of, ladder.measure)
-
-    def reports(self, found: list[Scaling]) -> Iterable[Report]:
-        """Return exponents, and every number of steps."""
-        title = "Steps that ancestral sampling of tokens needs"
-        yield Report("scaling-tokens", title, summary(found), [], {"scaling-tokens": frame(found)})
-
-    def figures(self, found: list[Scaling]) -> Mapping[str, Any]:
-        """Draw steps against sizes."""
-        from .figure import token_figure  # which is slow to import
-
-        return {"scaling-tokens": token_figure(found)}
 
 
 def frame(found: Sequence[Scaling]) -> pd.DataFrame:

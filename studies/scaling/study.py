@@ -1,4 +1,4 @@
-"""The scaling study: evaluations that continuous methods need, and at which their errors cross."""
+"""The scaling studies: evaluations that continuous methods need, where their errors cross, and steps of tokens."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from analytic import targets
 from ..output.report import Report
 from ..setting import Job
 from ..study import Cell, Plain
-from . import tables
+from . import on_tokens, tables
 from .crossings import Crossing, crossings, pairs_of
 from .needs import Growth, Needs, Plan
 
@@ -93,3 +93,31 @@ class Evaluations(Plain[Growth | Crossing]):
         from .figure import figure  # which is slow to import
 
         return {"scaling": figure([g for g in found if isinstance(g, Growth)])}
+
+
+@dataclass(frozen=True)
+class TokenSteps(Plain[on_tokens.Scaling]):
+    """How many steps ancestral sampling needs, against length and vocabulary, masks beside uniform noise.
+
+    By enumeration for both noises, and for masks by the information profile to a length of 1000.
+    """
+
+    name: ClassVar[str] = "steps of tokens"
+    record: ClassVar[Any] = on_tokens.Scaling
+
+    def cells(self) -> Iterable[Cell[on_tokens.Scaling]]:
+        """One a ladder of sizes."""
+        for ladder in on_tokens.ladders():
+            yield Cell(ladder.of, ladder.measure)
+
+    def reports(self, found: list[on_tokens.Scaling]) -> Iterable[Report]:
+        """Return exponents, and every number of steps."""
+        everything = {"scaling-tokens": on_tokens.frame(found)}
+        title = "Steps that ancestral sampling of tokens needs"
+        yield Report("scaling-tokens", title, on_tokens.summary(found), [], everything)
+
+    def figures(self, found: list[on_tokens.Scaling]) -> Mapping[str, Any]:
+        """Draw steps against sizes."""
+        from .figure import token_figure  # which is slow to import
+
+        return {"scaling-tokens": token_figure(found)}

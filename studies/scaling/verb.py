@@ -58,8 +58,7 @@ def scaling(
     from ..laws import sharpest
     from ..setting import Setting
     from .needs import METHODS, Plan
-    from .on_tokens import TokenSteps
-    from .study import Evaluations
+    from .study import Evaluations, TokenSteps
 
     chosen = list(dict.fromkeys(against or [a for a in AGAINST if a != TOKENS or not methods]))
     for name in chosen:

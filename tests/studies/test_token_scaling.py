@@ -8,6 +8,7 @@ import pytest
 from analytic import chains, sequences
 from studies.scaling import on_tokens
 from studies.scaling.on_tokens import by_information, by_law, chain_of
+from studies.scaling.study import TokenSteps
 from studies.steps_needed import steps_to_reach
 from studies.study import run
 
@@ -82,7 +83,7 @@ def test_uniform_noise_needs_fewer_steps_than_masks_for_the_same_tv_on_a_geometr
 
 @pytest.mark.slow
 def test_every_ladder_of_the_study_is_measured() -> None:
-    found = run(on_tokens.TokenSteps())
+    found = run(TokenSteps())
     assert len(found) == 10
     long = [s for s in found if s.sizes[-1] == 1000]
     assert [s.exponent.value for s in long] == pytest.approx([1, 1], abs=0.01)
