@@ -20,6 +20,9 @@ def elementwise(
 
     Raises TypeError if the values are no real numbers, ValueError for nan and for values outside [0, 1].
     """
+    if isinstance(values, float) and 0.0 <= values <= 1.0:  # one time, by far the most frequent
+        with np.errstate(all="ignore"):
+            return function(np.array([values]))[0]
     numbers = real(name, values)
     outside = ~((numbers >= 0) & (numbers <= 1))
     if outside.any():

@@ -64,15 +64,21 @@ class TokenSetting:
 
 
 def measure(
-    method: Method, options: dict[str, Any], name: str, data: sequences.SequenceLaw, setting: TokenSetting
+    method: Method,
+    options: dict[str, Any],
+    name: str,
+    data: sequences.SequenceLaw,
+    setting: TokenSetting,
+    tables: Tables | None = None,
 ) -> Iterator[Measurement]:
     """Measure TV and KL of the law at the grid's end, and KL of the path, on one law of short sequences.
 
-    A guided method is held against the law it is guided to, from that law's own start; it has no path KL.
+    A guided method is held against the law it is guided to, from that law's own start; it has no path KL. Tables of the
+    data under the setting's noise may be given, to share them between methods, which ask them at the same times.
     Yields one Measurement a metric, with the noise in the place of the start. Raises ValueError where the method
     cannot take the noise, or the data has too many states.
     """
-    known = Tables(setting.process, data)
+    known = tables or Tables(setting.process, data)
     aim = method.kernel(setting.process, setting.nodes(1), **options).aim(data)
     truths = known if aim is data else Tables(setting.process, aim)
     evaluations: dict[int, float] = {}
@@ -180,12 +186,16 @@ class TokenOrders(Plain[Measurement]):
     record: ClassVar[type] = Measurement
 
     def cells(self) -> Iterable[Cell[Measurement]]:
-        """One for each method under each noise on each target."""
+        """One for each method under each noise on each target; those of one noise and target share its tables."""
+        shared: dict[tuple[chains.SiteProcess, str], Tables] = {}
         for job, setting in self.work:
             for name, data in self.targets.items():
+                pair = setting.process, name
+                if pair not in shared:
+                    shared[pair] = Tables(setting.process, data)
                 yield Cell(
                     {"method": job.text, "noise": setting.noise, "target": name},
-                    partial(_measured, job, name, data, setting),
+                    partial(_measured, job, name, data, setting, shared[pair]),
                     {"job": job, "law": data, "setting": setting},
                 )
 
@@ -225,8 +235,10 @@ class TokenOrders(Plain[Measurement]):
         return "; ".join(name if name == process else f"{name}: {process}" for name, process in said.items())
 
 
-def _measured(job: Job, name: str, data: sequences.SequenceLaw, setting: TokenSetting) -> list[Measurement]:
-    return list(measure(job.method, dict(job.options), name, data, setting))
+def _measured(
+    job: Job, name: str, data: sequences.SequenceLaw, setting: TokenSetting, tables: Tables
+) -> list[Measurement]:
+    return list(measure(job.method, dict(job.options), name, data, setting, tables))
 
 
 def refuses(job: Job, setting: TokenSetting) -> str | None:

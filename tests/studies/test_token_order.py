@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 
 from analytic import chains, distances, sequences
 from solvers import catalogue, grids, law
+from solvers.discrete import Tables
 from studies.ladder import Measurement
 from studies.order import on_tokens as token_order
 from studies.order import tables
@@ -128,6 +131,26 @@ def test_a_ladder_that_drifts_goes_on_to_the_limit() -> None:
     (job,) = token_order.token_jobs(["tweedie-tau-leaping"])
     ladder = next(measure(job.method, {}, "sharp", sequences.load("sharp"), setting))
     assert ladder.steps[-1] == 512
+
+
+def test_methods_share_what_they_ask_at_the_same_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No posterior is formed twice, whichever methods ask, and no exact law integrated for another rule."""
+    asked: list[tuple[object, ...]] = []
+
+    def counted(name: str, form: Callable[..., object]) -> Callable[..., object]:
+        def forming(tables: Tables, *what: object) -> object:
+            asked.append((name, tables.process, *what))
+            return form(tables, *what)
+
+        return forming
+
+    for name in ("_cavities", "_evidence", "_reverse_rows", "_carried"):
+        monkeypatch.setattr(Tables, name, counted(name, getattr(Tables, name)))
+    methods = ("tweedie-tau-leaping", "tau-leaping", "theta-rk-2", "gillespie", "next-reaction")
+    short = [replace(setting, limit=16) for setting in (MASKS, UNIFORM)]
+    token_order.token_order(methods, ("smooth",), short)
+    assert {name for name, *_ in asked} == {"_cavities", "_evidence", "_reverse_rows", "_carried"}
+    assert len(asked) == len(set(asked))
 
 
 def test_targets_of_different_vocabularies_are_refused() -> None:

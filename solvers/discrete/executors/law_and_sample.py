@@ -73,7 +73,7 @@ def law(
 def _start_law(kernel: Kernel, tables: Tables, initial: str | ArrayLike) -> Array:
     if isinstance(initial, str):
         if initial == "marginal":
-            return tables.evidence(float(kernel.grid[0]))
+            return tables.evidence(float(kernel.grid[0])).copy()
         if initial == "prior":
             return tables.product(np.asarray(kernel.process.prior))
         raise ValueError(f"initial is {initial!r}: use 'marginal', 'prior' or a pmf of shape (S,) * L")

@@ -93,27 +93,17 @@ def total_correlation(tables: Tables, t: float, s: float) -> float:
         - entr(tables.evidence(t)).sum()
         + (singles @ entr(back).sum(axis=1)).sum()
     )
-    apart = (tables.evidence(t)[:, None] * entr(_exact_rows(t, s, tables)).sum(axis=2)).sum()
+    apart = (tables.evidence(t)[:, None] * entr(tables.reverse_rows(t, s)).sum(axis=2)).sum()
     return float(apart - joint)
 
 
 def _sites_kl(rows: Array, t: float, s: float, tables: Tables) -> float:
     here = tables.evidence(t)
     held = here > 0
-    exact, given = _exact_rows(t, s, tables)[held], rows[held]
+    exact, given = tables.reverse_rows(t, s)[held], rows[held]
     if (given < -1e-12).any():
         return float("nan")
     return float((here[held][:, None] * rel_entr(exact, np.maximum(given, 0.0)).sum(axis=2)).sum())
-
-
-def _exact_rows(t: float, s: float, tables: Tables) -> Array:
-    """Law of every site at s given all of x_t, (S^L, L, S); zero for impossible states."""
-    start, back = tables.noising(s), tables.transition(s, t)
-    weights = (tables.cavities(t) @ start) * back.T[tables.tokens]
-    total = weights.sum(axis=2, keepdims=True)
-    rows = np.divide(weights, total, out=np.zeros_like(weights), where=total > 0)
-    rows[tables.evidence(t) == 0] = 0.0
-    return rows
 
 
 def _marginals(law: Array, tables: Tables) -> Array:

@@ -70,6 +70,60 @@ def log_clock(process: Process, t: float) -> float:
 
 
 @dataclass(frozen=True)
+class ReverseEquation:
+    """The reverse Kolmogorov equation from t to s over all states: what all rules of `Events` follow."""
+
+    process: Process
+    t: float
+    s: float
+
+    def __call__(self, weights: Array, tables: Tables) -> Array:
+        """Integrate weights (S^L,) by an explicit method of order 8."""
+        from scipy.integrate import solve_ivp  # which is slow to import
+
+        if tables.size > MOST_LAW_STATES:
+            raise ValueError(
+                f"data has {tables.size} states: the law of event-driven methods is integrated over at most "
+                f"{MOST_LAW_STATES}; shorten the sequences, or draw samples"
+            )
+        noise, data = noise_of(self.process), data_of(tables.data)
+        start, stop = (max(log_clock(self.process, t), _NEVER) for t in (self.t, self.s))
+        if start <= stop:
+            return weights
+        shape = (tables.size, tables.length, tables.states)
+        rates = np.empty(shape)
+        fill_all_rates(data, noise, start, tables.tokens, rates)
+        impossible: NDArray[np.bool_] = np.any(np.isnan(rates), axis=(1, 2))
+        check_possible(weights, ~impossible, self.t, "give a target without zeros")
+
+        def slope(elapsed: float, w: Array) -> Array:
+            fill_all_rates(data, noise, start - elapsed, tables.tokens, rates)
+            rates[impossible] = 0.0
+            out = -w * rates.sum(axis=(1, 2))
+            for i in range(tables.length):
+                moved = (w[:, None] * rates[:, i]).reshape(tables.states**i, tables.states, -1, tables.states)
+                out += np.moveaxis(moved.sum(axis=1), -1, 1).ravel()
+            return out
+
+        span = start - stop
+        # rates are at most 1 a site, so a first step of 0.05 is seldom too long, and fine grids take one step each
+        end = solve_ivp(
+            slope,
+            (0.0, span),
+            weights,
+            method="DOP853",
+            rtol=1e-13,
+            atol=1e-17,
+            first_step=min(span, 0.05),
+        )
+        if not end.success:
+            raise FloatingPointError(
+                f"the reverse equation from t = {self.t:g} was not integrated: {end.message}"
+            )
+        return np.asarray(end.y[:, -1])
+
+
+@dataclass(frozen=True)
 class Events(Move):
     """The reverse process from t to s, exactly: candidate events at a bounded rate, thinned at their moments.
 
@@ -149,49 +203,7 @@ class Events(Move):
         return length * float(quad(rate, last, first, epsabs=1e-11, epsrel=1e-11, limit=200)[0])
 
     def push(self, weights: Array, tables: Tables) -> Array:
-        """Integrate the reverse Kolmogorov equation over all states, by an explicit method of order 8."""
-        from scipy.integrate import solve_ivp  # which is slow to import
-
-        if tables.size > MOST_LAW_STATES:
-            raise ValueError(
-                f"data has {tables.size} states: the law of event-driven methods is integrated over at most "
-                f"{MOST_LAW_STATES}; shorten the sequences, or draw samples"
-            )
-        noise, data = noise_of(self.process), data_of(tables.data)
-        start, stop = (max(log_clock(self.process, t), _NEVER) for t in (self.t, self.s))
-        if start <= stop:
-            return weights
-        shape = (tables.size, tables.length, tables.states)
-        rates = np.empty(shape)
-        fill_all_rates(data, noise, start, tables.tokens, rates)
-        impossible: NDArray[np.bool_] = np.any(np.isnan(rates), axis=(1, 2))
-        check_possible(weights, ~impossible, self.t, "give a target without zeros")
-
-        def slope(elapsed: float, w: Array) -> Array:
-            fill_all_rates(data, noise, start - elapsed, tables.tokens, rates)
-            rates[impossible] = 0.0
-            out = -w * rates.sum(axis=(1, 2))
-            for i in range(tables.length):
-                moved = (w[:, None] * rates[:, i]).reshape(tables.states**i, tables.states, -1, tables.states)
-                out += np.moveaxis(moved.sum(axis=1), -1, 1).ravel()
-            return out
-
-        span = start - stop
-        # rates are at most 1 a site, so a first step of 0.05 is seldom too long, and fine grids take one step each
-        end = solve_ivp(
-            slope,
-            (0.0, span),
-            weights,
-            method="DOP853",
-            rtol=1e-13,
-            atol=1e-17,
-            first_step=min(span, 0.05),
-        )
-        if not end.success:
-            raise FloatingPointError(
-                f"the reverse equation from t = {self.t:g} was not integrated: {end.message}"
-            )
-        return np.asarray(end.y[:, -1])
+        return tables.carried(ReverseEquation(self.process, self.t, self.s), weights.tobytes()).copy()
 
     def draw(self, tokens: Tokens, model: Model, stream: Stream) -> None:
         self.count(tokens, model, stream)
