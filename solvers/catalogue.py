@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
@@ -39,12 +39,37 @@ class Claim:
     basis : str
         Who says so: "paper"; "code", a widely used implementation only; "deduced" by a standard argument
         where the method's own source states no order.
+    options : mapping of str to tuple
+        Values of the method's options for which the claim is made; for all values of those not named.
+    starts : tuple of str, optional
+        Those of `STARTS` for which it is made.
+    noises : tuple of str, optional
+        Classes of `analytic.chains` under which it is made.
     """
 
     order: float
     sense: Sense
     source: str
     basis: Literal["paper", "code", "deduced"] = "paper"
+    options: Mapping[str, tuple[Any, ...]] = field(default_factory=dict, hash=False)
+    starts: tuple[str, ...] | None = None
+    noises: tuple[str, ...] | None = None
+
+    def covers(self, options: Mapping[str, Any], start: str | None = None, noise: str | None = None) -> bool:
+        """True if the claim is made for these options, start and noise (by its class); None stands for any."""
+        return (
+            all(name not in options or options[name] in values for name, values in self.options.items())
+            and (self.starts is None or start is None or start in self.starts)
+            and (self.noises is None or noise is None or noise in self.noises)
+        )
+
+    @property
+    def conditions(self) -> str:
+        """What the claim is made for, in words; "" if for everything."""
+        said = [f"{name} = {' or '.join(map(repr, values))}" for name, values in self.options.items()]
+        said += [f"{' or '.join(self.starts)} start"] if self.starts else []
+        said += [f"{' or '.join(self.noises)} noise"] if self.noises else []
+        return ", ".join(said)
 
     def __post_init__(self) -> None:
         if self.sense not in get_args(Sense):
@@ -89,6 +114,12 @@ class Method:
     def multistep(self) -> bool:
         """True if the method has a choice of start."""
         return "start" in self.options
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Travel to another process by name if made by a function: what called that is loaded there too."""
+        if "<locals>" in self.build.__qualname__:
+            return _again, (self.name,)
+        return super().__reduce_ex__(protocol)
 
     def labelled(self, options: Mapping[str, Any]) -> str:
         """Return the name with the options given, as a user would type it."""
@@ -174,6 +205,10 @@ class Method:
                 raise ValueError(f"option {name!r} is not one of {self.name}'s options: it has {known}")
 
 
+def _again(name: str) -> Method:
+    return catalogue[name]
+
+
 class Catalogue(Mapping[str, Method]):
     """Methods by name or alias; filled by the modules of `solvers.methods`, open to a user's own."""
 
@@ -200,7 +235,10 @@ class Catalogue(Mapping[str, Method]):
             for key in (name, *aliases):
                 if key in self._methods or key in self._aliases:
                     raise ValueError(f"name is {key!r}, which the catalogue has already: choose another")
-            self._methods[name] = Method(name, build, tuple(claims), source, tuple(aliases), half)
+            method = Method(name, build, tuple(claims), source, tuple(aliases), half)
+            for option in {option for claim in claims for option in claim.options} - set(method.options):
+                raise ValueError(f"claims name option {option!r}, which {name} does not have")
+            self._methods[name] = method
             self._aliases |= dict.fromkeys(aliases, name)
             return build
 

@@ -24,8 +24,13 @@ SHRINK = 0.75  # successive slope differences of a settled ladder shrink at leas
 RESOLVED = (
     0.2  # how far below the order an interval may reach to confirm: it then excludes the next half order
 )
+NEAR = 0.05  # orders differ by halves: an interval that misses the claim by less has been moved by something else
 FLOOR = 4.0  # an error below this many times its own uncertainty is floor
 TINY = 2e-3  # slope differences this small count as settled whatever their ratio
+SINGLE = 2.0**29  # what rounding in float32 is in units of that in float64
+FALLS = 2.0  # by which the last two doublings divide an error, at least, if it falls
+GROWS = 1.5  # over the last four rungs, by which an error is said to grow
+STAYS = 0.1  # three limits of the error that agree as well as this, and are half of it, are one
 
 
 @dataclass(frozen=True)
@@ -40,12 +45,13 @@ class Slope:
         Steps between which it was read.
     status : str
         "settled"; "drifting": the local slopes still move by more each rung; "floor": too few rungs above the
-        floor; "crossing": too few rungs beyond a sign change; "exact": every error is zero to
-        rounding; "diverged": no finite error; "not fitted": no order was asked for.
+        floor; "crossing": too few rungs beyond a sign change; "too few steps": too few rungs in all; "exact": every
+        error is zero to rounding; "stalled": the error falls to a value far above rounding and stays there; "growing":
+        it grows with the steps; "diverged": too few finite errors; "not fitted": no order was asked for.
     local : tuple of float
         Local slopes between consecutive rungs above the floor.
     floor : float or None
-        Size of the floor, if one was met.
+        Size of the floor, if one was met, or of the error that stays.
     crossing : (int, int) or None
         Last pair of rungs between which the signed error changed sign.
     """
@@ -60,8 +66,8 @@ class Slope:
     crossing: tuple[int, int] | None = None
 
     def __str__(self) -> str:
-        if self.status == "exact":
-            return "exact"
+        if self.status == "stalled":
+            return f"stalls at {self.floor:.1e}"
         if not np.isfinite(self.value):
             return self.status
         half = max(self.value - self.low, self.high - self.value)
@@ -80,8 +86,12 @@ def fit(
     signed: ArrayLike | None = None,
     *,
     cautious: bool = False,
+    may_stay: bool = True,
 ) -> Slope:
     """Measure the order of a ladder of errors that carry a deterministic uncertainty (rounding, quadrature).
+
+    An error that comes to stay above zero no order describes. If it stays where float32 would put it, that is the
+    working precision and a floor; further up it refutes any order.
 
     Parameters
     ----------
@@ -97,6 +107,8 @@ def fit(
         Do not trust the rate at which the slopes settle, for errors too noisy to show it: slopes that fell all
         through the window may fall by as much again, slopes that rose over the ladder may rise by as much
         again, and the interval reaches that far.
+    may_stay : bool
+        Look for errors that do not fall on, where no order settles: False for what is no error.
 
     Returns
     -------
@@ -128,19 +140,35 @@ def fit(
     first = last
     while first > 0 and above[first - 1]:
         first -= 1
+    parts = (e if signed is None else np.asarray(signed, dtype=np.float64)).reshape(len(N), -1)
+    lead = parts[first : last + 1, int(np.argmax(np.abs(parts[last])))]
+    whole = (int(N[first]), int(N[last]))
+    stays = _limit_of_errors(N[first : last + 1], lead) if may_stay else 0.0
+    # where float32 would round, an error that no longer falls is rounding: that is then the working precision
+    if may_stay and last - first > 2 and e[last - 2] <= FLOOR * SINGLE * u[last - 2]:
+        rests = float(np.max(e[last - 2 : last + 1]))
+        if stays or e[last - 2] < FALLS * e[last]:
+            return fit(steps, errors, np.maximum(u, rests), signed, cautious=cautious, may_stay=False)
+    grows = may_stay and last - first > 2 and bool(np.all(np.diff(e[last - 3 : last + 1]) > 0))
+    grows = grows and bool(e[last] > GROWS * e[last - 3])
+    changes = np.flatnonzero(lead[1:] * lead[:-1] < 0)
     crossing = None
-    if signed is not None:
-        parts = np.asarray(signed, dtype=np.float64).reshape(len(N), -1)[first : last + 1]
-        lead = parts[:, int(np.argmax(np.abs(parts[-1])))]
-        changes = np.flatnonzero(lead[1:] * lead[:-1] < 0)
-        if len(changes):
-            crossing = (int(N[first + changes[-1]]), int(N[first + changes[-1] + 1]))
-            first += int(changes[-1]) + 1
+    if len(changes):
+        crossing = (int(N[first + changes[-1]]), int(N[first + changes[-1] + 1]))
+        first += int(changes[-1]) + 1
     N, e, u = N[first : last + 1], e[first : last + 1], u[first : last + 1]
     if len(e) < 4:
-        status = "floor" if crossing is None else "crossing"
+        short = "too few steps" if finite.all() else "diverged"
+        status = "crossing" if crossing else short if floor is None else "floor"
+        status = "stalled" if stays else "growing" if grows else status
         return Slope(
-            nothing, nothing, nothing, (int(N[0]), int(N[-1])), status, floor=floor, crossing=crossing
+            nothing,
+            nothing,
+            nothing,
+            (int(N[0]), int(N[-1])),
+            status,
+            floor=stays or floor,
+            crossing=crossing,
         )
     ratio = np.diff(np.log(N))
     local = -np.diff(np.log(e)) / ratio
@@ -151,13 +179,29 @@ def fit(
     chosen = sharp[-1] if sharp else int(np.argmin([half for _, half, _ in candidates]))
     value, half, settled = candidates[chosen]
     window = (int(N[chosen]), int(N[chosen + 3]))
-    status = "settled" if settled else "drifting"
+    status = "settled" if settled else "stalled" if stays else "growing" if grows else "drifting"
+    floor = stays if status == "stalled" else floor
     low, high = value - half, value + half
     if cautious:
         moves = np.diff(local[chosen : chosen + 3])
         low += float(moves.sum()) if np.all(moves < 0) else 0.0
         high += max(0.0, float(local[-1] - local[0]))
     return Slope(value, low, high, window, status, tuple(local.tolist()), floor, crossing)
+
+
+def _limit_of_errors(N: Array, signed: Array) -> float:
+    """Return the size of what signed errors on a ladder of equal ratios fall to, by Aitken; 0 if they fall on.
+
+    Of C N^-p (1 + c/N) what Aitken leaves is smaller than the error by O(1/N), and by 2^-(p+1) from rung to rung.
+    """
+    ratios = N[1:] / N[:-1]
+    if len(N) < 5 or not np.allclose(ratios, ratios[-1], rtol=1e-6):
+        return 0.0
+    change = np.diff(signed[-5:])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        limits = signed[-3:] - change[1:] ** 2 / (change[1:] - change[:-1])
+    agree = np.all(np.abs(limits - limits[-1]) <= STAYS * np.abs(limits[-1]))
+    return float(abs(limits[-1])) if agree and abs(limits[-1]) >= abs(signed[-1]) / 2 else 0.0
 
 
 def _limit(local: Array, blur: Array, k: int) -> tuple[float, float, bool]:
@@ -216,10 +260,10 @@ def fit_sampled(steps: Sequence[int], groups: ArrayLike, level: float = 0.99) ->
 def judge(claim: float, *slopes: Slope) -> Verdict:
     """Hold a claimed order against everything measured of it.
 
-    A claim is a lower bound: a higher order confirms it. It is refuted as soon as one interval lies below it. It is
-    confirmed if at least one narrow interval reaches it and no ladder still drifts: a window that drifts
-    must not confirm. Ladders that say too little (floor, a wide interval around the claim) neither confirm
-    nor refute. Exact sampling confirms any order.
+    A claim is a lower bound: a higher order confirms it. It is refuted as soon as one interval lies below it by more
+    than `NEAR`, or an error stalls or grows. It is confirmed if at least one narrow interval reaches it and no ladder
+    still drifts, but for those that drift well above it: a window that drifts must not confirm. Ladders that say too
+    little (floor, a wide interval around the claim) neither confirm nor refute. Exact sampling confirms any order.
     """
     said = [_judge_one(claim, slope) for slope in slopes]
     if "refuted" in said:
@@ -227,11 +271,20 @@ def judge(claim: float, *slopes: Slope) -> Verdict:
     return "confirmed" if "confirmed" in said and "drifting" not in said else "unresolved"
 
 
+def exceeds(claim: float, slope: Slope) -> bool:
+    """True if everything that was read of a ladder lies so far above a claim that the next half order is in reach."""
+    return min((slope.low, *slope.local)) > claim + RESOLVED
+
+
 def _judge_one(claim: float, slope: Slope) -> str:
     if slope.status == "exact":
         return "confirmed"
+    if slope.status in ("stalled", "growing"):
+        return "refuted"
+    if slope.status == "drifting" and exceeds(claim, slope):
+        return "confirmed"
     if slope.status != "settled":
         return "drifting" if slope.status in ("drifting", "diverged") else "silent"
-    if slope.high < claim:
+    if slope.high < claim - NEAR:
         return "refuted"
     return "confirmed" if slope.low > claim or slope.value - slope.low <= RESOLVED else "silent"

@@ -16,7 +16,6 @@ from .inference import Slope
 from .setting import Setting
 
 START_UP = "start-up"
-ROUNDING = 4e-16  # of one step, relative; grows like the square root of their number
 
 
 @dataclass(frozen=True)
@@ -36,6 +35,8 @@ class Measurement:
     slope : Slope
     linear : bool
         True if the target is Gaussian: its score is linear, which hides terms of the error.
+    reason : str
+        Why errors are nan on the first rung where they are; "" if on none.
     """
 
     method: str
@@ -49,6 +50,7 @@ class Measurement:
     uncertainty: tuple[float, ...]
     slope: Slope
     linear: bool = False
+    reason: str = ""
 
 
 class Ladder:
@@ -75,6 +77,7 @@ class Ladder:
         errors: Any,
         uncertainty: Any,
         slope: Slope,
+        reason: str = "",
     ) -> Measurement:
         """Bundle a finished ladder."""
         return Measurement(
@@ -89,7 +92,13 @@ class Ladder:
             tuple(float(u) for u in np.broadcast_to(uncertainty, len(steps))),
             slope,
             linear=means == "law",  # only Gaussians have one here
+            reason=reason,
         )
+
+
+def first_of(failures: Mapping[int, str]) -> str:
+    """Say why the first rung that failed did, by its number of steps; "" if none failed."""
+    return f"unstable in {min(failures)} steps: {failures[min(failures)]}" if failures else ""
 
 
 def wanted(method: Method, *senses: str) -> list[float]:
@@ -150,6 +159,7 @@ def long(
                     "low": m.slope.low,
                     "high": m.slope.high,
                     "status": m.slope.status,
+                    "reason": m.reason,
                     "claim": max(claimed, default=float("nan")),
                 }
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,12 @@ from analytic import paths
 from solvers import catalogue, grids
 from solvers.catalogue import Method
 
+from .fingerprints import fingerprint
+
 Array = NDArray[np.float64]
 
 GAUSSIAN_LIMIT = 4096
+ROUNDING = {"float64": 4e-16, "float32": 4e-16 * 2.0**29}
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,8 @@ class Setting:
     samples : int
         Samples where a target is measured by sampling.
     seed : int
+    precision : str
+        In which methods compute their coefficients, "float64" or "float32": their rounding is no error of theirs.
     """
 
     path: paths.Gaussian = field(default_factory=lambda: paths.VE(0.02, 20.0))
@@ -46,6 +51,16 @@ class Setting:
     limit: int = GAUSSIAN_LIMIT
     samples: int = 100_000
     seed: int = 0
+    precision: str = "float64"
+
+    def __post_init__(self) -> None:
+        if self.precision not in ROUNDING:
+            raise ValueError(f"precision is {self.precision!r}: use one of {', '.join(ROUNDING)}")
+
+    @property
+    def rounding(self) -> float:
+        """Rounding of one step, relative; grows like the square root of their number."""
+        return ROUNDING[self.precision]
 
     def nodes(self, steps: int) -> Array:
         """Return the grid for a number of steps."""
@@ -87,4 +102,20 @@ def jobs(methods: Sequence[str] | None = None, starts: Sequence[str] = ("practic
     Raises ValueError for an unknown method, with near names.
     """
     chosen = [catalogue[name] for name in methods] if methods else list(catalogue.continuous.values())
-    return [Job(m, s) for m in chosen for s in (starts if m.multistep else ("practical",))]
+    return [job for m in chosen for job in from_starts(Job(m, "practical"), starts)]
+
+
+def from_starts(job: Job, starts: Sequence[str]) -> list[Job]:
+    """Return a job from each start that makes a difference to it."""
+    found = [replace(job, start=start) for start in starts]
+    if not job.method.multistep:
+        return [replace(job, start="practical")]
+    if len(found) > 1:
+        setting = Setting()
+        built = [
+            job.method.tableau(setting.path, setting.nodes(16), start=start, **job.options)
+            for start in starts
+        ]
+        if len({fingerprint(tableau) for tableau in built}) == 1:
+            return found[:1]
+    return found

@@ -172,9 +172,9 @@ class Kept(Generic[R]):
 
 
 def verdicts_fail(verdicts: Sequence[str], strict: str | None) -> bool:
-    """Return True if verdicts are to fail a strict run: "refuted" minds those, "all" whatever is not confirmed."""
+    """Return True if verdicts fail a strict run: "refuted" minds what is not met, "all" what is not confirmed."""
     if strict is None:
         return False
     if strict == "refuted":
-        return any(verdict == "refuted" for verdict in verdicts)
+        return any(verdict in ("refuted", "not met") for verdict in verdicts)
     return any(verdict not in ("confirmed", "no claim") for verdict in verdicts)

@@ -272,5 +272,5 @@ def growth(found: Sequence[Gap]) -> dict[tuple[str, str, str], Slope]:
         exact = np.array([g.exact + g.uncertainty for g in chosen])
         # TV and W2 add up at worst; KL does so in its root
         floor = 2 * np.sqrt(gaps * exact) + exact if key[2] == "KL" else exact
-        out[key] = fit([round(i) for i in inverse], gaps, floor)
+        out[key] = fit([round(i) for i in inverse], gaps, floor, may_stay=False)
     return out

@@ -19,7 +19,7 @@ from solvers.continuous.executors.mixture_block import draw_samples
 from solvers.continuous.executors.shared_path import SharedPath
 
 from ..inference import Slope, fit, fit_sampled, judge
-from ..ladder import ROUNDING, START_UP, Ladder, Measurement, climb, wanted
+from ..ladder import START_UP, Ladder, Measurement, climb, first_of, wanted
 
 Array = NDArray[np.float64]
 GAUSSIAN_RUNGS = (16, 32, 64, 128, 256, 512)
@@ -42,6 +42,7 @@ def on_gaussian(ladder: Ladder, name: str, target: GaussianMixture) -> Iterator[
     follows_sde = bool(wanted(method, "strong"))
     spectrum = target.spectrum()
     scale = float(np.sqrt(np.sum(spectrum.variances) + np.sum(spectrum.mean**2)))
+    failures: dict[int, str] = {}
 
     def measure(N: int) -> dict[str, Any]:
         tableau = ladder[N]
@@ -56,12 +57,12 @@ def on_gaussian(ladder: Ladder, name: str, target: GaussianMixture) -> Iterator[
                 out["strong"] = strong(tableau, target, setting.initial)
             if exact is not None:
                 out[START_UP] = result.error_to(law(exact[N], target, setting.initial)).w2
-        except FloatingPointError:
-            pass
+        except FloatingPointError as problem:
+            failures[N] = str(problem)
         return out
 
     def read(steps: list[int], results: list[dict[str, Any]]) -> dict[str, tuple[Any, Any, Slope]]:
-        rounding = ROUNDING * scale * np.sqrt(steps)
+        rounding = setting.rounding * scale * np.sqrt(steps)
         signed = np.array([r["signed"] for r in results])
         found = {}
         for metric in ("w2", "strong", START_UP):
@@ -87,13 +88,14 @@ def on_gaussian(ladder: Ladder, name: str, target: GaussianMixture) -> Iterator[
 
     steps, found = climb(GAUSSIAN_RUNGS, setting.limit, measure, read, undecided)
     for metric, (errors, uncertainty, slope) in found.items():
-        yield ladder.measurement(name, metric, "law", steps, errors, uncertainty, slope)
+        yield ladder.measurement(name, metric, "law", steps, errors, uncertainty, slope, first_of(failures))
 
 
 def on_line(ladder: Ladder, name: str, target: GaussianMixture) -> Iterator[Measurement]:
     """Measure TV, W2, KL and moments by density on a one-dimensional mixture; by samples where there is no density."""
     method, setting = ladder.method, ladder.setting
     scale = float(np.sqrt(target.covariance()[0, 0] + target.mean()[0] ** 2))
+    failures: dict[int, str] = {}
 
     def measure(N: int) -> dict[str, Any]:
         metrics = ("tv", "w2", "kl", "mean", "deviation")
@@ -101,7 +103,8 @@ def on_line(ladder: Ladder, name: str, target: GaussianMixture) -> Iterator[Meas
         tableau = ladder[N]
         try:
             result = density(tableau, target, setting.initial)
-        except FloatingPointError:
+        except FloatingPointError as problem:
+            failures[N] = str(problem)
             return out
         truth = target.noised(*tableau.end)
         deviation = float(np.sqrt(truth.covariance()[0, 0]))
@@ -120,7 +123,7 @@ def on_line(ladder: Ladder, name: str, target: GaussianMixture) -> Iterator[Meas
         found = {}
         for metric in ("tv", "w2", "kl", "mean", "deviation"):
             values = np.array([r[metric] for r in results])
-            rounding = ROUNDING * np.sqrt(steps) * (1.0 if metric in ("tv", "kl") else scale)
+            rounding = setting.rounding * np.sqrt(steps) * (1.0 if metric in ("tv", "kl") else scale)
             uncertainty = rounding + np.array([r[f"{metric} error"] for r in results])
             found[metric] = (np.abs(values), uncertainty, fit(steps, np.abs(values), uncertainty, values))
         return found
@@ -138,7 +141,9 @@ def on_line(ladder: Ladder, name: str, target: GaussianMixture) -> Iterator[Meas
         yield from on_samples(ladder, name, target)
         return
     for metric, (errors, uncertainty, slope) in found.items():
-        yield ladder.measurement(name, metric, "density", steps, errors, uncertainty, slope)
+        yield ladder.measurement(
+            name, metric, "density", steps, errors, uncertainty, slope, first_of(failures)
+        )
     if wanted(method, "strong"):
         pathwise = on_samples(ladder, name, target, STRONG_RUNGS, STRONG_SAMPLES)
         yield from (m for m in pathwise if m.metric == "strong")
@@ -175,6 +180,7 @@ def on_samples(
     deviation = np.sqrt(np.mean(np.diag(target.covariance())))
     frequencies = np.random.default_rng(7).standard_normal((target.dim, 4)) / deviation
     weak, pathwise = [], []
+    failures: dict[int, str] = {}
     start, brownian = target.noised(*tableaux[0].start), SharedPath(tableaux)
     for group in range(GROUPS):
         first = group * n
@@ -183,10 +189,11 @@ def on_samples(
             points = draw_samples(start, n, setting.seed, first)
         noises = brownian.noise(n, target.dim, setting.seed + 1, first)
         finals = []
-        for tableau, noise in zip(tableaux, noises, strict=True):
+        for N, tableau, noise in zip(rungs, tableaux, noises, strict=True):
             try:
                 finals.append(sample(tableau, target, n, setting.seed, points, noise=noise, first=first))
-            except FloatingPointError:
+            except FloatingPointError as problem:
+                failures[N] = str(problem)
                 finals.append(np.full((n, target.dim), np.nan))
         values = [_statistics(x, frequencies).mean(axis=0) for x in finals]
         weak.append([a - b for a, b in itertools.pairwise(values)])
@@ -204,7 +211,7 @@ def on_samples(
                 noise / (2 * np.sqrt(np.maximum(size, 1e-300))),
                 _halved(slope),
             )
-        yield ladder.measurement(name, metric, "samples", steps, size, noise, slope)
+        yield ladder.measurement(name, metric, "samples", steps, size, noise, slope, first_of(failures))
 
 
 def _halved(slope: Slope) -> Slope:

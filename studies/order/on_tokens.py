@@ -16,13 +16,13 @@ from solvers.catalogue import Method
 from solvers.discrete import Tables, path_kl
 
 from ..inference import Slope, fit, judge
-from ..ladder import Measurement, climb, wanted
+from ..ladder import Measurement, climb, first_of, wanted
 from ..output.report import Report
 from ..setting import Job
 from ..study import Cell, Plain, run
 from . import tables
 from .charts import convergence
-from .claims import Judgement, claims_of, judgements, refutations
+from .claims import Judgement, claims_of, judgements, reasons, uncovered
 
 Array = NDArray[np.float64]
 RUNGS = (4, 8, 16, 32, 64, 128)
@@ -82,6 +82,7 @@ def measure(
     aim = method.kernel(setting.process, setting.nodes(1), **options).aim(data)
     truths = known if aim is data else Tables(setting.process, aim)
     evaluations: dict[int, float] = {}
+    failures: dict[int, str] = {}
 
     def kernel_of(steps: int) -> Kernel:
         return method.kernel(setting.process, setting.nodes(steps), **options)
@@ -96,10 +97,12 @@ def measure(
         initial: Any = setting.initial if started else truths.evidence(float(kernel.grid[0])).reshape(shape)
         try:
             p = law(kernel, data, initial, tables=known).ravel()
-        except FloatingPointError:
-            return dict.fromkeys(METRICS, float("inf"))
-        if not abs(p.sum() - 1) < 1e-9:  # signed steps can blow up
-            return dict.fromkeys(METRICS, float("inf"))
+        except FloatingPointError as problem:
+            failures[steps] = str(problem)
+            return dict.fromkeys(METRICS, float("nan"))
+        if not abs(p.sum() - 1) < 1e-9:
+            failures[steps] = f"probabilities add up to {p.sum():.3g}: signed steps blow up"
+            return dict.fromkeys(METRICS, float("nan"))
         return {
             "tv": distances.table_tv(truth, p),
             "kl": distances.table_kl(truth, p),
@@ -117,7 +120,7 @@ def measure(
         return {
             metric: (errors, blur[metric], fit(steps, errors, blur[metric]))
             for metric, errors in values.items()
-            if not np.isnan(errors).all()
+            if metric != "path-kl" or not np.isnan(errors).all()  # which not every kernel has
         }
 
     def undecided(found: dict[str, tuple[Any, Any, Slope]]) -> bool:
@@ -140,6 +143,7 @@ def measure(
             tuple(float(e) for e in errors),
             tuple(float(u) for u in np.broadcast_to(uncertainty, len(steps))),
             slope,
+            reason=first_of(failures),
         )
 
 
@@ -201,7 +205,7 @@ class TokenOrders(Plain[Measurement]):
 
     def judged(self, found: list[Measurement]) -> list[Judgement]:
         """Return the verdicts on all claims, with their reasons."""
-        return judgements(found, [job for job, _ in self.work])
+        return judgements(found, self._jobs, self._classes)
 
     def reports(self, found: list[Measurement]) -> Iterable[Report]:
         """Return the table of claims beside measurements, and errors at equal cost."""
@@ -210,7 +214,7 @@ class TokenOrders(Plain[Measurement]):
             "tokens",
             "Claimed and measured order on tokens",
             tables.token_summary(found, judged),
-            [tables.TOKEN_LEGEND, self.where, *refutations(judged)],
+            [tables.TOKEN_LEGEND, self.where, *reasons(judged), *uncovered(found, self._jobs, self._classes)],
             tables.everything(found, judged),
         )
         equal = tables.equal_cost(found, "tv", first)
@@ -223,6 +227,14 @@ class TokenOrders(Plain[Measurement]):
     def verdicts(self, found: list[Measurement]) -> Iterable[str]:
         """List the verdicts on all claims."""
         return [j.verdict for j in self.judged(found)]
+
+    @property
+    def _jobs(self) -> list[Job]:
+        return [job for job, _ in self.work]
+
+    @property
+    def _classes(self) -> dict[str, str]:
+        return {name: type(setting.process).__name__ for name, setting in self._noises.items()}
 
     @property
     def _noises(self) -> dict[str, TokenSetting]:

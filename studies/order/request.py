@@ -12,7 +12,7 @@ from analytic import targets as named
 from solvers.discrete.model.every_state import MOST_STATES
 
 from .. import specifications
-from ..setting import Job, Setting, jobs
+from ..setting import Job, Setting, from_starts, jobs
 from ..study import Study
 from . import on_data, on_text
 from .on_data import DataErrors, by_samples_only
@@ -32,8 +32,7 @@ def methods_of(texts: Sequence[str] | None, starts: Sequence[str]) -> tuple[list
 
 def _from_starts(text: str, starts: Sequence[str]) -> list[Job]:
     named_start = specifications.split("method", text)[2].get("start")
-    found = [specifications.job_of(text, s) for s in ((named_start,) if named_start else starts)]
-    return found if found[0].method.multistep else found[:1]
+    return from_starts(specifications.job_of(text), (named_start,) if named_start else starts)
 
 
 def targets_of(

@@ -16,7 +16,7 @@ from ..setting import Job, Setting, jobs
 from ..study import Cell, Plain, run
 from . import tables
 from .charts import convergence
-from .claims import Judgement, claims_of, judgements, refutations
+from .claims import Judgement, claims_of, judgements, reasons, uncovered
 from .on_mixtures import measure
 
 TARGETS = ("gaussian-1d", "easy-1d")
@@ -54,7 +54,7 @@ class Orders(Plain[Measurement]):
         """Return the table of claims beside measurements."""
         judged = judgements(found, self.work)
         title = f"Claimed and measured order, {self.setting.where}"
-        notes = [tables.LEGEND, *refutations(judged)]
+        notes = [tables.LEGEND, *reasons(judged), *uncovered(found, self.work)]
         yield Report("order", title, tables.summary(found, judged), notes, tables.everything(found, judged))
 
     def figures(self, found: list[Measurement]) -> Mapping[str, Any]:

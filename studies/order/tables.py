@@ -49,7 +49,7 @@ def summary(measurements: Sequence[Measurement], judgements: Sequence[Judgement]
             if start_ups:
                 start_up = next((m for (_, metric), m in own.items() if metric == START_UP), None)
                 row["start-up"] = _slope(start_up)
-            row["verdict"] = judgement.verdict if judgement else "no claim"
+            row["verdict"] = judgement.words if judgement else "no claim"
             rows.append(row)
     return pd.DataFrame(rows)
 
@@ -65,7 +65,9 @@ def verdicts(judgements: Sequence[Judgement]) -> pd.DataFrame:
                 "sense": j.claim.sense,
                 "basis": j.claim.basis,
                 "source": j.claim.source,
+                "conditions": j.claim.conditions,
                 "verdict": j.verdict,
+                "words": j.words,
                 "reason": j.reason,
             }
             for j in judgements
@@ -142,10 +144,10 @@ def _verdicts(judged: Sequence[Judgement]) -> str:
     """One word if all claims fare alike, else each by name."""
     if not judged:
         return "no claim"
-    found = {j.verdict for j in judged}
+    found = {j.words for j in judged}
     if len(found) == 1:
         return found.pop()
-    return ", ".join(f"{TOKEN_METRICS[j.claim.sense]} {j.verdict}" for j in judged)
+    return ", ".join(f"{TOKEN_METRICS[j.claim.sense]} {j.words}" for j in judged)
 
 
 def _slope(measurement: Measurement | None) -> str:

@@ -60,6 +60,10 @@ def order(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of all noise.")] = 0,
+    precision: Annotated[
+        str,
+        typer.Option(help="In which methods compute: float64, or float32, whose rounding is then a floor."),
+    ] = "float64",
 ) -> list[Study[Any]]:
     """Measure convergence orders and hold each method's claim against them.
 
@@ -100,6 +104,7 @@ def order(
             initial,
             limit or GAUSSIAN_LIMIT,
             seed=seed,
+            precision=precision,
         )
         studies.append(request.on_mixtures(continuous, mixtures, setting, samples))
     if laws:

@@ -259,7 +259,7 @@ def exponent_of(needs: Sequence[Need]) -> Slope:
     stretched = WIDE * sizes**stretch
     # evaluations grow as errors fall: the exponent is the order of 1/NFE
     uncertainty = INTERPOLATION / np.where(np.isfinite(nfe), nfe, 1.0)
-    slope = fit(list(stretched), 1 / nfe, uncertainty)
+    slope = fit(list(stretched), 1 / nfe, uncertainty, may_stay=False)
     local = tuple(stretch * x for x in slope.local)
     value, low, high = (stretch * x for x in (slope.value, slope.low, slope.high))
     status = slope.status

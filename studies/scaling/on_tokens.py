@@ -120,7 +120,7 @@ class Ladder:
                 near *= float((size / self.sizes[place - 1]) ** pace)
             steps.append(steps_to_reach(self.error_of(size), self.target, near=near))
         # steps grow as errors fall: the exponent is the order of 1/steps, with the care that orders are given
-        exponent = fit(self.sizes, 1 / np.array(steps), 0.0)
+        exponent = fit(self.sizes, 1 / np.array(steps), 0.0, may_stay=False)
         return [Scaling(**self.of, steps=tuple(steps), exponent=exponent)]
 
 

@@ -59,6 +59,36 @@ def test_strict_exits_with_one(capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
 
 
+OFF = """
+from solvers import Claim, catalogue
+
+def made(name, scale):
+    @catalogue.method(name, claims=[Claim(1, "weak", "ours")], source="ours")
+    def built(path, grid):
+        from dataclasses import replace
+        tableau = catalogue["ddpm"].tableau(path, grid)
+        return replace(tableau, blocks=tuple(replace(b, H=scale * b.H) for b in tableau.blocks))
+
+made("noise-right", 1.0)
+made("noise-off", 1.01)
+"""
+
+
+@pytest.mark.parametrize("target", ["gaussian-1d", "easy-1d"])
+def test_a_coefficient_off_by_one_in_a_hundred_fails_a_strict_run(
+    assay: Run,  # noqa: F811
+    tmp_path: Path,
+    target: str,
+) -> None:
+    """Its error comes to stay, on either side of a sign change; what is right does not fail. Two processes load it."""
+    file = tmp_path / "off.py"
+    file.write_text(OFF)
+    given = ("--load", str(file), "--target", target, "--strict", "--jobs", "2")
+    code, out, _ = assay("order", "noise-off", *given)
+    assert (code, "refuted: noise-off" in out) == (1, True)
+    assert assay("order", "noise-right", *given)[0] == 0
+
+
 def test_strict_alone_leaves_the_next_word_alone() -> None:
     assert spelled(["order", "--strict", "heun"]) == ["order", "--strict=refuted", "heun"]
     assert spelled(["--strict", "all", "--json"]) == ["--strict=all", "--json"]

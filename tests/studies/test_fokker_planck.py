@@ -5,7 +5,7 @@ import pytest
 
 from analytic import GaussianMixture, distances
 from studies.learned import fokker_planck
-from studies.learned.study import exact_score
+from studies.learned.measure import exact_score
 
 BLURS = (0.06, 0.03)
 
@@ -52,7 +52,7 @@ def test_the_exact_score_gives_the_target_and_a_sign_error_in_it_is_seen():
 
 
 def _end():
-    from studies.learned.study import _setting
+    from studies.learned.measure import _setting
 
     return _setting()[2]
 

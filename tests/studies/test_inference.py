@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from studies.inference import Slope, fit, fit_sampled, judge
+from studies.inference import Slope, exceeds, fit, fit_sampled, judge
 
 STEPS = [16, 32, 64, 128, 256, 512]
 
@@ -116,3 +116,68 @@ def test_noise_that_swamps_the_ladder_reads_floor() -> None:
 def test_bad_ladders_are_refused(steps: list[int], errors: np.ndarray, word: str) -> None:
     with pytest.raises(ValueError, match=word):
         fit(steps, errors)
+
+
+LONG = [16 * 2**k for k in range(9)]
+
+
+def test_an_error_that_comes_to_stay_is_no_order() -> None:
+    """What is left of a wrong coefficient: even where two terms cancel on the way, and slopes settle nowhere."""
+    for signed in (
+        5e-4 + ladder((0.1, 1), steps=LONG),
+        5e-4 - ladder((0.1, 1), steps=LONG),
+        3e-3 + ladder((4.0, 2), steps=LONG[:6]),
+    ):
+        slope = fit(LONG[: len(signed)], np.abs(signed), 1e-15, signed)
+        assert judge(1, slope) == judge(0.5, slope) == "refuted"
+    signed = 5e-4 - ladder((0.6, 1), steps=LONG)
+    crossed = fit(LONG, np.abs(signed), 1e-15, signed)
+    assert crossed.status == "stalled"
+    assert crossed.floor == pytest.approx(5e-4, rel=0.1)
+    assert str(crossed) == "stalls at 5.0e-04"
+    for order in (0.5, 1, 2):  # an error that falls on does not stay, whatever its second term
+        for second in (-30.0, -3.0, 30.0):
+            signed = ladder((1.0, order), (second, order + 1), steps=LONG)
+            assert fit(LONG, np.abs(signed), 1e-15, signed).status in ("settled", "crossing", "drifting")
+
+
+def test_an_error_that_grows_refutes() -> None:
+    slope = fit(STEPS, 1e-3 * np.exp(np.array(STEPS) / 100))
+    assert slope.status == "growing"
+    assert judge(1, slope) == "refuted"
+
+
+def test_rounding_of_float32_is_a_floor() -> None:
+    rng = np.random.default_rng(0)
+    errors = ladder((2.0, 4), steps=LONG) + 1e-9 * rng.uniform(0.5, 1.5, len(LONG))
+    rounding = 4e-16 * np.sqrt(LONG)
+    slope = fit(LONG, errors, rounding)
+    assert slope.floor is not None
+    assert slope.window[1] <= 128
+    assert judge(4, slope) != "refuted"
+    assert (
+        judge(6, fit(LONG, ladder((2.0, 4), steps=LONG), rounding)) == "refuted"
+    )  # falls on: no rounding there
+    declared = fit(LONG, ladder((2.0, 1), steps=LONG) + 1e-9, rounding * 2**29)
+    assert judge(1, declared) == "confirmed"
+
+
+def test_a_ladder_that_drifts_well_above_a_claim_confirms_it() -> None:
+    slope = fit(LONG[:6], ladder((1.0, 3), (0.002, 2), steps=LONG[:6]))
+    assert slope.status == "drifting"
+    assert (judge(2, slope), judge(3, slope)) == ("confirmed", "unresolved")
+    assert exceeds(2, slope)
+    assert not exceeds(2, fit(STEPS, ladder((1.0, 2))))
+
+
+def test_too_few_rungs_are_too_few_steps() -> None:
+    assert fit(STEPS[:3], ladder((1.0, 2))[:3], 1e-15).status == "too few steps"
+    assert fit(STEPS, ladder((1.0, 4)), 1e-6).status == "floor"
+    assert fit(STEPS, [np.nan] * 4 + [1e-3, 1e-4]).status == "diverged"
+
+
+def test_an_interval_just_below_a_claim_is_no_other_order() -> None:
+    near = fit(STEPS, ladder((1.0, 1.982)))
+    assert near.high < 2
+    assert judge(2, near) == "confirmed"
+    assert judge(2, fit(STEPS, ladder((1.0, 1.9)))) == "refuted"

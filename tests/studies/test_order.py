@@ -9,13 +9,13 @@ import pytest
 
 from analytic import GaussianMixture, targets
 from solvers import Claim, Trace, catalogue
-from solvers.catalogue import Method
+from solvers.catalogue import Catalogue, Method
 from studies.ladder import Ladder, long
 from studies.order import tables
-from studies.order.claims import Judgement, judgements
+from studies.order.claims import Judgement, judgements, reasons, uncovered
 from studies.order.on_mixtures import on_gaussian, on_samples
 from studies.order.study import Orders, order
-from studies.setting import Job, Setting, jobs
+from studies.setting import Job, Setting, from_starts, jobs
 from studies.store import Store
 from studies.study import run
 
@@ -40,7 +40,8 @@ def by_claim(method: str, start: str = "practical") -> dict[str, str]:
         ("midpoint", "practical", {"ode": "confirmed"}),
         ("rk4", "practical", {"ode": "confirmed"}),
         ("dpm-solver++-3m", "exact", {"ode": "confirmed"}),
-        ("dpm-solver++-3m", "practical", {"ode": "refuted"}),
+        ("dpm-solver++-3m", "practical", {"ode": "limited by its start"}),
+        ("dpm-solver++-3m-as-published", "practical", {"ode": "limited by its start"}),
         ("dpm-solver++-3m-as-published", "exact", {"ode": "refuted"}),
         ("ddpm", "practical", {"weak": "confirmed", "strong": "confirmed", "tv": "confirmed"}),
         ("edm-churn", "practical", {"weak": "confirmed"}),
@@ -48,6 +49,74 @@ def by_claim(method: str, start: str = "practical") -> dict[str, str]:
 )
 def test_verdicts_are_what_the_exact_laws_say(method: str, start: str, expected: dict[str, str]) -> None:
     assert by_claim(method, start) == expected
+
+
+def test_a_formula_is_told_from_its_start() -> None:
+    """Practical starts of first order leave order 2, which is no fault of a formula that has its order without."""
+    work = [j for name in ("dpm-solver++-3m", "dpm-solver++-3m-as-published") for j in jobs([name])]
+    found = run(Orders(work, BOTH, Setting()))
+    said = {(j.method, j.start): j for j in judgements(found, work)}
+    right, published = (
+        said[name, "practical"] for name in ("dpm-solver++-3m", "dpm-solver++-3m-as-published")
+    )
+    assert right.verdict == "limited by its start"
+    assert right.words == "confirmed from an exact start; order 2 with the practical one"
+    assert published.verdict == said[published.method, "exact"].verdict == "refuted"
+    alone = [m for m in found if (m.method, m.start) == ("dpm-solver++-3m", "practical")]
+    (unseen,) = judgements(alone, work)
+    assert unseen.words == "limited by its start: order 2 with the practical one"
+    table = tables.summary(found, list(said.values()))
+    assert right.words in list(table["verdict"])
+    assert any(
+        line.startswith("limited by its start: dpm-solver++-3m, ") for line in reasons(list(said.values()))
+    )
+
+
+def test_a_claim_is_made_for_its_own_options() -> None:
+    job = Job(catalogue["edm-churn"], "practical", {"gamma": 0.1})
+    found = run(Orders([job], {"gaussian-1d": BOTH["gaussian-1d"]}, Setting(limit=64)))
+    assert judgements(found, [job]) == []
+    assert uncovered(found, [job]) == [
+        "no claim: edm-churn(gamma=0.1): 2 weak is claimed for gamma = None, s_noise = 1.0 alone"
+    ]
+    assert list(tables.summary(found, [])["verdict"]) == ["no claim"]
+    claim = Claim(1, "weak", "us", options={"eta": (0.0, 1.0)}, starts=("exact",), noises=("Absorbing",))
+    assert claim.conditions == "eta = 0.0 or 1.0, exact start, Absorbing noise"
+    assert claim.covers({"eta": 1.0}, "exact", "Absorbing")
+    assert not claim.covers({"eta": 0.5}, "exact", "Absorbing")
+    assert not claim.covers({"eta": 1.0}, "practical")
+    assert not claim.covers({"eta": 1.0}, None, "Uniform")
+    with pytest.raises(ValueError, match="'etta', which nobodys does not have"):
+        Catalogue().method("nobodys", claims=[Claim(1, "ode", "us", options={"etta": (1,)})], source="us")(
+            lambda path, grid, eta=1.0: None
+        )
+
+
+def test_a_method_that_ignores_its_start_has_one_row() -> None:
+    def ignores(path, grid, start="practical"):  # type: ignore[no-untyped-def]
+        return catalogue["midpoint"].build(path, grid)
+
+    job = Job(Method("ignores", ignores, (Claim(2, "ode", "me"),), "me"), "practical")
+    assert [j.start for j in from_starts(job, ("practical", "exact"))] == ["practical"]
+    minds = Job(catalogue["deis-tab-2"], "practical")
+    assert [j.start for j in from_starts(minds, ("practical", "exact"))] == ["practical", "exact"]
+
+
+def test_the_precision_that_coefficients_are_computed_in_is_no_error() -> None:
+    """Midpoint with coefficients in float32: the declared rounding takes its bias off the order."""
+
+    def single(path, grid):  # type: ignore[no-untyped-def]
+        tableau = catalogue["midpoint"].tableau(path, grid)
+        blocks = [replace(b, A=b.A.astype(np.float32), B=b.B.astype(np.float32)) for b in tableau.blocks]
+        blocks = [replace(b, A=b.A.astype(np.float64), B=b.B.astype(np.float64)) for b in blocks]
+        return replace(tableau, blocks=tuple(blocks))
+
+    job = Job(Method("single", single, (Claim(2, "ode", "me"),), "me"), "practical")
+    (judged,) = study(job, BOTH, Setting(precision="float32"))
+    assert judged.verdict == "confirmed"
+    assert study(job, BOTH, Setting())[0].verdict != "refuted"
+    with pytest.raises(ValueError, match="precision is 'half'"):
+        Setting(precision="half")
 
 
 def test_a_gaussian_alone_does_not_confirm() -> None:

@@ -18,7 +18,13 @@ _LARGEST_GAMMA = np.sqrt(2.0) - 1
 @catalogue.method(
     "edm-churn",
     claims=[
-        Claim(2, "weak", "churn keeps the marginals and each Heun step has local error O(h^3)", "deduced")
+        Claim(
+            2,
+            "weak",
+            "churn keeps the marginals and each Heun step has local error O(h^3)",
+            "deduced",
+            options={"gamma": (None,), "s_noise": (1.0,)},
+        )
     ],
     source="Karras et al. 2022, Algorithm 2",
 )

@@ -32,7 +32,19 @@ def tweedie_tau_leaping(noise: chains.SiteProcess, grid: ArrayLike) -> Kernel:
 @catalogue.method(
     "plug-in-posterior",
     half="discrete",
-    claims=[Claim(1, "tv", "as ancestral sampling, if fed what the formula asks for", "deduced")],
+    claims=[
+        Claim(
+            1, "tv", "fed with the cavity it is ancestral sampling", "deduced", options={"fed": ("cavity",)}
+        ),
+        Claim(
+            1,
+            "tv",
+            "under masks the posterior mean is the cavity where it matters",
+            "deduced",
+            options={"fed": ("mean",)},
+            noises=("Absorbing",),
+        ),
+    ],
     source="Schiff et al. 2024 (UDLM); von Rutte et al. 2025 (GIDD)",
 )
 def plug_in_posterior(noise: chains.SiteProcess, grid: ArrayLike, fed: str = "mean") -> Kernel:

@@ -16,7 +16,15 @@ _SOURCE = "Ren et al. 2025 (Fast solvers for discrete diffusion models)"
 @catalogue.method(
     "theta-rk-2",
     half="discrete",
-    claims=[Claim(2, "path-kl", f"{_SOURCE}, for rates that need no positive part")],
+    claims=[
+        Claim(
+            2,
+            "kl",
+            f"{_SOURCE}: KL of the law at the end is O(h^2) for bounded, smooth rates that need no positive part, as a "
+            "first-order method's is too",
+            options={"clip": (True,)},
+        )
+    ],
     source=f"{_SOURCE}, theta-RK-2",
 )
 def theta_rk_2(
@@ -59,7 +67,29 @@ def theta_rk_2(
 @catalogue.method(
     "theta-trapezoidal",
     half="discrete",
-    claims=[Claim(2, "path-kl", f"{_SOURCE}, second-order accuracy in KL")],
+    claims=[
+        Claim(
+            2,
+            "kl",
+            f"{_SOURCE}, abstract: KL of the law at the end is O(h^2) for bounded, smooth rates, as a first-order "
+            "method's is too",
+            options={"clip": (True,)},
+        ),
+        Claim(
+            2,
+            "tv",
+            "weak order 2 where no positive part is taken: Anderson and Mattingly 2011",
+            "deduced",
+            options={"clip": (False,)},
+        ),
+        Claim(
+            2,
+            "tv",
+            "weak order 2, if the positive part were never needed: Anderson and Mattingly 2011",
+            "deduced",
+            options={"clip": (True,)},
+        ),
+    ],
     source=f"{_SOURCE}, theta-trapezoidal; Anderson and Mattingly 2011, weak trapezoidal",
 )
 def theta_trapezoidal(

@@ -19,7 +19,15 @@ _SITES_ORDERS = ("random", "left-to-right")
 @catalogue.method(
     "any-order-autoregressive",
     half="discrete",
-    claims=[Claim(math.inf, "tv", "the chain rule of probability, in any order of the sites")],
+    claims=[
+        Claim(
+            math.inf,
+            "tv",
+            "the chain rule of probability, in any order of the sites",
+            "deduced",
+            options={"sites": (1,)},
+        )
+    ],
     source="Uria, Murray and Larochelle 2014; Hoogeboom et al. 2022 (ARDM)",
     aliases=("ardm",),
 )
