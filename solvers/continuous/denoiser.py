@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import log
 from typing import Any
 
+import array_api_compat
 import numpy as np
 
 from ..protocols import Path
@@ -14,6 +15,35 @@ from ..protocols import Path
 Array = Any  # an array of any namespace the array API knows
 PREDICTS = ("x0", "eps", "v", "score", "F")
 TAKES = ("t", "sigma", "level")
+
+
+def like(output: Any, x: Array, what: str) -> Array:
+    """Return what a model returned for x if it is an array like x, which nothing is broadcast or converted to be.
+
+    Raises
+    ------
+    TypeError
+        No array, one of another library, or another dtype.
+    ValueError
+        Another shape, or another device.
+    """
+    if not array_api_compat.is_array_api_obj(output):
+        raise TypeError(f"{what} returned {output!r} for x of shape {tuple(x.shape)}: return an array like x")
+    mine, its = (array_api_compat.array_namespace(array).__name__ for array in (x, output))
+    if mine != its:
+        raise TypeError(f"{what} returned an array of {its} for x of {mine}: return one of the same library")
+    if tuple(output.shape) != tuple(x.shape):
+        raise ValueError(
+            f"{what} returned shape {tuple(output.shape)} for x of shape {tuple(x.shape)}: return a value for each of x"
+        )
+    if output.dtype != x.dtype:
+        raise TypeError(
+            f"{what} returned dtype {output.dtype} for x of dtype {x.dtype}: return the dtype of x"
+        )
+    here, there = array_api_compat.device(x), array_api_compat.device(output)
+    if here != there:
+        raise ValueError(f"{what} returned an array on {there} for x on {here}: leave it where x is")
+    return output
 
 
 @dataclass(frozen=True)
@@ -27,7 +57,7 @@ class Denoiser:
     sigma_data: float
 
     def __call__(self, x: Array, alpha: float, sigma: float) -> Array:
-        """Return D at x (n, dim), a sample at level (alpha, sigma); one model evaluation."""
+        """Return D at x (n, ...), a sample at level (alpha, sigma); one model evaluation. Errors as `like`."""
         if sigma == 0:
             return x / alpha
         if self.takes == "level":
@@ -43,8 +73,8 @@ class Denoiser:
         if self.predicts == "F":
             total = sigma**2 + self.sigma_data**2
             skip, out = self.sigma_data**2 / total, sigma * self.sigma_data / total**0.5
-            return skip * x + out * self.model(x / total**0.5, log(sigma) / 4)
-        output = self.model(x, *clock)
+            return skip * x + out * self._asked(x / total**0.5, log(sigma) / 4)
+        output = self._asked(x, *clock)
         if self.predicts == "x0":
             return output
         if self.predicts == "v":
@@ -60,6 +90,9 @@ class Denoiser:
             return (x - sigma * output) / alpha
         return (x + sigma**2 * output) / alpha
 
+    def _asked(self, x: Array, *clock: float) -> Array:
+        return like(self.model(x, *clock), x, "model")
+
 
 def denoiser(
     model: Callable[..., Array],
@@ -73,7 +106,7 @@ def denoiser(
     Parameters
     ----------
     model : callable
-        (x, clock) -> (n, dim), on arrays of any library `run` is given. x is (n, dim).
+        (x, clock) -> an array like x, on arrays of any library `run` is given. x is (n, ...), as the start is.
     predicts : str
         "x0": E[x_0 | x]; "eps": the noise; "score": of the marginal; "v": the flow's velocity
         alpha' x_0 + sigma' eps in the path's time; "F": EDM's raw network, called as F(c_in x, ln(sigma)/4)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from analytic import GaussianMixture, paths
-from solvers import Imperfect, ScoreError, catalogue, denoiser, grids, run
+from solvers import Imperfect, ScoreError, Trace, catalogue, denoiser, grids, run
 
 PATH = paths.VP()
 THERE, ELSEWHERE = strict.Device("device1"), strict.Device("device2")
@@ -127,3 +127,65 @@ def test_what_only_numpy_can_do_is_caught(only_numpy: Any) -> None:
     x = GENERATOR.normal(size=(5, 2))
     with pytest.raises((TypeError, ValueError, AttributeError, IndexError, RuntimeError)):
         run(tableau, denoiser(lambda x, alpha, sigma: only_numpy(x), takes="level"), there(x))
+
+
+WRONG: dict[str, tuple[Any, str]] = {
+    "another shape": (lambda x, *_: x[:, :0], r"returned shape \(3, 0\) for x of shape \(3, 2\)"),
+    "one number a sample": (lambda x, *_: strict.sum(x, axis=1), r"returned shape \(3,\) for x"),
+    "a number": (lambda x, *_: 0.5, "returned 0.5 for x of shape"),
+    "another dtype": (lambda x, *_: strict.astype(x, strict.float32), "returned dtype .*float32 for x"),
+    "another device": (lambda x, *_: x.to_device(ELSEWHERE), "an array on .*device2.* for x on .*device1"),
+    "another library": (lambda x, *_: np.zeros((3, 2)), "an array of .*numpy for x of .*strict"),
+}
+
+
+class Target:
+    """A model with a denoiser and a score of its own."""
+
+    def __init__(self, answer: Any, score: Any) -> None:
+        self.denoise, self.score = answer, score
+
+
+@pytest.mark.parametrize("case", WRONG)
+@pytest.mark.parametrize("kind", ["plain", "eps", "target", "score of a target"])
+def test_what_a_model_returns_is_an_array_like_the_one_it_was_given(case: str, kind: str) -> None:
+    """Nothing is broadcast, converted or moved: an answer of another kind names itself and what was expected."""
+    answer, said = WRONG[case]
+    models: dict[str, Any] = {
+        "plain": answer,
+        "eps": denoiser(answer, predicts="eps", takes="sigma"),
+        "target": Target(answer, answer),
+        "score of a target": Target(lambda x, *_: x, answer),
+    }
+    tableau = catalogue["heun"].tableau(PATH, grids.log_snr(PATH, 3))
+    if kind == "score of a target":
+        trace = Trace("asks at the data", PATH, grids.log_snr(PATH, 1, append_zero=True))
+        for step in trace.steps():
+            (x,) = step.registers
+            step.close(x + 0.1 * step.score(x, step.next))
+        tableau = trace.tableau()
+    with pytest.raises((ValueError, TypeError), match=said):
+        run(tableau, models[kind], there(GENERATOR.normal(size=(3, 2))))
+
+
+@pytest.mark.parametrize("method", ["heun", "sde-dpm-solver++-2m", "predictor-corrector"])
+def test_samples_of_any_shape_are_those_of_rows_of_numbers(method: str) -> None:
+    """Images, with the noise of their pixels in a row: to the bit."""
+    tableau = catalogue[method].tableau(PATH, grids.log_snr(PATH, 4))
+    start = GENERATOR.normal(size=(5, 2, 3, 4))
+
+    def model(x: Any, t: float) -> Any:
+        return x / (1 + t)
+
+    rows = run(tableau, model, start.reshape(5, 24), seed=3)
+    images = run(tableau, model, start, seed=3, full=True)
+    np.testing.assert_array_equal(images.x, rows.reshape(start.shape))
+    assert all(register.shape == start.shape for register in (*images.registers, *images.trajectory))
+    noise = GENERATOR.normal(size=(len(tableau.channels), *start.shape))
+    given = run(tableau, model, there(start), noise=there(noise))
+    flat = run(tableau, model, start.reshape(5, 24), noise=noise.reshape(-1, 5, 24))
+    assert_same(given, flat.reshape(start.shape))
+    with pytest.raises(ValueError, match="noise has shape"):
+        run(tableau, model, start, noise=noise[:, :, :1])
+    with pytest.raises(ValueError, match=r"initial has shape \(5,\)"):
+        run(tableau, model, start[:, 0, 0, 0])

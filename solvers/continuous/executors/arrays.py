@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import array_api_compat
 import numpy as np
 
 from ...numerics.philox import check_seed, normals
-from ..denoiser import Denoiser, denoiser
+from ..denoiser import Denoiser, denoiser, like
 from ..tableau import SCORE, Tableau
 from .initial import as_mixture
 from .mixture_block import draw_samples
@@ -23,15 +24,15 @@ class Solution:
 
     Attributes
     ----------
-    x : (n, dim) array
+    x : (n, ...) array
         The final samples.
-    registers : tuple of (n, dim) arrays
+    registers : tuple of (n, ...) arrays
         All registers at the end; the first is x.
     status : str
         "ok", or which step first gave a number that is not finite.
     nfe : int
         Model evaluations per sample.
-    trajectory : list of (n, dim) arrays
+    trajectory : list of (n, ...) arrays
         The sample before the first step and after each step.
     """
 
@@ -75,14 +76,14 @@ def run(
     tableau : Tableau
     model : target, Denoiser or callable
         A target with `denoise(x, alpha, sigma)`, what `solvers.denoiser` returns, or a plain D(x, t).
-    initial : (n, dim) array, str or law
-        Start points, whose library, dtype and device the result has; or, with `n` and a target as the model,
-        "marginal", "prior" or a law as in `sample`, on numpy arrays.
+    initial : (n, ...) array, str or law
+        Start points, of any shape behind the first axis, whose library, dtype and device the result has; or, with `n`
+        and a target as the model, "marginal", "prior" or a law as in `sample`, on numpy arrays.
     seed : int
-        0 .. 2^64 - 1; the deviates are those of `sample`.
+        0 .. 2^64 - 1; the deviates are those of `sample`, whatever shape a sample has.
     n : int, optional
         Number of samples where `initial` is no array.
-    noise : (channels, n, dim) array, optional
+    noise : (channels, n, ...) array, optional
         Deviates in the order of `tableau.channels`, in place of the seed's.
     full : bool
         Return a `Solution`, in which a numerical failure is a status, not an error.
@@ -91,17 +92,21 @@ def run(
 
     Returns
     -------
-    (n, dim) array, or Solution
+    (n, ...) array, or Solution
 
     Raises
     ------
     ValueError, TypeError
-        An argument that cannot be; the message names it.
+        An argument that cannot be, or a model that returns no array like the one it was given; the message names it.
     FloatingPointError
         The sample became NaN or infinite, without `full`.
     """
     check_seed(seed)
-    D = as_denoiser(model, tableau)
+    denoise = as_denoiser(model, tableau)
+
+    def D(x: Array, alpha: float, sigma: float) -> Array:
+        return like(denoise(x, alpha, sigma), x, "model")
+
     if isinstance(initial, str) or hasattr(initial, "variances"):
         if n is None or not hasattr(model, "means"):
             raise ValueError(
@@ -112,8 +117,8 @@ def run(
         initial = np.asarray(initial, dtype=np.float64)
     xp, device = array_api_compat.array_namespace(initial), array_api_compat.device(initial)
     x = initial
-    if x.ndim != 2:
-        raise ValueError(f"initial has shape {tuple(x.shape)}: give (n, dim)")
+    if x.ndim < 2:
+        raise ValueError(f"initial has shape {tuple(x.shape)}: give (n, dim), or a longer shape behind n")
     if not xp.isdtype(x.dtype, "real floating"):
         raise TypeError(f"initial has dtype {x.dtype}: give floating-point numbers")
     if not bool(xp.all(xp.isfinite(x))):
@@ -121,27 +126,25 @@ def run(
     if noise is not None and tuple(noise.shape) != (len(tableau.channels), *x.shape):
         raise ValueError(f"noise has shape {tuple(noise.shape)}: give {(len(tableau.channels), *x.shape)}")
 
+    size = prod(x.shape[1:])
     registers: list[Array] = [x]
     trajectory, status, drawn = [x], "ok", 0
     for index, step in enumerate(tableau.steps):
         xi = []
         for channel in range(len(step.functionals)):
             if noise is None:
-                z = xp.asarray(
-                    normals(seed, x.shape[0], x.shape[1], index, channel, first), dtype=x.dtype, device=device
-                )
+                deviates = normals(seed, x.shape[0], size, index, channel, first).reshape(x.shape)
+                z = xp.asarray(deviates, dtype=x.dtype, device=device)
             else:
-                z = xp.asarray(noise[drawn + channel, :, :], dtype=x.dtype, device=device)
+                z = xp.asarray(noise[drawn + channel, ...], dtype=x.dtype, device=device)
             xi.append(z)
         drawn += len(xi)
         F: list[Array] = []
         for i, kind in enumerate(step.kinds):
             U = _combined(xp, x, (step.U[0, i], registers), (step.A[0, i], F), (step.G[0, i], xi))
             alpha, sigma = (float(v) for v in step.levels[0, i])
-            if kind == SCORE:
-                F.append(_score(model, D, U, alpha, sigma))
-            else:
-                F.append(D(U, alpha, sigma))
+            asked = _score(model, D, U, alpha, sigma) if kind == SCORE else D(U, alpha, sigma)
+            F.append(asked)
         registers = [
             _combined(xp, x, (step.V[0, r], registers), (step.B[0, r], F), (step.H[0, r], xi))
             for r in range(step.registers_out)
@@ -172,4 +175,4 @@ def _score(model: Any, D: Any, x: Array, alpha: float, sigma: float) -> Array:
         return (alpha * D(x, alpha, sigma) - x) / sigma**2
     if not hasattr(model, "score"):
         raise ValueError("model has no score(x), which an evaluation at sigma = 0 needs: give a target")
-    return model.score(x / alpha) / alpha
+    return like(model.score(x / alpha), x, "model.score") / alpha
