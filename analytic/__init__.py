@@ -1,6 +1,17 @@
 """Ground truth: targets, paths and distances whose every quantity is known in closed form."""
 
-from . import bounds, chains, data, distances, paths, sequences, targets
+from . import bounds, chains, data, distances, names, paths, reprs, sequences, targets
 from .mixtures.gaussian_mixture import GaussianMixture
 
-__all__ = ["GaussianMixture", "bounds", "chains", "data", "distances", "paths", "sequences", "targets"]
+__all__ = [
+    "GaussianMixture",
+    "bounds",
+    "chains",
+    "data",
+    "distances",
+    "names",
+    "paths",
+    "reprs",
+    "sequences",
+    "targets",
+]

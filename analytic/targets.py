@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import numpy as np
 from .data import SUFFIXES, from_data, read
 from .mixtures.gaussian_mixture import GaussianMixture
 from .mixtures.parameters import Floats
+from .names import unknown
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,7 @@ def load(name_or_path: str | os.PathLike[str]) -> GaussianMixture:
         return _built(name)
     if Path(name).suffix in SUFFIXES:
         return from_data(read(name))
-    near = difflib.get_close_matches(name, catalogue, n=3)
-    suggestion = f"did you mean {' or '.join(near)}?" if near else f"the names are {', '.join(catalogue)};"
-    raise ValueError(
-        f"target is {name!r}, which is not known; {suggestion} a path ends in {', '.join(SUFFIXES)}"
-    )
+    raise unknown("target", name, catalogue, f"a file ends in {', '.join(SUFFIXES)}")
 
 
 def table() -> list[tuple[str, int, int, str]]:

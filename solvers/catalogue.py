@@ -10,11 +10,10 @@ from typing import Any, Literal, TypeVar, get_args
 import numpy as np
 from numpy.typing import ArrayLike
 
-from analytic import chains
+from analytic import chains, names, reprs
 
 from .continuous.tableau import Tableau
 from .discrete.kernel import Kernel
-from .names import unknown
 from .protocols import Path
 
 Build = TypeVar("Build", bound=Callable[..., Any])
@@ -103,6 +102,8 @@ class Method:
     source: str
     aliases: tuple[str, ...] = ()
     half: Literal["continuous", "discrete"] = "continuous"
+
+    __repr__ = reprs.brief
 
     @property
     def options(self) -> dict[str, Any]:
@@ -247,7 +248,7 @@ class Catalogue(Mapping[str, Method]):
     def __getitem__(self, name: str) -> Method:
         found = self._methods.get(self._aliases.get(name, name))
         if found is None:
-            raise unknown("method", name, [*self._methods, *self._aliases])
+            raise names.unknown("method", name, [*self._methods, *self._aliases])
         return found
 
     def __iter__(self) -> Iterator[str]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analytic.reprs import brief
 from solvers import Claim, Tableau
 from solvers.catalogue import Method
 
@@ -51,6 +52,8 @@ class Measurement:
     slope: Slope
     linear: bool = False
     reason: str = ""
+
+    __repr__ = brief
 
 
 class Ladder:

@@ -10,8 +10,8 @@ import typer
 
 from analytic import chains, paths, sequences
 from analytic import targets as named
+from analytic.names import unknown
 from solvers import catalogue, grids
-from solvers.names import unknown
 
 from . import specifications
 from .order import tables as frames

@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 
 from analytic import sequences
-from solvers.names import unknown
+from analytic.names import unknown
 
 from .cli import app
 from .order import tables as frames

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analytic import paths
+from analytic.names import unknown
+from analytic.reprs import brief
 from solvers import catalogue, grids
 from solvers.catalogue import Method
 
@@ -19,6 +21,12 @@ Array = NDArray[np.float64]
 
 GAUSSIAN_LIMIT = 4096
 ROUNDING = {"float64": 4e-16, "float32": 4e-16 * 2.0**29}
+
+
+def known_grid(name: str) -> None:
+    """Raise the error of an unknown name if a grid is none."""
+    if name not in grids.catalogue:
+        raise unknown("grid", name, grids.catalogue)
 
 
 @dataclass(frozen=True)
@@ -54,6 +62,7 @@ class Setting:
     precision: str = "float64"
 
     def __post_init__(self) -> None:
+        known_grid(self.grid)
         if self.precision not in ROUNDING:
             raise ValueError(f"precision is {self.precision!r}: use one of {', '.join(ROUNDING)}")
 
@@ -79,6 +88,8 @@ class Job:
     method: Method
     start: str
     options: dict[str, Any] = field(default_factory=dict)
+
+    __repr__ = brief
 
     @property
     def text(self) -> str:

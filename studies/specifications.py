@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, get_args
 
 from analytic import chains, paths
+from analytic.names import unknown
 from solvers import ScoreError, catalogue
 from solvers.continuous.imperfect import Shape
-from solvers.names import unknown
 
 from .setting import Job
 

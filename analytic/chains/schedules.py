@@ -6,11 +6,11 @@ For the mixture family alpha is the weight of the data; for the other chains exp
 from __future__ import annotations
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import ClassVar
 
 import numpy as np
 
+from ..names import unknown
 from ..paths.gaussian import ordered, positive
 from .checks import Array
 from .schedule_base import Given, Schedule
@@ -263,6 +263,5 @@ def named(schedule: object) -> Schedule:
             "schedules.Polynomial(3)"
         )
     if schedule not in NAMED:
-        near = get_close_matches(schedule, NAMED, n=1) or ["linear"]
-        raise ValueError(f"schedule is {schedule!r}, did you mean {near[0]!r}? There are {', '.join(NAMED)}")
+        raise unknown("schedule", schedule, NAMED)
     return NAMED[schedule]()

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import linalg, special
 
+from ..reprs import brief
 from .checks import FloatArray, checked_gaussian, checked_samples
 from .chunks import chunks
 
@@ -27,6 +28,8 @@ class MomentErrors:
     statistic: float
     rank: int
     p_value: float
+
+    __repr__ = brief
 
 
 def moment_errors(x: ArrayLike, mean: ArrayLike, covariance: ArrayLike) -> MomentErrors:

@@ -20,6 +20,7 @@ from typing import Any
 import array_api_compat
 import numpy as np
 
+from ..reprs import brief
 from .parameters import Floats
 
 Array = Any
@@ -57,6 +58,8 @@ class Level:
     rotations: Array | None
     centre: Array
     shared: bool
+
+    __repr__ = brief
 
     @property
     def components(self) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from ..names import unknown
 from .labelled import Labelled
 from .law import SequenceLaw
 from .markov import MarkovSequence
@@ -52,9 +52,7 @@ def load(name_or_path: str | os.PathLike[str]) -> SequenceLaw:
         if not Path(name).is_file():
             raise ValueError(f"target is {name!r}, a file that does not exist; give an existing .txt file")
         return from_text(fold(Path(name).read_text("utf-8")), alphabet=LETTERS)
-    near = difflib.get_close_matches(name, catalogue, n=3)
-    suggestion = f"did you mean {' or '.join(near)}?" if near else f"the names are {', '.join(catalogue)};"
-    raise ValueError(f"target is {name!r}, which is not known; {suggestion} a path ends in .txt")
+    raise unknown("sequence", name, catalogue, "a file ends in .txt")
 
 
 @cache

@@ -21,6 +21,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from analytic import reprs
+
 from ..protocols import Path
 from .functionals import FUNCTIONALS
 
@@ -64,6 +66,8 @@ class Block:
     span: Array
     kinds: tuple[str, ...]
     functionals: tuple[str | None, ...]
+
+    __repr__ = reprs.brief
 
     def __post_init__(self) -> None:
         for name in _COEFFICIENTS:
@@ -180,6 +184,8 @@ class Tableau:
     prior_deviation: float
     stochasticity: float | None
     options: dict[str, Any] = field(default_factory=dict)
+
+    __repr__ = reprs.brief
 
     def __post_init__(self) -> None:
         if not self.blocks:

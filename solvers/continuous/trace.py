@@ -24,6 +24,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from analytic import reprs
+
 from .. import grids
 from ..protocols import Path
 from .tableau import DENOISE, SCORE, Block, Tableau
@@ -40,6 +42,8 @@ class Level:
     alpha: Array
     sigma: Array
     log_snr: Array
+
+    __repr__ = reprs.brief
 
     @property
     def kappa(self) -> Array:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from numpy.typing import ArrayLike
 
-from analytic import sequences
+from analytic import reprs, sequences
 
 from .. import grids
 from .flow import Array, Process, bridge
@@ -37,6 +37,8 @@ class Kernel:
     grid: Array
     steps: tuple[tuple[Move, ...], ...]
     final: tuple[Move, ...] = ()
+
+    __repr__ = reprs.brief
 
     def evaluations(self, length: int) -> float:
         """Evaluations of the model (NFE) on sequences of that length, expected where they are random.

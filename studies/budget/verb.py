@@ -69,8 +69,6 @@ def budget(
     Example: assay budget heun ddpm --target easy-1d --score "widths(1.05)" --plot budget.png
     """
     from analytic import targets as named
-    from solvers import grids
-    from solvers.names import unknown
 
     from .. import specifications, wrong_scores
     from ..setting import Setting
@@ -83,8 +81,6 @@ def budget(
             if value:
                 raise ValueError(f"{name} is {value}, but --published is a table of its own: leave one out")
         return InitialLaw()
-    if grid not in grids.catalogue:
-        raise unknown("grid", grid, list(grids.catalogue))
     for count in steps or ():
         if count < 2:
             raise ValueError(f"steps is {count}: give at least 2")

@@ -17,7 +17,7 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import ArrayLike, NDArray
 
-from solvers.names import unknown
+from analytic.names import unknown
 from solvers.numerics.jit import PARALLEL
 from solvers.numerics.philox import check_seed
 

@@ -265,7 +265,7 @@ def _law_of_each(
 
 def growth(steps: Sequence[int], tv: ArrayLike) -> Slope:
     """Measure the exponent of N with which TV grows, as a Slope whose sign is that of the growth."""
-    slope = fit(steps, tv, ROUNDING * np.asarray(steps, dtype=np.float64))
+    slope = fit(steps, tv, ROUNDING * np.asarray(steps, dtype=np.float64), may_stay=False)
     return Slope(
         -slope.value,
         -slope.high,

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analytic import GaussianMixture
+from analytic.reprs import brief
 from solvers import Imperfect, ScoreError
 
 from ..inference import Slope, fit
@@ -65,6 +66,8 @@ class Plan:
     sde: str = SDE
     steps: int = 128
     setting: Setting = field(default_factory=Setting)
+
+    __repr__ = brief
 
     @property
     def wrong(self) -> Imperfect:

@@ -59,8 +59,7 @@ def gap(
     Example: assay gap --study pulse --error "bump(0.3, of='eps', width=0.5)" --plot gap.png
     """
     from analytic import targets as named
-    from solvers import grids
-    from solvers.names import unknown
+    from analytic.names import unknown
 
     from .. import specifications
     from ..setting import Setting
@@ -83,8 +82,6 @@ def gap(
         return LearnedGaps(retrain=train, states=None if out is None else out / "networks", seed=seed)
     if train:
         raise ValueError("train is given but nothing is learned: add --study learned")
-    if grid not in grids.catalogue:
-        raise unknown("grid", grid, list(grids.catalogue))
     law = named.load(target or "easy-1d")
     if "contraction" in asked and law.dim > 1:
         if studies:

@@ -18,6 +18,7 @@ from scipy import fft
 from scipy.interpolate import RectBivariateSpline
 
 from analytic.distances import Integral
+from analytic.reprs import brief
 
 from .networks import START, STOP
 
@@ -51,6 +52,8 @@ class Masses:
     """
 
     mass: Array
+
+    __repr__ = brief
 
     @property
     def axis(self) -> Array:

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analytic import paths
+from analytic.reprs import brief
 from solvers import denoiser
 from solvers.continuous.denoiser import Denoiser
 
@@ -97,6 +98,8 @@ class Network:
     kind: Kind
     layers: Sequence[tuple[Array, Array]]
     made: dict[str, Any]
+
+    __repr__ = brief
 
     def __post_init__(self) -> None:
         if self.kind not in ("potential", "velocity"):

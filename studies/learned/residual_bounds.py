@@ -34,6 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analytic.distances import Estimate
+from analytic.reprs import brief
 
 Array = NDArray[np.float64]
 Score = Callable[[Any, float], Any]
@@ -53,6 +54,8 @@ class Parts:
     in_time: Array
     jacobian: Array
     grad_divergence: Array
+
+    __repr__ = brief
 
 
 def parts(score: Score, x: Array, t: float, spacing: float = SPACING) -> Parts:
@@ -130,6 +133,8 @@ class Mismatch:
     e: Array
     residual: Array
     log_density: Array
+
+    __repr__ = brief
 
     def mean_square(self, values: Array) -> tuple[Array, Array]:
         """Mean over paths of |values|^2 at every time, and its standard error."""

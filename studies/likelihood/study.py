@@ -16,7 +16,7 @@ from solvers import Claim
 from solvers.continuous.executors.likelihood import BUTCHER, flow_log_density, map_log_density
 
 from ..inference import fit, judge
-from ..ladder import Ladder, Measurement, long
+from ..ladder import Ladder, Measurement, first_of, long
 from ..output.report import Report
 from ..setting import Job, Setting
 from ..study import Cell, Plain
@@ -66,18 +66,22 @@ def likelihood(job: Job, name: str, target: GaussianMixture, setting: Setting) -
     size = 10 * target.dim + float(np.max(np.abs(truth))) + sharp
     for metric, rungs in ((FLOW, RUNGS), (PRIOR, RUNGS), (MAP, MAP_RUNGS)):
         signed = np.full((len(rungs), POINTS), np.nan)
+        failures: dict[int, str] = {}
         for i, N in enumerate(rungs):
             try:
                 if metric == MAP:
                     signed[i] = map_log_density(ladder[N], target, x) - truth
                 else:
                     signed[i] = flow(N, "marginal" if metric == FLOW else "prior") - truth
-            except FloatingPointError:
-                continue  # unstable or folded on so few steps: nan, which `fit` leaves out
+            except (
+                FloatingPointError
+            ) as problem:  # unstable or folded on so few steps: nan, which `fit` leaves out
+                failures[N] = str(problem)
         signed /= unit
         errors = np.sqrt(np.mean(signed**2, axis=1))
         rounding = ROUNDING * size / unit * np.sqrt(rungs)
-        yield ladder.measurement(name, metric, "exact", rungs, errors, rounding, fit(rungs, errors, rounding))
+        slope = fit(rungs, errors, rounding)
+        yield ladder.measurement(name, metric, "exact", rungs, errors, rounding, slope, first_of(failures))
 
 
 @dataclass(frozen=True)

@@ -27,16 +27,12 @@ def likelihood(
     Example: assay likelihood heun rk4 --target pair-2d --plot likelihood.png
     """
     from analytic import targets as named
-    from solvers import grids
     from solvers.continuous.executors.likelihood import BUTCHER
-    from solvers.names import unknown
 
     from .. import specifications
     from ..setting import Setting
     from .study import Likelihoods
 
-    if grid not in grids.catalogue:
-        raise unknown("grid", grid, list(grids.catalogue))
     work = [specifications.job_of(text) for text in methods or BUTCHER]
     for job in work:
         if job.method.name not in BUTCHER:

@@ -15,7 +15,7 @@ from solvers import Tableau, catalogue, sample
 from solvers.continuous.executors.mixture_block import draw_samples
 
 from ..inference import NOT_FITTED
-from ..ladder import Measurement, long
+from ..ladder import Measurement, first_of, long
 from ..output.report import Report
 from ..setting import Job, Setting
 from ..study import Cell, Plain
@@ -74,11 +74,13 @@ def error_against_cost(
     setting = reference.setting
     tableaux = ladder_of(job, setting, budgets)
     energy, spread, flow = [], [], []
-    for tableau in tableaux.values():
+    failures: dict[int, str] = {}
+    for N, tableau in tableaux.items():
         try:
             x = sample(tableau, reference.target, reference.n, setting.seed, reference.start)
-        except FloatingPointError:
+        except FloatingPointError as problem:
             x = np.full_like(reference.start, np.nan)
+            failures[N] = str(problem)
         estimate = distances.energy_distance(x, reference.truth) if np.isfinite(x).all() else None
         energy.append(float("nan") if estimate is None else estimate.value)
         spread.append(float("nan") if estimate is None else estimate.error)
@@ -97,6 +99,7 @@ def error_against_cost(
             tuple(errors),
             tuple(uncertainty),
             NOT_FITTED,
+            reason=first_of(failures),
         )
 
     yield bundle("energy", energy, spread)

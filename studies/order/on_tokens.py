@@ -18,7 +18,7 @@ from solvers.discrete import Tables, path_kl
 from ..inference import Slope, fit, judge
 from ..ladder import Measurement, climb, first_of, wanted
 from ..output.report import Report
-from ..setting import Job
+from ..setting import Job, known_grid
 from ..study import Cell, Plain, run
 from . import tables
 from .charts import convergence
@@ -57,6 +57,9 @@ class TokenSetting:
     stop: float | None = None
     initial: str = "marginal"
     limit: int = LIMIT
+
+    def __post_init__(self) -> None:
+        known_grid(self.grid)
 
     def nodes(self, steps: int) -> Array:
         """Return the grid for a number of steps."""

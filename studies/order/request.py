@@ -9,6 +9,7 @@ from typing import Any
 
 from analytic import GaussianMixture, sequences
 from analytic import targets as named
+from analytic.names import unknown
 from solvers.discrete.model.every_state import MOST_STATES
 
 from .. import specifications
@@ -48,6 +49,10 @@ def targets_of(
             {t: sequences.load(t) for t in TOKEN_TARGETS} if tokens else {},
         )
     of_tokens = [t for t in texts if t in sequences.catalogue or Path(t).suffix == ".txt"]
+    both = (*named.catalogue, *sequences.catalogue)
+    for text in texts:
+        if not Path(text).suffix and text not in both:
+            raise unknown("target", text, both, "`assay list sequences` those of tokens")
     mixtures = {t: named.load(t) for t in texts if t not in of_tokens}
     laws = {t: sequences.load(t) for t in of_tokens}
     for found, have, half in ((mixtures, continuous, "continuous"), (laws, tokens, "discrete")):

@@ -54,7 +54,7 @@ class Orders(Plain[Measurement]):
         """Return the table of claims beside measurements."""
         judged = judgements(found, self.work)
         title = f"Claimed and measured order, {self.setting.where}"
-        notes = [tables.LEGEND, *reasons(judged), *uncovered(found, self.work)]
+        notes = [tables.legend(found), *reasons(judged), *uncovered(found, self.work)]
         yield Report("order", title, tables.summary(found, judged), notes, tables.everything(found, judged))
 
     def figures(self, found: list[Measurement]) -> Mapping[str, Any]:

@@ -14,10 +14,19 @@ from .claims import Judgement, claims_of, order_of
 # What a target's column shows for a claim of each sense, the sharpest that was measured first.
 _SHOWN = {"ode": ("w2", "weak"), "weak": ("w2", "weak"), "strong": ("strong",), "tv": ()}
 SAMPLED = "~"
-LEGEND = (
-    "A target's column has the order of the W2 error, of the pathwise error where the claim is strong; ~ by samples. "
-    "start-up: order of what a practical start adds to an exact one."
-)
+LEGEND = "A target's column has the order of the W2 error, of the pathwise error where the claim is strong"
+BY_SAMPLES = "~: by samples"
+STARTS = "start-up: order of what a practical start adds to an exact one"
+
+
+def legend(measurements: Sequence[Measurement]) -> str:
+    """Say what columns are, of what there is."""
+    said = [LEGEND]
+    said += [BY_SAMPLES] if any(m.means == "samples" for m in measurements) else []
+    said += [STARTS] if any(m.metric == START_UP for m in measurements) else []
+    return "; ".join(said) + "."
+
+
 NOTHING = "–"
 EXACT_DRAWS = "exact draws"  # in the place of a method: the floor of what is measured by samples
 

@@ -73,17 +73,12 @@ def order(
 
     Example: assay order heun dpm-solver++-2m --path VP --grid log-snr --plot orders.png
     """
-    from solvers import grids
-    from solvers.names import unknown
-
     from .. import specifications
     from ..setting import GAUSSIAN_LIMIT, Setting
     from . import request
 
     if start not in ("practical", "exact", "both"):
         raise ValueError(f"start is {start!r}: use 'practical', 'exact' or 'both'")
-    if grid is not None and grid not in grids.catalogue:
-        raise unknown("grid", grid, list(grids.catalogue))
     if limit is not None and limit < 16:
         raise ValueError(f"limit is {limit}: give at least 16 steps, a ladder needs rungs")
     if samples is not None and samples < 2:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from analytic import targets
-from solvers.names import unknown
+from analytic.names import unknown
+from analytic.reprs import brief
 
 from ..inference import TINY, Slope, fit
 from ..laws import MEASURED
@@ -125,6 +126,8 @@ class Growth:
     metric: str
     needs: tuple[Need, ...]
     exponent: Slope
+
+    __repr__ = brief
 
 
 class Needs:

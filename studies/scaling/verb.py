@@ -51,8 +51,7 @@ def scaling(
     Example: assay scaling heun dpm-solver++-2m ddpm --against epsilon --plot steps.png
     """
     from analytic import targets as named
-    from solvers import grids
-    from solvers.names import unknown
+    from analytic.names import unknown
 
     from .. import specifications
     from ..laws import sharpest
@@ -64,8 +63,6 @@ def scaling(
     for name in chosen:
         if name not in AGAINST:
             raise unknown("against", name, list(AGAINST))
-    if grid not in grids.catalogue:
-        raise unknown("grid", grid, list(grids.catalogue))
     for what, value in (("limit", limit), ("line-limit", line_limit)):
         if value < 4:
             raise ValueError(f"{what} is {value}: give at least 4")

@@ -42,7 +42,7 @@ def schedules(
     Example: assay schedules heun --study grids --study time --plot schedules.png
     """
     from analytic import targets as named
-    from solvers.names import unknown
+    from analytic.names import unknown
 
     from .. import specifications
     from ..laws import sharpest

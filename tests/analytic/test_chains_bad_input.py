@@ -30,7 +30,7 @@ CASES: dict[str, tuple[Callable[[], Any], str, str, str]] = {
     "one token to mix": (lambda: Uniform(1), "vocabulary", "1", ">= 2"),
     "a walk on one token": (lambda: BirthDeath(1), "vocabulary", "1", ">= 2"),
     "a large count": (lambda: PureDeath(2000), "vocabulary", "2000", "1024"),
-    "an unknown schedule": (lambda: Absorbing(3, "cosin"), "schedule", "cosin", "'cosine'"),
+    "an unknown schedule": (lambda: Absorbing(3, "cosin"), "schedule", "cosin", "cosine"),
     "uniform noise of no share": (lambda: Hybrid(3, 0.0), "p_uniform", "0.0", "above 0"),
     "nothing but uniform noise": (lambda: Hybrid(3, 1.0), "p_uniform", "1.0", "between 0 and 1"),
     "marginals of no chain": (lambda: Hybrid(3, 0.1, 2.5), "gamma", "2.5", "at most 2"),

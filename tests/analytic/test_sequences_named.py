@@ -82,14 +82,14 @@ def test_a_text_file_is_a_target_by_its_path(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("smoth", ["target is 'smoth'", "did you mean smooth"]),
-        ("zzz", ["target is 'zzz'", "the names are smooth, sharp", "a path ends in .txt"]),
+        ("smoth", ["sequence is 'smoth'", "did you mean smooth"]),
+        ("zzz", ["sequence is 'zzz'", "`assay list sequences` has all names", "a file ends in .txt"]),
         ("nowhere.txt", ["target is 'nowhere.txt'", "does not exist", "existing .txt file"]),
-        ("own.csv", ["target is 'own.csv'", "a path ends in .txt"]),
+        ("own.csv", ["sequence is 'own.csv'", "a file ends in .txt"]),
     ],
 )
 def test_unknown_names_and_missing_files_are_named_with_a_remedy(name: str, words: list[str]) -> None:
-    with pytest.raises(ValueError, match="target is") as caught:
+    with pytest.raises(ValueError, match=r"(target|sequence) is") as caught:
         sequences.load(name)
     for word in words:
         assert word in str(caught.value)

@@ -65,12 +65,12 @@ def test_digits_are_atoms_on_the_pixels() -> None:
 
 @pytest.mark.parametrize("name", ["esy-1d", "nine2d", "spectrum-10"])
 def test_an_unknown_name_is_answered_with_near_names(name: str) -> None:
-    with pytest.raises(ValueError, match=f"target is '{name}', which is not known; did you mean .*-"):
+    with pytest.raises(ValueError, match=f"target is '{name}', which is not known: did you mean .*-"):
         targets.load(name)
 
 
-def test_an_unknown_name_that_is_near_nothing_is_answered_with_all() -> None:
-    with pytest.raises(ValueError, match=r"the names are gaussian-1d, .*digits; a path ends in \.npy"):
+def test_an_unknown_name_that_is_near_nothing_is_answered_with_the_command_that_lists_all() -> None:
+    with pytest.raises(ValueError, match=r"known: `assay list targets` has all names; a file ends in \.npy"):
         targets.load("zzzzzzzz")
 
 

@@ -153,14 +153,14 @@ def test_steps_that_are_no_law_are_an_error_and_no_tokens(noise: Any, data: sequ
         "signed", noise, np.array([0.5, 0.4]), ((Sites(-0.5 * forward_rates(noise, 0.5), "leap"),),)
     )
     with pytest.raises(
-        FloatingPointError, match=r"\d+ sites had a probability that is none: take more steps"
+        FloatingPointError, match=r"\d+ sites had a negative or undefined probability: take more steps"
     ):
         sample(backwards, data, 100)
     overfull = Kernel(
         "nan", noise, np.array([0.5, 0.4]), ((Sites(float("nan") * bridge(noise, 0.5, 0.4), "leap"),),)
     )
     with pytest.raises(
-        FloatingPointError, match=r"\d+ sites had a probability that is none: take more steps"
+        FloatingPointError, match=r"\d+ sites had a negative or undefined probability: take more steps"
     ):
         sample(overfull, data, 100)
 

@@ -17,7 +17,7 @@ import pytest
 from typer.testing import CliRunner
 
 from solvers import catalogue
-from studies import cli
+from studies import cli, specifications
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -26,6 +26,7 @@ Run = Callable[..., tuple[int, str, str]]
 def assay(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """Call the command in this process; returns exit code, stdout, stderr. What it registers is forgotten."""
     monkeypatch.setattr(catalogue, "_methods", dict(catalogue._methods))
+    monkeypatch.setattr(specifications, "_loaded", [])
     monkeypatch.delenv("COLUMNS", raising=False)  # as wide as the table, whatever ran before
 
     def call(*arguments: str) -> tuple[int, str, str]:

@@ -9,6 +9,8 @@ from typing import Any
 import array_api_compat
 import numpy as np
 
+from analytic import reprs
+
 from ...numerics.philox import check_seed, normals
 from ..denoiser import Denoiser, denoiser, like
 from ..tableau import SCORE, Tableau
@@ -41,6 +43,8 @@ class Solution:
     status: str
     nfe: int
     trajectory: list[Array]
+
+    __repr__ = reprs.brief
 
 
 def as_denoiser(model: Any, tableau: Tableau) -> Any:

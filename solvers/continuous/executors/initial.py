@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from analytic import reprs
+
 from ...protocols import Target
 from ..tableau import Tableau
 from .law import GaussianLaw
@@ -22,6 +24,8 @@ class Normal:
     means: Array
     variances: Array
     rotations: Array | None = None
+
+    __repr__ = reprs.brief
 
     @property
     def weights(self) -> Array:

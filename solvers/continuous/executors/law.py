@@ -10,6 +10,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from analytic import reprs
+
 from ...numerics.jit import COMPILED
 from ...protocols import GaussianTarget
 from ..imperfect import Perturbation, perturbation
@@ -40,6 +42,8 @@ class GaussianError:
     w2: float
     kl: float
 
+    __repr__ = reprs.brief
+
 
 @dataclass(frozen=True, eq=False)
 class GaussianLaw:
@@ -56,6 +60,8 @@ class GaussianLaw:
     centre: Array
     variances: Array
     basis: Array | None
+
+    __repr__ = reprs.brief
 
     @property
     def mean(self) -> Array:

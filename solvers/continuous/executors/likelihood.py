@@ -18,6 +18,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from analytic import reprs
+
 from ...protocols import Path
 from ..butcher import CLOCKS, EULER, HEUN, KUTTA_3, MIDPOINT, RALSTON, RK4, SSPRK_3, Butcher
 from ..tableau import DENOISE, Tableau
@@ -89,6 +91,8 @@ class FlowLikelihood:
     nfe: int
     change: Array
     each: Array
+
+    __repr__ = reprs.brief
 
     def hutchinson(self, probes: ArrayLike) -> Array:
         """Log-density with e^T change e in place of the trace, (probes, n), for probes e (probes, n, dim).

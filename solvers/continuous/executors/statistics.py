@@ -12,6 +12,8 @@ import array_api_compat
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from analytic import reprs
+
 from ...numerics.jit import check_counts
 from ...protocols import Target
 from ..tableau import Tableau
@@ -38,6 +40,8 @@ class Statistics:
     mean: Array
     covariance: Array
     counts: NDArray[np.int64] | None
+
+    __repr__ = reprs.brief
 
     def __add__(self, other: Statistics) -> Statistics:
         """Join two disjoint sets of samples (Chan, Golub and LeVeque 1983, eq. 2.1)."""

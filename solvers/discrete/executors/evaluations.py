@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from analytic import sequences
+from analytic import reprs, sequences
 
 from ..flow import Array
 from ..kernel import Kernel
@@ -24,6 +24,8 @@ class _Counted(Move):
     move: Move
     counts: NDArray[np.int64]
     first: int
+
+    __repr__ = reprs.brief
 
     def push(self, weights: Array, tables: Tables) -> Array:
         return self.move.push(weights, tables)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from analytic import sequences
+from analytic import reprs, sequences
 
 from ..flow import Array, Process, clock, noising, shown
 
@@ -35,6 +35,8 @@ class Tables:
     ValueError
         More than 131072 states, or data of another vocabulary than the process.
     """
+
+    __repr__ = reprs.brief
 
     def __init__(self, process: Process, data: sequences.SequenceLaw) -> None:
         check_pair(process, data)

@@ -155,7 +155,9 @@ class Births(Independent):
             raise self.no_law(bad)
 
     def no_law(self, sites: int) -> FloatingPointError:
-        return FloatingPointError(f"{sites} sites had a probability that is none at t = {self.flow.t:g}")
+        return FloatingPointError(
+            f"{sites} sites had a negative or undefined probability at t = {self.flow.t:g}"
+        )
 
     def thread(self, model: Model) -> Thread | None:
         if model.transitions is None:

@@ -144,8 +144,8 @@ class Guided(Independent):
 
     def no_law(self, sites: int) -> FloatingPointError:
         return FloatingPointError(
-            f"{sites} sites had a probability that is none at t = {self.flow.t:g}: take more steps, or start where "
-            f"label {self.label} is possible"
+            f"{sites} sites had a negative or undefined probability at t = {self.flow.t:g}: take more steps, or start "
+            f"where label {self.label} is possible"
         )
 
     def thread(self, model: Model) -> Thread | None:

@@ -109,7 +109,7 @@ class Move(ABC):
 
     @abstractmethod
     def draw(self, tokens: Tokens, model: Model, stream: Stream) -> None:
-        """Move tokens (n, L) in place. Raises FloatingPointError for laws that are none."""
+        """Move tokens (n, L) in place. Raises FloatingPointError for laws that are no probabilities."""
 
     def count(self, tokens: Tokens, model: Model, stream: Stream) -> NDArray[np.int64]:
         """Move tokens as `draw` does; return the evaluations of the model that each sample took, (n,)."""
@@ -125,8 +125,8 @@ class Move(ABC):
         return undefined(self.times[0], why)
 
     def no_law(self, sites: int) -> FloatingPointError:
-        """Return the error of so many sites whose law is none."""
-        return FloatingPointError(f"{sites} sites had a probability that is none: take more steps")
+        """Return the error of so many sites whose law is no probability."""
+        return FloatingPointError(f"{sites} sites had a negative or undefined probability: take more steps")
 
     def matrix(self, tables: Tables, possible: NDArray[np.bool_]) -> Array:
         """Return the laws from the possible states, (S^L, S^L), zero in the rows of others."""
@@ -191,7 +191,7 @@ def check_possible(weights: Array, possible: NDArray[np.bool_], t: float, remedy
 def defined(rows: Array, weights: Array, tables: Tables, t: float) -> Array:
     """Return rows that can be spread, zero where no weight is.
 
-    Raises FloatingPointError if weight lies on states that the target forbids, or a probability is none.
+    Raises FloatingPointError if weight lies on states that the target forbids, or no probability comes out.
     """
     possible = tables.possible(t)
     check_possible(weights, possible, t, "give a target without zeros, or take more steps")

@@ -11,6 +11,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
+from analytic import reprs
+
 from ....numerics.jit import COMPILED
 from ....protocols import Target
 from . import compare
@@ -49,6 +51,8 @@ class DensityLaw:
         return float("nan") if self.finer is None else abs(quantity(self) - quantity(self.finer))
 
     _latest: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    __repr__ = reprs.brief
 
     @cached_property
     def panels(self) -> Array:

@@ -9,6 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from analytic import reprs
+
 from ..packed import Packed
 from .links import Link
 from .mixture_on_line import Levels
@@ -74,6 +76,8 @@ class SamplerOnTarget:
     levels: Levels
     links: list[Link]
     precision: Precision
+
+    __repr__ = reprs.brief
 
     def image(
         self, link: Link, x: Array, remembered: Array | None = None
