@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .study import Study, run, verdicts_fail
+from .study import Study, run_all, verdicts_fail
 
 STRICT = ("refuted", "all")
 
@@ -103,12 +103,12 @@ def verb(
 
 
 def measured(studies: Sequence[Study[Any]], out: Path | None, jobs: int) -> list[list[Any]]:
-    """Run studies one after the other; Ctrl-C says how to go on."""
+    """Run studies together; Ctrl-C says how to go on."""
     from .store import Store
 
     store = None if out is None else Store(out / "finished")
     try:
-        return [run(study, store, jobs) for study in studies]
+        return run_all(studies, store, jobs)
     except KeyboardInterrupt:
         again = shlex.join(["assay", *sys.argv[1:]])
         kept = (

@@ -97,20 +97,26 @@ def key_of(study: Study[Any], cell: Cell[Any]) -> str:
 
 
 def run(study: Study[R], store: Store | None = None, jobs: int = 1) -> list[R]:
-    """Measure a study's cells and return their records in the order of the cells.
+    """Measure a study's cells and return their records in the order of the cells: `run_all` of one study."""
+    (found,) = run_all([study], store, jobs)
+    return found
+
+
+def run_all(studies: Sequence[Study[Any]], store: Store | None = None, jobs: int = 1) -> list[list[Any]]:
+    """Measure the cells of studies and return their records, of each study in the order of its cells.
 
     Parameters
     ----------
-    study : Study
+    studies : sequence of Study
     store : Store, optional
         What it has already is read, and each cell is kept as soon as it is measured, so that a killed run loses nothing
         that was finished and another run goes on from there.
     jobs : int
-        Processes that measure: this one and, beyond the first, new ones, which import the study's module.
+        Processes that measure: this one and, beyond the first, new ones, which import the studies' modules.
 
     Returns
     -------
-    list of records
+    list of lists of records
         The same for any number of jobs.
 
     Raises
@@ -120,26 +126,25 @@ def run(study: Study[R], store: Store | None = None, jobs: int = 1) -> list[R]:
     """
     if not (isinstance(jobs, int) and jobs >= 1):
         raise ValueError(f"jobs is {jobs!r}: give a whole number of processes, at least 1")
-    cells = list(study.cells())
-    kept = Kept(study, store)
-    found: dict[int, list[R]] = {}
-    for place, cell in enumerate(cells):
-        known = kept.load(cell)
-        if known is not None:
-            found[place] = known
-    left = [place for place in range(len(cells)) if place not in found]
-    with Progress(study.name, len(cells), len(found)) as progress:
+    work = Work([Kept(study, store) for study in studies])
+    tasks = work.tasks()
+    found = {place: known for place, task in enumerate(tasks) if (known := task.load()) is not None}
+    left = [place for place in range(len(tasks)) if place not in found]
+    with Progress(", ".join(study.name for study in studies), len(tasks), len(found)) as progress:
         if jobs == 1 or len(left) < 2:
             for place in left:
-                progress.now(str(cells[place]))
-                found[place] = kept.measured(cells[place])
+                progress.now(str(tasks[place].cell))
+                found[place] = tasks[place].measure()
                 progress.done()
         else:
             from .workers import Workers
 
-            with Workers(kept, min(jobs, len(left)) - 1) as workers:
-                found |= workers.measure(cells, left, kept.measured, progress)
-    return [record for place in range(len(cells)) for record in found[place]]
+            with Workers(work, min(jobs, len(left)) - 1) as workers:
+                found |= workers.measure(tasks, left, progress)
+    return [
+        [record for place, task in enumerate(tasks) if task.kept is kept for record in found[place]]
+        for kept in work.kept
+    ]
 
 
 @dataclass
@@ -169,6 +174,33 @@ class Kept(Generic[R]):
         plain = [asdict(record) for record in found]  # type: ignore[call-overload]
         self.store.save(key_of(self.study, cell), plain, cell.of)
         return self.restored(plain)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A cell, and where its records are kept."""
+
+    kept: Kept[Any]
+    cell: Cell[Any]
+
+    def load(self) -> list[Any] | None:
+        """Return what was measured before, or None."""
+        return self.kept.load(self.cell)
+
+    def measure(self) -> list[Any]:
+        """Measure the cell and keep what it found."""
+        return self.kept.measured(self.cell)
+
+
+@dataclass(frozen=True)
+class Work:
+    """Studies that are measured together, as they are sent to other processes."""
+
+    kept: Sequence[Kept[Any]]
+
+    def tasks(self) -> list[Task]:
+        """List the cells of all studies; the same list in every process."""
+        return [Task(kept, cell) for kept in self.kept for cell in kept.study.cells()]
 
 
 def verdicts_fail(verdicts: Sequence[str], strict: str | None) -> bool:

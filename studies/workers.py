@@ -10,6 +10,7 @@ import os
 import pickle
 import signal
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from multiprocessing import connection, get_context, parent_process
 from typing import Any
@@ -19,12 +20,12 @@ from .specifications import load_methods, loaded
 
 
 class Workers:
-    """Processes that know one study.
+    """Processes that know some studies.
 
     Parameters
     ----------
-    kept : Kept
-        The study with where they keep what they measure, sent to them once, by pickle.
+    work : Work
+        The studies with where they keep what they measure, sent to them once, by pickle.
     count : int
 
     Raises
@@ -33,9 +34,9 @@ class Workers:
         A study that cannot be pickled.
     """
 
-    def __init__(self, kept: Any, count: int) -> None:
+    def __init__(self, work: Any, count: int) -> None:
         try:
-            self._study = pickle.dumps(kept)
+            self._work = pickle.dumps(work)
         except (pickle.PicklingError, AttributeError, TypeError) as error:
             raise ValueError(
                 f"jobs is {count + 1}, but the study cannot be sent to another process ({error}): use 1 job"
@@ -48,7 +49,7 @@ class Workers:
         for _ in range(count):
             here, there = context.Pipe()
             process = context.Process(
-                target=_serve, args=(there, loaded(), self._study, self._threads_each), daemon=True
+                target=_serve, args=(there, loaded(), self._work, self._threads_each), daemon=True
             )
             process.start()
             there.close()
@@ -64,35 +65,34 @@ class Workers:
             process.join()
 
     def measure(
-        self,
-        cells: Sequence[Any],
-        places: Sequence[int],
-        here: Callable[[Any], list[Any]],
-        progress: Progress,
+        self, tasks: Sequence[Any], places: Sequence[int], progress: Progress
     ) -> dict[int, list[Any]]:
-        """Measure cells, in the workers and in this process, each as soon as one is free.
+        """Measure tasks, in the workers and in this process, each as soon as one is free.
 
-        Returns their records by place. Raises what a cell raises, and RuntimeError if a worker dies.
+        This process starts from the front and the workers from the back: cells that are alike stand together, and each
+        process then reads the compiled code of its own. Returns the records by place. Raises what a cell raises, and
+        RuntimeError if a worker dies.
         """
-        waiting = list(reversed(places))
+        waiting = deque(places)
         found: dict[int, list[Any]] = {}
         failures: list[BaseException] = []
         lock = threading.Lock()
 
-        def take() -> int | None:
+        def take(next_one: Callable[[], int]) -> int | None:
             with lock:
                 if failures or not waiting:
                     return None
-                progress.now(str(cells[waiting[-1]]))
-                return waiting.pop()
+                place = next_one()
+                progress.now(str(tasks[place].cell))
+                return place
 
         def there(pipe: Any) -> None:
-            while (place := take()) is not None:
+            while (place := take(waiting.pop)) is not None:
                 try:
                     pipe.send(place)
                     records = pipe.recv()
                 except (EOFError, OSError):
-                    records = RuntimeError(f"a process died while it measured {cells[place]}")
+                    records = RuntimeError(f"a process died while it measured {tasks[place].cell}")
                 if isinstance(records, BaseException):
                     failures.append(records)
                     return
@@ -103,8 +103,8 @@ class Workers:
         for thread in threads:
             thread.start()
         with _threads(self._threads_each):
-            while (place := take()) is not None:
-                found[place] = here(cells[place])
+            while (place := take(waiting.popleft)) is not None:
+                found[place] = tasks[place].measure()
                 progress.done()
         for thread in threads:
             while thread.is_alive():  # so that Ctrl-C is heard
@@ -120,14 +120,13 @@ def _threads(count: int) -> Any:
     return using_threads(count)
 
 
-def _serve(pipe: Any, files: Sequence[str], study: bytes, threads: int) -> None:
+def _serve(pipe: Any, files: Sequence[str], work: bytes, threads: int) -> None:
     """Measure the cells whose places come through the pipe, until the process that started this one ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
     threading.Thread(target=_end_with_parent, daemon=True).start()
     for file in files:
         load_methods(file)
-    kept = pickle.loads(study)
-    cells = list(kept.study.cells())
+    tasks = pickle.loads(work).tasks()
     with _threads(threads):
         while True:
             try:
@@ -135,7 +134,7 @@ def _serve(pipe: Any, files: Sequence[str], study: bytes, threads: int) -> None:
             except EOFError:
                 return
             try:
-                answer: Any = kept.measured(cells[place])
+                answer: Any = tasks[place].measure()
             except Exception as error:  # whatever it is, the process that asked raises it
                 answer = error
             pipe.send(answer)

@@ -1,7 +1,7 @@
 """Samplers of tokens: one-step kernels made of moves, their exact laws and their draws."""
 
 from .executors.law_and_sample import law, sample, stream
-from .executors.path_divergence import path_kl, total_correlation
+from .executors.path_divergence import path_kl
 from .flow import Flow, bridge, endpoint, forward_rates, resample, reverse_rates, velocity
 from .kernel import Kernel, walk
 from .model.every_state import Tables
@@ -25,7 +25,6 @@ __all__ = [
     "reverse_rates",
     "sample",
     "stream",
-    "total_correlation",
     "velocity",
     "walk",
 ]

@@ -24,7 +24,6 @@ from solvers.discrete import (
     law,
     path_kl,
     reverse_rates,
-    total_correlation,
     walk,
 )
 from tests.solvers.token_loops import (
@@ -175,13 +174,13 @@ def test_total_correlation_is_a_difference_of_entropies(noise: chains.Chain) -> 
         table = rows[k].reshape((noise.states,) * 3)
         singles = [table.sum(axis=tuple({0, 1, 2} - {i})) for i in range(3)]
         expected += weight * (sum(entr(p).sum() for p in singles) - entr(table).sum())
-    assert total_correlation(tables, 0.8, 0.5) == pytest.approx(expected, rel=1e-11)
+    assert tables.total_correlation(0.8, 0.5) == pytest.approx(expected, rel=1e-11)
 
 
 def test_independent_tokens_correlate_in_no_step() -> None:
     data = sequences.Product(np.random.default_rng(3).dirichlet(np.ones(3), size=3))
     for noise in (MASK, UNIFORM):
-        assert abs(total_correlation(Tables(noise, data), 0.8, 0.2)) < 1e-14
+        assert abs(Tables(noise, data).total_correlation(0.8, 0.2)) < 1e-14
 
 
 @pytest.mark.parametrize("noise", [MASK, UNIFORM, NOISES[3]], ids=lambda noise: noise.name)

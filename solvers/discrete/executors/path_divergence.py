@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import entr, rel_entr
+from scipy.special import rel_entr
 
 from analytic import sequences
 
@@ -59,7 +59,7 @@ def _step_kl(step: tuple[Move, ...], t: float, s: float, tables: Tables) -> floa
         return float("nan")
     rows = step[0].rows(tables) if len(step) == 1 else None
     if rows is not None:
-        return total_correlation(tables, t, s) + _sites_kl(rows, t, s, tables)
+        return tables.total_correlation(t, s) + _sites_kl(rows, t, s, tables)
     if tables.size > MOST_MATRIX_STATES:
         raise ValueError(
             f"data has {tables.size} states: the path of a step that is no product over sites is compared for at most "
@@ -73,28 +73,7 @@ def _step_kl(step: tuple[Move, ...], t: float, s: float, tables: Tables) -> floa
         reached = (sampled != 0).any(axis=0)
     if (sampled < 0).any():
         return float("nan")
-    joint: Array = np.ones((1, 1))
-    back = tables.transition(s, t)
-    for _ in range(tables.length):
-        joint = np.asarray(np.kron(joint, back.T), dtype=np.float64)
-    joint *= tables.evidence(s)
-    return float(rel_entr(joint, here[:, None] * sampled).sum())
-
-
-def total_correlation(tables: Tables, t: float, s: float) -> float:
-    """Expected total correlation of x_s given x_t, in nats: what a step pays for moving sites independently.
-
-    The sum over sites of the entropy of x_s,i given x_t, less the joint entropy of x_s given x_t.
-    """
-    back = tables.transition(s, t)
-    singles = _marginals(tables.evidence(s), tables)
-    joint = (
-        entr(tables.evidence(s)).sum()
-        - entr(tables.evidence(t)).sum()
-        + (singles @ entr(back).sum(axis=1)).sum()
-    )
-    apart = (tables.evidence(t)[:, None] * entr(tables.reverse_rows(t, s)).sum(axis=2)).sum()
-    return float(apart - joint)
+    return float(rel_entr(tables.joint(t, s), here[:, None] * sampled).sum())
 
 
 def _sites_kl(rows: Array, t: float, s: float, tables: Tables) -> float:
@@ -104,10 +83,3 @@ def _sites_kl(rows: Array, t: float, s: float, tables: Tables) -> float:
     if (given < -1e-12).any():
         return float("nan")
     return float((here[held][:, None] * rel_entr(exact, np.maximum(given, 0.0)).sum(axis=2)).sum())
-
-
-def _marginals(law: Array, tables: Tables) -> Array:
-    """Law of each site by itself, (L, S)."""
-    table = law.reshape((tables.states,) * tables.length)
-    axes = range(tables.length)
-    return np.stack([table.sum(axis=tuple(j for j in axes if j != i)) for i in axes])

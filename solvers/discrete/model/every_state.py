@@ -8,6 +8,7 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import entr
 
 from analytic import reprs, sequences
 
@@ -58,6 +59,8 @@ class Tables:
         self.noising = _kept(self._noising, tokens * self.states)
         self.transition = _kept(self._transition, self.states**2)
         self.reverse_rows = _kept(self._reverse_rows, sites * self.states)
+        self.joint = _kept(self._joint, self.size**2)
+        self.total_correlation = _kept(self._total_correlation, 1)
         self.carried = _kept(self._carried, 2 * self.size)
 
     def _evidence(self, t: float) -> Array:
@@ -97,6 +100,28 @@ class Tables:
         rows = np.divide(weights, total, out=np.zeros_like(weights), where=total > 0)
         rows[self.evidence(t) == 0] = 0.0
         return rows
+
+    def _joint(self, t: float, s: float) -> Array:
+        """Joint law of x_t and x_s, (S^L, S^L)."""
+        joint: Array = np.ones((1, 1))
+        for _ in range(self.length):
+            joint = np.asarray(np.kron(joint, self.transition(s, t).T), dtype=np.float64)
+        return joint * self.evidence(s)
+
+    def _total_correlation(self, t: float, s: float) -> float:
+        """Expected total correlation of x_s given x_t, in nats: what a step pays for moving sites independently.
+
+        The sum over sites of the entropy of x_s,i given x_t, less the joint entropy of x_s given x_t.
+        """
+        here, there = self.evidence(t), self.evidence(s)
+        table = there.reshape((self.states,) * self.length)
+        axes = range(self.length)
+        singles = np.stack([table.sum(axis=tuple(j for j in axes if j != i)) for i in axes])
+        joint = (
+            entr(there).sum() - entr(here).sum() + (singles @ entr(self.transition(s, t)).sum(axis=1)).sum()
+        )
+        apart = (here[:, None] * entr(self.reverse_rows(t, s)).sum(axis=2)).sum()
+        return float(apart - joint)
 
     def _carried(self, by: Callable[[Array, Tables], Array], weights: bytes) -> Array:
         """Weights (S^L,), given as bytes, carried by what is dear and compares equal where it does the same."""
