@@ -22,12 +22,16 @@ _DRAWN = {
 def convergence(
     name: str, found: Sequence[Measurement], where: str, claims: Mapping[str, Sequence[Claim]] | None = None
 ) -> Mapping[str, Any]:
-    """Draw the ladders worth a picture: on the last target, in W2 or what stands for it; nothing if none is there."""
+    """Draw the ladders worth a picture: on the last target, in W2 or what stands for it; nothing if none is there.
+
+    Methods whose cost does not grow with the steps have no place on it.
+    """
     from ..output import figures  # which is slow to import
 
     last = found[-1].target if found else ""
     for metric, title in _DRAWN.items():
-        frame = long([m for m in found if m.target == last and m.metric == metric], claims)
+        own = [m for m in found if (m.target, m.metric) == (last, metric) and len(set(m.nfe)) == len(m.nfe)]
+        frame = long(own, claims)
         if len(frame) and (frame["error"] > 0).any():
             return {name: figures.convergence(frame, f"{title} on {last}, {where}")}
     return {}

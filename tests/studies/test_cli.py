@@ -152,7 +152,14 @@ def test_users_own_data_is_a_target(assay: Run, tmp_path: Path) -> None:
 def test_order_of_tokens_prints_slopes_and_equal_cost(assay: Run, tmp_path: Path) -> None:
     folder = tmp_path / "results"
     code, out, _ = assay(
-        "order", "tweedie-tau-leaping", "plug-in-posterior", "--limit", "64", "--out", str(folder)
+        "order",
+        "tweedie-tau-leaping",
+        "plug-in-posterior",
+        "gillespie",
+        "--limit",
+        "64",
+        "--out",
+        str(folder),
     )
     assert code == 0
     assert "no claim: plug-in-posterior (uniform): 1 tv is claimed for fed = 'cavity' alone" in out
