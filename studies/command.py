@@ -40,7 +40,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print everything measured as
 Strict = Annotated[
     str | None,
     typer.Option(
-        help="Exit with 1 if a claim is refuted; with --strict all, if one is not confirmed.", metavar="[all]"
+        help="Exit with 1 if a claim is refuted or not met; with --strict all, if one is not confirmed.",
+        metavar="[all]",
     ),
 ]
 

@@ -20,6 +20,7 @@ from solvers.continuous.executors.shared_path import SharedPath
 
 from ..inference import Slope, fit, fit_sampled, judge
 from ..ladder import START_UP, Ladder, Measurement, climb, first_of, wanted
+from ..laws import means_of
 
 Array = NDArray[np.float64]
 GAUSSIAN_RUNGS = (16, 32, 64, 128, 256, 512)
@@ -228,5 +229,5 @@ def _halved(slope: Slope) -> Slope:
 
 def measure(ladder: Ladder, name: str, target: GaussianMixture) -> list[Measurement]:
     """Measure one ladder on one target by the sharpest means it allows."""
-    means = on_gaussian if target.is_gaussian else on_line if target.dim == 1 else on_samples
-    return list(means(ladder, name, target))
+    by = {"law": on_gaussian, "density": on_line, "samples": on_samples}[means_of(target)]
+    return list(by(ladder, name, target))

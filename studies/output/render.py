@@ -27,7 +27,13 @@ from rich.text import Text
 
 from .files import FORMATS, SUFFIXES, Format, suffix_of, write_whole
 
-VERDICTS: Mapping[str, str] = {"confirmed": "green", "refuted": "bold red", "unresolved": "yellow"}
+VERDICTS: Mapping[str, str] = {
+    "confirmed": "green",
+    "refuted": "bold red",
+    "not met": "bold red",
+    "limited": "yellow",
+    "unresolved": "yellow",
+}
 
 MISSING = "–"
 PLAIN_WIDTH = 160  # of output that is no terminal: a file or a pipe has no edge to run over

@@ -4,7 +4,7 @@ Two different numbers go by the name of a diffusion model's likelihood. `flow_lo
 the data to the noise with a Runge-Kutta method: d log p = -div v along dx = v, the divergence exact.
 `map_log_density` is the log-density of the law that a discrete deterministic sampler really has, by the change of
 variables with the Jacobians of its steps. Both tend to the target's own as the steps shrink; on a grid they differ from
-it and from each other.
+it and from each other. In one file, because they share the derivatives of the denoiser and their checks.
 """
 
 from __future__ import annotations
