@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from typing import Any, Generic, Protocol, TypeVar
 
 from .fingerprints import code, fingerprint
@@ -128,6 +129,9 @@ def run_all(studies: Sequence[Study[Any]], store: Store | None = None, jobs: int
         raise ValueError(f"jobs is {jobs!r}: give a whole number of processes, at least 1")
     work = Work([Kept(study, store) for study in studies])
     tasks = work.tasks()
+    if store is not None:  # before anything is measured: an import is no good place to be stopped in
+        for study in studies:
+            _reader(study.record)
     found = {place: known for place, task in enumerate(tasks) if (known := task.load()) is not None}
     left = [place for place in range(len(tasks)) if place not in found]
     with Progress(", ".join(study.name for study in studies), len(tasks), len(found)) as progress:
@@ -147,6 +151,13 @@ def run_all(studies: Sequence[Study[Any]], store: Store | None = None, jobs: int
     ]
 
 
+@cache
+def _reader(record: Any) -> Any:
+    from pydantic import TypeAdapter  # only where something is kept
+
+    return TypeAdapter(list[record])
+
+
 @dataclass
 class Kept(Generic[R]):
     """A study's records as a store holds them."""
@@ -161,9 +172,7 @@ class Kept(Generic[R]):
 
     def restored(self, saved: Any) -> list[R]:
         """Rebuild records from what JSON made of them."""
-        from pydantic import TypeAdapter  # only where something was kept
-
-        found: list[R] = TypeAdapter(list[self.study.record]).validate_python(saved)  # type: ignore[name-defined]
+        found: list[R] = _reader(self.study.record).validate_python(saved)
         return found
 
     def measured(self, cell: Cell[R]) -> list[R]:
