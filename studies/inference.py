@@ -24,11 +24,8 @@ SHRINK = 0.75  # successive slope differences of a settled ladder shrink at leas
 RESOLVED = (
     0.2  # how far below the order an interval may reach to confirm: it then excludes the next half order
 )
-NEAR = 0.05  # orders differ by halves: an interval that misses the claim by less has been moved by something else
 FLOOR = 4.0  # an error below this many times its own uncertainty is floor
 TINY = 2e-3  # slope differences this small count as settled whatever their ratio
-SINGLE = 2.0**29  # what rounding in float32 is in units of that in float64
-FALLS = 2.0  # by which the last two doublings divide an error, at least, if it falls
 GROWS = 1.5  # over the last four rungs, by which an error is said to grow
 STAYS = 0.1  # three limits of the error that agree as well as this, and are half of it, are one
 
@@ -90,8 +87,7 @@ def fit(
 ) -> Slope:
     """Measure the order of a ladder of errors that carry a deterministic uncertainty (rounding, quadrature).
 
-    An error that comes to stay above zero no order describes. If it stays where float32 would put it, that is the
-    working precision and a floor; further up it refutes any order.
+    An error that comes to stay above its uncertainty no order describes.
 
     Parameters
     ----------
@@ -142,13 +138,7 @@ def fit(
         first -= 1
     parts = (e if signed is None else np.asarray(signed, dtype=np.float64)).reshape(len(N), -1)
     lead = parts[first : last + 1, int(np.argmax(np.abs(parts[last])))]
-    whole = (int(N[first]), int(N[last]))
     stays = _limit_of_errors(N[first : last + 1], lead) if may_stay else 0.0
-    # where float32 would round, an error that no longer falls is rounding: that is then the working precision
-    if may_stay and last - first > 2 and e[last - 2] <= FLOOR * SINGLE * u[last - 2]:
-        rests = float(np.max(e[last - 2 : last + 1]))
-        if stays or e[last - 2] < FALLS * e[last]:
-            return fit(steps, errors, np.maximum(u, rests), signed, cautious=cautious, may_stay=False)
     grows = may_stay and last - first > 2 and bool(np.all(np.diff(e[last - 3 : last + 1]) > 0))
     grows = grows and bool(e[last] > GROWS * e[last - 3])
     changes = np.flatnonzero(lead[1:] * lead[:-1] < 0)
@@ -260,8 +250,8 @@ def fit_sampled(steps: Sequence[int], groups: ArrayLike, level: float = 0.99) ->
 def judge(claim: float, *slopes: Slope) -> Verdict:
     """Hold a claimed order against everything measured of it.
 
-    A claim is a lower bound: a higher order confirms it. It is refuted as soon as one interval lies below it by more
-    than `NEAR`, or an error stalls or grows. It is confirmed if at least one narrow interval reaches it and no ladder
+    A claim is a lower bound: a higher order confirms it. It is refuted as soon as one interval lies below it, or an
+    error stalls or grows. It is confirmed if at least one narrow interval reaches it and no ladder
     still drifts, but for those that drift well above it: a window that drifts must not confirm. Ladders that say too
     little (floor, a wide interval around the claim) neither confirm nor refute. Exact sampling confirms any order.
     """
@@ -285,6 +275,6 @@ def _judge_one(claim: float, slope: Slope) -> str:
         return "confirmed"
     if slope.status != "settled":
         return "drifting" if slope.status in ("drifting", "diverged") else "silent"
-    if slope.high < claim - NEAR:
+    if slope.high < claim:
         return "refuted"
     return "confirmed" if slope.low > claim or slope.value - slope.low <= RESOLVED else "silent"

@@ -113,10 +113,10 @@ def jobs(methods: Sequence[str] | None = None, starts: Sequence[str] = ("practic
     Raises ValueError for an unknown method, with near names.
     """
     chosen = [catalogue[name] for name in methods] if methods else list(catalogue.continuous.values())
-    return [job for m in chosen for job in from_starts(Job(m, "practical"), starts)]
+    return [job for m in chosen for job in distinct_starts(Job(m, "practical"), starts)]
 
 
-def from_starts(job: Job, starts: Sequence[str]) -> list[Job]:
+def distinct_starts(job: Job, starts: Sequence[str]) -> list[Job]:
     """Return a job from each start that makes a difference to it."""
     found = [replace(job, start=start) for start in starts]
     if not job.method.multistep:

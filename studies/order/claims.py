@@ -66,9 +66,8 @@ def judged_alone(
     """
     failed: Word = "not met" if claim.basis == "deduced" else "refuted"
     deciding = [m for m in measurements if m.metric in DECIDING[claim.sense]]
-    if (
-        START_UP in DECIDING[claim.sense]
-    ):  # a law converges no faster than its moments, whose errors have signs
+    if START_UP in DECIDING[claim.sense]:
+        # a law converges no faster than its moments, whose errors have signs
         deciding += [m for m in measurements if m.metric in MOMENTS and m.slope.status == "stalled"]
     if not deciding:
         return "unresolved", "unresolved", f"nothing measured in the {claim.sense} sense"
@@ -136,9 +135,10 @@ def _limited(one: Judgement, judged: Sequence[Judgement], found: Sequence[Measur
         return one
     slopes = [m.slope for m in found if (m.method, m.start, m.metric) == (one.method, "practical", START_UP)]
     exact = [j for j in judged if (j.method, j.start, j.claim) == (one.method, "exact", one.claim)]
-    if not slopes or judge(one.claim.order, *slopes) != "refuted" or any(j.verdict in FAILS for j in exact):
+    orders = [s.value for s in slopes if np.isfinite(s.value) and judge(one.claim.order, s) == "refuted"]
+    if not orders or any(j.verdict in FAILS for j in exact):
         return one
-    order = min(slope.value for slope in slopes if judge(one.claim.order, slope) == "refuted")
+    order = min(orders)
     practical = f"order {order:.2g} with the practical one"
     confirmed = bool(exact) and exact[0].verdict == "confirmed"
     words = f"confirmed from an exact start; {practical}" if confirmed else f"{LIMITED}: {practical}"

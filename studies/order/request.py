@@ -13,7 +13,7 @@ from analytic.names import unknown
 from solvers.discrete.model.every_state import MOST_STATES
 
 from .. import specifications
-from ..setting import Job, Setting, from_starts, jobs
+from ..setting import Job, Setting, distinct_starts, jobs
 from ..study import Study
 from . import on_data, on_text
 from .on_data import DataErrors, by_samples_only
@@ -33,7 +33,7 @@ def methods_of(texts: Sequence[str] | None, starts: Sequence[str]) -> tuple[list
 
 def _from_starts(text: str, starts: Sequence[str]) -> list[Job]:
     named_start = specifications.split("method", text)[2].get("start")
-    return from_starts(specifications.job_of(text), (named_start,) if named_start else starts)
+    return distinct_starts(specifications.job_of(text), (named_start,) if named_start else starts)
 
 
 def targets_of(

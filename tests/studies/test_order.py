@@ -15,7 +15,7 @@ from studies.order import tables
 from studies.order.claims import Judgement, judgements, reasons, uncovered
 from studies.order.on_mixtures import on_gaussian, on_samples
 from studies.order.study import Orders, order
-from studies.setting import Job, Setting, from_starts, jobs
+from studies.setting import Job, Setting, distinct_starts, jobs
 from studies.store import Store
 from studies.study import run
 
@@ -97,24 +97,34 @@ def test_a_method_that_ignores_its_start_has_one_row() -> None:
         return catalogue["midpoint"].build(path, grid)
 
     job = Job(Method("ignores", ignores, (Claim(2, "ode", "me"),), "me"), "practical")
-    assert [j.start for j in from_starts(job, ("practical", "exact"))] == ["practical"]
+    assert [j.start for j in distinct_starts(job, ("practical", "exact"))] == ["practical"]
     minds = Job(catalogue["deis-tab-2"], "practical")
-    assert [j.start for j in from_starts(minds, ("practical", "exact"))] == ["practical", "exact"]
+    assert [j.start for j in distinct_starts(minds, ("practical", "exact"))] == ["practical", "exact"]
+
+
+def single(name: str) -> Method:
+    """The method with coefficients rounded to float32."""
+
+    def build(path, grid):  # type: ignore[no-untyped-def]
+        tableau = catalogue[name].tableau(path, grid)
+        blocks = [
+            replace(b, **{part: getattr(b, part).astype(np.float32).astype(np.float64) for part in "AB"})
+            for b in tableau.blocks
+        ]
+        return replace(tableau, blocks=tuple(blocks))
+
+    return Method(name, build, catalogue[name].claims, "me")
 
 
 def test_the_precision_that_coefficients_are_computed_in_is_no_error() -> None:
-    """Midpoint with coefficients in float32: the declared rounding takes its bias off the order."""
-
-    def single(path, grid):  # type: ignore[no-untyped-def]
-        tableau = catalogue["midpoint"].tableau(path, grid)
-        blocks = [replace(b, A=b.A.astype(np.float32), B=b.B.astype(np.float32)) for b in tableau.blocks]
-        blocks = [replace(b, A=b.A.astype(np.float64), B=b.B.astype(np.float64)) for b in blocks]
-        return replace(tableau, blocks=tuple(blocks))
-
-    job = Job(Method("single", single, (Claim(2, "ode", "me"),), "me"), "practical")
-    (judged,) = study(job, BOTH, Setting(precision="float32"))
-    assert judged.verdict == "confirmed"
-    assert study(job, BOTH, Setting())[0].verdict != "refuted"
+    """Undeclared it is a wrong coefficient; declared it is a floor, above which order 2 is seen and order 4 is not."""
+    for name, precision, verdict in (
+        ("rk4", "float64", "refuted"),
+        ("rk4", "float32", "unresolved"),
+        ("midpoint", "float32", "confirmed"),
+    ):
+        (judged,) = study(Job(single(name), "practical"), BOTH, Setting(precision=precision))
+        assert judged.verdict == verdict, (name, precision)
     with pytest.raises(ValueError, match="precision is 'half'"):
         Setting(precision="half")
 
@@ -147,6 +157,14 @@ def spoiled(name: str, factor: float) -> Method:
 def test_a_wrong_coefficient_is_refuted(name: str) -> None:
     judged = study(Job(spoiled(name, 1 + 1e-3), "practical"), BOTH, Setting(limit=512))
     assert all(j.verdict != "confirmed" for j in judged if j.claim.sense != "strong")
+
+
+@pytest.mark.parametrize("size", [1e-6, 1e-7])
+@pytest.mark.parametrize("name", ["heun", "rk4"])
+def test_a_coefficient_that_is_almost_right_is_refuted(name: str, size: float) -> None:
+    """Its error comes to stay where float32 would round, which nobody has declared."""
+    (judged,) = study(Job(spoiled(name, 1 + size), "practical"), BOTH, Setting())
+    assert judged.verdict == "refuted"
 
 
 def test_a_users_method_gets_its_verdict() -> None:
