@@ -36,7 +36,7 @@ class Cell(Generic[R]):
     """
 
     of: Mapping[str, Any]
-    measure: Callable[[], Sequence[R]]
+    measure: Callable[[], Iterable[R]]
     given: Mapping[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:

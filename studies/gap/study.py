@@ -38,7 +38,7 @@ class Gaps(Plain[Gap]):
         for vary in self.vary:
             for series, measure in SERIES[vary](self.plan).items():
                 of = {"vary": vary, "series": series, "target": self.plan.name}
-                yield Cell(of, partial(_found, measure, self.plan), {"plan": self.plan})
+                yield Cell(of, partial(measure, self.plan), {"plan": self.plan})
 
     def reports(self, found: list[Gap]) -> Iterable[Report]:
         """Return a table for each thing varied."""
@@ -66,7 +66,3 @@ SERIES: Mapping[str, Series] = {
     "contraction": lambda plan: {m: partial(along_the_way, methods=(m,)) for m in (plan.ode, plan.sde)},
     "evaluations": lambda plan: {m: partial(by_evaluations, methods=(m,)) for m in (plan.ode, plan.sde)},
 }
-
-
-def _found(measure: Callable[[Plan], Iterator[Gap]], plan: Plan) -> list[Gap]:
-    return list(measure(plan))

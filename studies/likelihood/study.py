@@ -145,7 +145,7 @@ class Likelihoods(Plain[Measurement | Spread]):
         for name, target in self.targets.items():
             given = {"law": target, "setting": self.setting}
             for job in self.work:
-                measure = partial(_measured, job, name, target, self.setting)
+                measure = partial(likelihood, job, name, target, self.setting)
                 yield Cell({"method": job.text, "target": name}, measure, given | {"job": job})
             yield Cell(
                 {"method": "probes", "target": name}, partial(probes, name, target, self.setting), given
@@ -205,7 +205,3 @@ class Likelihoods(Plain[Measurement | Spread]):
                 }
             )
         return pd.DataFrame(rows)
-
-
-def _measured(job: Job, name: str, target: GaussianMixture, setting: Setting) -> list[Measurement | Spread]:
-    return list(likelihood(job, name, target, setting))

@@ -33,7 +33,7 @@ OPTIMISED = "optimised"
 OPTIMISED_STEPS = (5, 10)
 ITERATIONS = 80
 DIFFERENCE = 1e-6  # of logits, for gradients: well above what a density's rounding makes of a TV
-UNSTABLE = 50.0  # log error that stands for none
+NO_ERROR = 50.0  # its logarithm, where there is none
 
 
 def named_grids() -> dict[str, Grid]:
@@ -210,8 +210,8 @@ def optimise(
         try:
             size = law_error(job, path, nodes_of(path, logits), target).value
         except ValueError:  # two nodes at one level
-            return UNSTABLE
-        return float(np.log(size)) if size > 0 else UNSTABLE
+            return NO_ERROR
+        return float(np.log(size)) if size > 0 else NO_ERROR
 
     best, least = None, np.inf
     for nodes in starts:

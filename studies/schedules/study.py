@@ -59,7 +59,7 @@ class Grids(Plain[GridError]):
             for name, target in self.targets.items():
                 if not self._costly(job, target):
                     some = True
-                    measure = partial(_listed, by_grid, job, name, target, self.path)
+                    measure = partial(by_grid, job, name, target, self.path)
                     given = {"job": job, "law": target, "path": self.path}
                     yield Cell({"method": job.text, "target": name}, measure, given)
         if not some:
@@ -121,7 +121,7 @@ class Optimised(Plain[GridError]):
                 others = {n: other for n, other in measured.items() if n != name}
                 for steps in OPTIMISED_STEPS:
                     some = True
-                    measure = partial(_listed, by_optimum, job, name, law, self.path, others, steps)
+                    measure = partial(by_optimum, job, name, law, self.path, others, steps)
                     given = {"job": job, "law": law, "others": others, "path": self.path}
                     yield Cell({"method": job.text, "target": name, "steps": steps}, measure, given)
         if not some:
@@ -159,7 +159,7 @@ class Times(Plain[TimeError]):
             for job in self.work:
                 for grid in TIME_GRIDS:
                     for steps in TIME_STEPS:
-                        measure = partial(_listed, by_time, job, name, law, grid, steps)
+                        measure = partial(by_time, job, name, law, grid, steps)
                         of = {"method": job.text, "target": name, "grid": grid, "steps": steps}
                         yield Cell(of, measure, {"job": job, "law": law})
 
@@ -199,7 +199,7 @@ class Singularity(Plain[SingularOrder]):
         """One for each target and method with its options and grid."""
         for name, law in self.targets.items():
             for method, options, grid in SINGULAR_CASES:
-                measure = partial(_listed, singular_orders, name, law, cases=((method, options, grid),))
+                measure = partial(singular_orders, name, law, cases=((method, options, grid),))
                 of = {"method": method, "options": options, "grid": grid, "target": name}
                 yield Cell(of, measure, {"law": law})
 
@@ -233,10 +233,6 @@ class Singularity(Plain[SingularOrder]):
 def tableau_of(job: Job, path: paths.Gaussian) -> Tableau:
     """Return a method's tableau in a few steps, which says of what kind it is."""
     return job.method.tableau(path, grids.uniform(path, 8), start=job.start, **job.options)
-
-
-def _listed(measure: Any, *given: Any, **options: Any) -> list[Any]:
-    return list(measure(*given, **options))
 
 
 def _failed(found: Sequence[GridError | TimeError | SingularOrder]) -> list[str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -171,6 +173,35 @@ def test_data_in_the_plane_answer_by_error_against_evaluations(assay: Run, tmp_p
     assert "Energy distance of 128 samples" in out
     assert "exact draws" in out
     assert "NFE 64" in out
+
+
+def test_defaults_that_verbs_write_out_are_those_of_their_studies() -> None:
+    """Verbs are imported to be listed and their studies are not, so that a few words stand in both."""
+    from studies.budget import parts
+    from studies.budget import verb as budget
+    from studies.gap import gaps
+    from studies.gap import study as gap_study
+    from studies.gap import verb as gap
+    from studies.learned import measure
+    from studies.scaling import needs
+    from studies.scaling import verb as scaling
+
+    def default(function: Any, name: str) -> Any:
+        return inspect.signature(function).parameters[name].default
+
+    def said(function: Any, name: str) -> str:
+        (option,) = inspect.signature(function, eval_str=True).parameters[name].annotation.__metadata__
+        return str(option.help)
+
+    assert default(budget.budget, "samples") == parts.SAMPLES
+    assert ", ".join(parts.PARTS) in said(budget.budget, "part")
+    assert re.findall(r"\d+", said(budget.budget, "steps")) == [str(N) for N in parts.STEPS]
+    assert (scaling.SIZES, scaling.TARGETS) == (needs.AGAINST, needs.TARGETS)
+    assert default(scaling.scaling, "limit") == needs.MOST
+    assert default(scaling.scaling, "line_limit") == needs.MOST_ON_LINE
+    assert (*gap_study.SERIES, gap.LEARNED) == gap.STUDIES
+    assert (default(gap.gap, "ode"), default(gap.gap, "sde")) == (gaps.ODE, gaps.SDE)
+    assert gap.LEARNED_TARGET == measure.TARGET
 
 
 def test_cores_are_those_this_process_may_use() -> None:
