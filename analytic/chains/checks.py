@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
-from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,9 +21,8 @@ def elementwise(
     Raises TypeError if the values are no real numbers, ValueError for nan and for values outside [0, 1].
     """
     if isinstance(values, float) and 0.0 <= values <= 1.0:  # one time, by far the most frequent
-        return (
-            at_one(function, values) if inspect.ismethod(function) else at_one.__wrapped__(function, values)
-        )
+        with np.errstate(all="ignore"):
+            return function(np.array([values]))[0]
     numbers = real(name, values)
     outside = ~((numbers >= 0) & (numbers <= 1))
     if outside.any():
@@ -34,13 +30,6 @@ def elementwise(
     # Infinite rates and logarithms at the ends are the right values, not accidents.
     with np.errstate(all="ignore"):
         return function(numbers.reshape(-1)).reshape(numbers.shape)[()]
-
-
-@lru_cache(maxsize=1 << 16)
-def at_one(function: Callable[[Array], Array], value: float) -> Any:
-    """Return a function of a flat array at one number. Kept for schedules: all methods ask for the same times."""
-    with np.errstate(all="ignore"):
-        return function(np.array([value]))[0]
 
 
 def real(name: str, values: npt.ArrayLike) -> Array:
