@@ -16,6 +16,7 @@ from typing import Any, Literal
 import altair as alt
 import numpy as np
 import pandas as pd
+from vl_convert import vegalite_to_png
 
 from .files import PICTURES, suffix_of, write_whole
 
@@ -95,10 +96,9 @@ def convergence(
     if hidden:
         notes += textwrap.wrap("not drawn, error zero or not finite: " + ", ".join(hidden), 130)
     heading = alt.TitleParams(title or "Error against cost", subtitle=notes, anchor="start", offset=16)
+    apart = alt.ScaleResolveMap(color="independent", shape="independent", x="independent", y="independent")
     return styled(
-        alt.concat(*panels, columns=PANELS_A_ROW, spacing=36)
-        .resolve_scale(color="independent", shape="independent", x="independent", y="independent")
-        .properties(title=heading)
+        alt.concat(*panels, columns=PANELS_A_ROW, spacing=36, resolve=alt.Resolve(scale=apart), title=heading)
     )
 
 
@@ -126,9 +126,8 @@ def save(chart: Any, path: str | os.PathLike[str]) -> Path:
         raise TypeError(f"chart is a {type(chart).__name__}: give an altair chart")
     suffix = suffix_of(path, PICTURES)
     if suffix == ".png":
-        picture = io.BytesIO()
-        chart.save(picture, format="png", scale_factor=PNG_SCALE)
-        return write_whole(path, picture.getvalue())
+        made = chart.to_dict(validate=False)  # each part was checked when it was made
+        return write_whole(path, vegalite_to_png(made, scale=PNG_SCALE))
     if suffix == ".json":
         return write_whole(path, chart.to_json().encode())
     text = io.StringIO()
@@ -209,7 +208,7 @@ def _panel(points: pd.DataFrame, claim: float, axis_title: str, size: tuple[int,
     colour = alt.Color("series:N", sort=names, legend=legend, scale=_cycle(names, COLOURS))
     shape = alt.Shape("series:N", sort=names, legend=legend, scale=_cycle(names, SHAPES))
 
-    base = alt.Chart(alt.InlineData(values=_records(points))).encode(x=x, y=y)
+    base = alt.Chart(points).encode(x=x, y=y)  # a frame, which charts share: rows they would copy
     marks = base.encode(color=colour, shape=shape)
     layers = [
         base.mark_line(strokeWidth=1.2).encode(color=colour),
@@ -224,7 +223,7 @@ def _panel(points: pd.DataFrame, claim: float, axis_title: str, size: tuple[int,
     else:
         heading = f"claimed order {claim:g}"
         layers = _reference(points[resolved], claim, low, x, y) + layers
-    return alt.layer(*layers).properties(width=size[0], height=size[1], title=heading)
+    return alt.layer(*layers, width=size[0], height=size[1], title=heading)
 
 
 def _reference(points: pd.DataFrame, order: float, low: float, x: alt.X, y: alt.Y) -> list[alt.Chart]:
@@ -257,20 +256,16 @@ def _ticks(low: float, high: float, base: float) -> list[float]:
     return [base**power for power in range(first, last + 1, math.ceil((last - first + 1) / MOST_TICKS))]
 
 
-def _records(points: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return JSON's rows: nan, which JSON has not, as null."""
-    return [
-        {str(name): None if value != value else value for name, value in row.items()}
-        for row in points.to_dict("records")
-    ]
-
-
 def styled(chart: Any) -> Any:
     """Set what every picture shares: white ground, one sans-serif face, quiet axes."""
-    return (
-        chart.configure(background="white", font="Helvetica, Arial, Liberation Sans, sans-serif", padding=16)
-        .configure_title(fontSize=15, subtitleFontSize=12, subtitleColor="#495057", subtitlePadding=6)
-        .configure_axis(labelFontSize=12, titleFontSize=12, titleFontWeight="normal", gridColor="#e9ecef")
-        .configure_legend(labelFontSize=12)
-        .configure_view(stroke="#ced4da")
+    return chart.configure(  # once: every call copies the chart
+        background="white",
+        font="Helvetica, Arial, Liberation Sans, sans-serif",
+        padding=16,
+        title=alt.TitleConfig(fontSize=15, subtitleFontSize=12, subtitleColor="#495057", subtitlePadding=6),
+        axis=alt.AxisConfig(
+            labelFontSize=12, titleFontSize=12, titleFontWeight="normal", gridColor="#e9ecef"
+        ),
+        legend=alt.LegendConfig(labelFontSize=12),
+        view=alt.ViewConfig(stroke="#ced4da"),
     )
