@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +23,8 @@ def elementwise(
     Raises TypeError if the values are no real numbers, ValueError for nan and for values outside [0, 1].
     """
     if isinstance(values, float) and 0.0 <= values <= 1.0:  # one time, by far the most frequent
-        with np.errstate(all="ignore"):
-            return function(np.array([values]))[0]
+        params = vars(type(getattr(function, "__self__", None))).get("__dataclass_params__")
+        return _kept_at(function, values) if params is not None and params.frozen else _at(function, values)
     numbers = real(name, values)
     outside = ~((numbers >= 0) & (numbers <= 1))
     if outside.any():
@@ -30,6 +32,15 @@ def elementwise(
     # Infinite rates and logarithms at the ends are the right values, not accidents.
     with np.errstate(all="ignore"):
         return function(numbers.reshape(-1)).reshape(numbers.shape)[()]
+
+
+def _at(function: Callable[[Array], Array], value: float) -> Any:
+    with np.errstate(all="ignore"):
+        return function(np.array([value]))[0]
+
+
+# Samplers of one noise ask its schedule for the same times over and over. A frozen one cannot answer otherwise later.
+_kept_at = lru_cache(maxsize=1 << 16)(_at)
 
 
 def real(name: str, values: npt.ArrayLike) -> Array:

@@ -96,6 +96,21 @@ def test_a_schedule_of_ones_own_gives_the_same_chain_as_the_named_one() -> None:
     np.testing.assert_allclose(ours.rates(0.5), theirs.rates(0.5), rtol=1e-14)
 
 
+def test_a_schedule_that_its_owner_changes_answers_anew() -> None:
+    """Answers are kept for frozen schedules alone; a class that inherits from one is not frozen itself."""
+
+    class Scaled(schedules.Polynomial):
+        scale = 1.0
+
+        def _alpha(self, t: np.ndarray) -> np.ndarray:
+            return 1 - self.scale * (1 - super()._alpha(t))
+
+    own = Scaled(2.0)
+    assert float(own.alpha(0.5)) == 0.75
+    own.scale = 0.5
+    assert float(own.alpha(0.5)) == 0.875
+
+
 def test_a_tabulated_profile_is_a_schedule() -> None:
     curve = PchipInterpolator([0, 0.3, 0.6, 1], [1, 0.9, 0.2, 0])
     schedule = schedules.Given(curve, curve.derivative())
