@@ -146,8 +146,7 @@ def on_line(ladder: Ladder, name: str, target: GaussianMixture) -> Iterator[Meas
             name, metric, "density", steps, errors, uncertainty, slope, first_of(failures)
         )
     if wanted(method, "strong"):
-        pathwise = on_samples(ladder, name, target, STRONG_RUNGS, STRONG_SAMPLES)
-        yield from (m for m in pathwise if m.metric == "strong")
+        yield from on_samples(ladder, name, target, STRONG_RUNGS, STRONG_SAMPLES, weakly=False)
 
 
 def _statistics(x: Array, frequencies: Array) -> Array:
@@ -165,6 +164,7 @@ def on_samples(
     target: GaussianMixture,
     rungs: Sequence[int] = SAMPLED_RUNGS,
     most: int | None = None,
+    weakly: bool = True,
 ) -> Iterator[Measurement]:
     """Measure weak and strong order from differences of neighbouring rungs on shared Brownian paths.
 
@@ -196,12 +196,12 @@ def on_samples(
             except FloatingPointError as problem:
                 failures[N] = str(problem)
                 finals.append(np.full((n, target.dim), np.nan))
-        values = [_statistics(x, frequencies).mean(axis=0) for x in finals]
-        weak.append([a - b for a, b in itertools.pairwise(values)])
+        if weakly:
+            values = [_statistics(x, frequencies).mean(axis=0) for x in finals]
+            weak.append([a - b for a, b in itertools.pairwise(values)])
         pathwise.append([[np.mean(np.sum((a - b) ** 2, axis=1))] for a, b in itertools.pairwise(finals)])
     steps = rungs[:-1]
-    weak_groups, square = np.array(weak), np.array(pathwise)
-    metrics = {"weak": weak_groups}
+    metrics, square = {"weak": np.array(weak)} if weakly else {}, np.array(pathwise)
     if all(c.functional is not None for c in tableaux[0].channels):
         metrics["strong"] = square
     for metric, groups in metrics.items():

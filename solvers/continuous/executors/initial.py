@@ -62,8 +62,8 @@ def check_samples(name: str, value: ArrayLike, shape: tuple[int, ...]) -> Array:
     array = np.ascontiguousarray(value, dtype=np.float64)
     if array.shape != shape:
         raise ValueError(f"{name} has shape {array.shape}: give {shape}")
-    bad = np.argwhere(~np.isfinite(array))
-    if len(bad):
-        place = tuple(int(i) for i in bad[0])
+    finite = np.isfinite(array)
+    if not finite.all():
+        place = tuple(int(i) for i in np.argwhere(~finite)[0])
         raise ValueError(f"{name}{list(place)} is {array[place]}: give finite numbers")
     return array
