@@ -283,6 +283,14 @@ def test_a_gaussian_bent_by_its_model_is_measured_in_one_way() -> None:
         assert all(g.exact < g.gap for g in found if g.value == 0.2 and g.of == gap.ODE and g.to == TRUTH)
 
 
+def test_a_sampled_truth_shares_no_noise_with_the_sampler() -> None:
+    """Drawn by the seed of the start points it would be too near; false alarms 1 in 10^5."""
+    target, n = targets.load("pair-2d"), 4000
+    drawn = laws.truth(target, (1.0, 2.0), "samples", n, seed=3)
+    start = target.noised(1.0, 2.0).sample(n, seed=3)
+    assert abs(np.corrcoef(drawn[:, 0], start[:, 0])[0, 1]) < 4.5 / np.sqrt(n)
+
+
 def test_what_has_no_law_is_apart_from_everything_by_nan() -> None:
     failed = laws.NoLaw("density", laws.UNSTABLE, "overflowed")
     for pair in ((failed, EASY), (EASY, failed)):
