@@ -7,7 +7,6 @@ import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,16 +14,16 @@ import pytest
 from numpy.typing import NDArray
 
 from analytic import targets
-from solvers import catalogue, density, law
+from solvers import density, law
 from studies import specifications
 from studies.output import figures
 from studies.scaling import crossings, figure, needs, tables
 from studies.scaling import targets as scaling_targets
-from studies.scaling.errors import AtEvaluations, ByLaw, OnLine, UnmeasurableError
+from studies.scaling.errors import ByLaw, OnLine, UnmeasurableError
 from studies.scaling.needs import Growth, Need, Needs, Plan, exponent_of
 from studies.scaling.study import Evaluations
 from studies.scaling.targets import gaussian
-from studies.steps_needed import NotReachedError, crossing, steps_to_reach, steps_to_stay
+from studies.steps_needed import steps_to_stay
 from studies.store import Store
 from studies.study import run
 from tests.studies.test_cli import Run, assay  # noqa: F401  (a fixture)
@@ -264,48 +263,6 @@ def test_a_start_that_needs_two_steps_is_measured_from_two() -> None:
         list(study_of("ddim-eta(eta=-1.0)").against("epsilon"))
 
 
-def test_an_order_floor_is_told_from_steps_that_do_not_suffice() -> None:
-    with pytest.raises(NotReachedError, match="no longer falls"):
-        steps_to_stay(lambda steps: 0.5 + 1 / steps**2, 0.1, 64)
-    with pytest.raises(NotReachedError, match=r"0\.016$"):
-        steps_to_stay(lambda steps: 1.024 / steps, 0.001, 64)
-    with pytest.raises(NotReachedError, match="unstable"):
-        steps_to_stay(lambda steps: float("inf"), 0.001, 64)
-
-
-def test_a_dip_where_two_terms_cancel_is_not_taken_for_the_answer() -> None:
-    def error(steps: int) -> float:
-        return abs(1 / steps - 8 / steps**2)
-
-    expected = (1 + np.sqrt(1 - 4 * 0.01 * 8)) / 0.02
-    assert steps_to_reach(error, 0.01) < 9
-    assert steps_to_stay(error, 0.01) == pytest.approx(expected, rel=1e-3)
-
-
-@pytest.mark.parametrize("near", [0.4, 3.0, 40.0, 55.3, 300.0, 1e7])
-def test_a_guess_changes_nothing_but_the_work(near: float) -> None:
-    asked: set[int] = set()
-
-    def error(steps: int) -> float:
-        asked.add(steps)
-        return 3.0 / steps + 20.0 / steps**2
-
-    assert steps_to_reach(error, 0.06, near=near, most=1 << 12) == steps_to_reach(error, 0.06)
-    if near == 55.3:
-        asked.clear()
-        steps_to_reach(error, 0.06, near=near)
-        assert len(asked) <= 4
-
-
-def test_a_wider_bracket_moves_the_crossing_by_less_than_a_fit_can_see() -> None:
-    def error(steps: int) -> float:
-        return 3.0 / steps**2 + 50.0 / steps**3
-
-    exact, coarse = (crossing(error, 1e-5, 512, 1024, precision) for precision in (0.0, needs.PRECISION))
-    assert coarse == pytest.approx(exact, rel=needs.INTERPOLATION)
-    assert error(int(exact)) > 1e-5 >= error(int(exact) + 1)
-
-
 def test_cost_is_what_the_tableaux_count_and_a_line_between() -> None:
     costs = study_of("rk4").costs
     assert [costs.nfe(N) for N in (1, 2, 7)] == [4, 8, 28]
@@ -345,62 +302,6 @@ def test_sizes_that_are_not_reached_and_too_few_steps_are_left_out_of_the_expone
     ends = [Need(1.0, 0.1, 1.0, 1.0, needs.FEW), *good, Need(1e9, 0.1, nothing, nothing, "not reached")]
     unstable = Need(1e8, 0.1, 3.0, 3.0, "fewer than 3 steps: the method is unstable")
     assert exponent_of([*ends[:-1], unstable, ends[-1]]).value == pytest.approx(1.0)
-
-
-def stub(label: str, error: Callable[[int], float], nfe: int) -> Any:
-    costs: Any = SimpleNamespace(nfe=lambda steps: nfe * steps, least=1)
-    return SimpleNamespace(
-        label=label, costs=costs, error_on=lambda name: ("W2/scale", error, 4096), on_the_line=True
-    )
-
-
-def test_crossings_of_powers_are_where_algebra_puts_them() -> None:
-    first = stub("first", lambda N: 1 / N, 1)
-    second = stub("second", lambda N: 10 / N**2, 2)
-    (found,) = crossings.crossings(first, second, "any")
-    assert found.nfe == pytest.approx(40, rel=1e-3)  # 1/F = 10/(F/2)^2
-    assert found.error == pytest.approx(1 / 40, rel=1e-3)
-    assert (found.below, found.above) == ("first", "second")
-    (never,) = crossings.crossings(first, stub("third", lambda N: 3 / N, 1), "any")
-    assert (never.status, np.isnan(never.nfe)) == ("none", True)
-
-    def refuses(steps: int) -> float:
-        raise UnmeasurableError("no density")
-
-    (none,) = crossings.crossings(first, stub("fourth", refuses, 1), "any")
-    assert (none.status, none.reason, np.isnan(none.nfe)) == ("no law", "no density", True)
-    assert never.above == "first"
-
-
-def test_a_crossing_on_a_target_is_a_change_of_rank_there() -> None:
-    euler, heun = study_of("euler"), study_of("heun")
-    (found,) = crossings.crossings(euler, heun, "spectrum-16")
-    at = [ByLaw(s.gaussians, targets.load("spectrum-16"), "W2/scale") for s in (euler, heun)]
-    low = int(found.nfe) // 2
-    assert at[0](2 * low) < at[1](low)
-    assert at[0](2 * low + 2) > at[1](low + 1)
-    assert (found.below, found.above) == ("euler", "heun")
-
-
-def test_errors_at_evaluations_go_through_the_whole_numbers() -> None:
-    costs = study_of("heun").costs
-    at = AtEvaluations(costs, lambda N: 5.0 / N**3, 64)
-    assert at.steps(20.9) == 10
-    assert np.exp(at(20.0)) == pytest.approx(5e-3)
-    assert np.exp(at(21.0)) == pytest.approx(5 / 10.5**3, rel=1e-9)
-
-
-def test_the_defaults_are_methods_of_the_catalogue() -> None:
-    assert len(needs.METHODS) >= 10
-    for name in {*needs.METHODS, *needs.SLOW, *(n for pair in crossings.PAIRS for n in pair)}:
-        assert name in needs.METHODS
-        assert catalogue[name].half == "continuous"
-    assert crossings.pairs_of(["a", "b", "c"], everything=True) == [
-        ("a", "b"),
-        ("a", "c"),
-        ("b", "c"),
-    ]
-    assert crossings.pairs_of(["heun", "euler"], everything=False) == [("euler", "heun")]
 
 
 def test_methods_slow_on_the_line_are_measured_there_only_when_named() -> None:
