@@ -129,9 +129,6 @@ def run_all(studies: Sequence[Study[Any]], store: Store | None = None, jobs: int
         raise ValueError(f"jobs is {jobs!r}: give a whole number of processes, at least 1")
     work = Work([Kept(study, store) for study in studies])
     tasks = work.tasks()
-    if store is not None:  # before anything is measured: an import is no good place to be stopped in
-        for study in studies:
-            _reader(study.record)
     found = {place: known for place, task in enumerate(tasks) if (known := task.load()) is not None}
     left = [place for place in range(len(tasks)) if place not in found]
     with Progress(", ".join(study.name for study in studies), len(tasks), len(found)) as progress:

@@ -144,6 +144,8 @@ def test_a_stopped_run_says_how_to_go_on(tmp_path: Path) -> None:
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         stderr=subprocess.PIPE,
         text=True,
+        # a shell's background job, and so this test in one, ignores Ctrl-C: what it starts would too
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     while not list(out.glob("finished/*.json")):
         time.sleep(0.05)
