@@ -46,15 +46,44 @@ def like(output: Any, x: Array, what: str) -> Array:
     return output
 
 
+def combined(D: Array, x: Array, alpha: float, sigma: float, a: float, b: float) -> Array:
+    """Return a D + b score at x, the score from D by Tweedie's formula."""
+    if b == 0:
+        return D if a == 1 else a * D
+    score = (alpha * D - x) / sigma**2
+    return b * score if a == 0 else a * D + b * score
+
+
 @dataclass(frozen=True)
 class Denoiser:
-    """A model that can be asked for D(x) = E[x_0 | x_t = x] at any level (alpha, sigma). Made by `denoiser`."""
+    """A model that can be asked for E[x_0 | x_t = x] and the score at any level (alpha, sigma). Made by `denoiser`."""
 
     model: Callable[..., Array]
     predicts: str
     takes: str
     path: Path | None
     sigma_data: float
+
+    def ask(self, x: Array, alpha: float, sigma: float, a: float, b: float) -> Array:
+        """Return a E[x_0|x] + b score at x (n, ...), a sample at level (alpha, sigma); one model evaluation at most.
+
+        A velocity asked of a model of velocities is what the model returns. Raises ValueError for a score at sigma = 0,
+        which no other prediction holds; errors of `like`.
+        """
+        if self.predicts == "v":
+            t, da, ds = self._flow(alpha, sigma)
+            if a == da and b == -sigma * ds:
+                return self._asked(x, t)
+        if b and sigma == 0:
+            raise ValueError("model has no score(x), which an evaluation at sigma = 0 needs: give a target")
+        return combined(self(x, alpha, sigma), x, alpha, sigma, a, b)
+
+    def _flow(self, alpha: float, sigma: float) -> tuple[float, float, float]:
+        """Time of a level, and alpha' and sigma' there."""
+        assert self.path is not None
+        with np.errstate(divide="ignore"):
+            t = self.path.time_of_log_snr(np.log(alpha) - np.log(sigma))
+        return float(t), float(self.path.d_alpha(t)), float(self.path.d_sigma(t))
 
     def __call__(self, x: Array, alpha: float, sigma: float) -> Array:
         """Return D at x (n, ...), a sample at level (alpha, sigma); one model evaluation. Errors as `like`."""
@@ -78,9 +107,7 @@ class Denoiser:
         if self.predicts == "x0":
             return output
         if self.predicts == "v":
-            assert self.path is not None
-            t = self.path.time_of_log_snr(np.log(alpha) - np.log(sigma))
-            da, ds = float(self.path.d_alpha(t)), float(self.path.d_sigma(t))
+            _, da, ds = self._flow(alpha, sigma)
             return (sigma * output - ds * x) / (da * sigma - ds * alpha)
         if alpha == 0:
             raise ValueError(

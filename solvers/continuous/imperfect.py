@@ -77,25 +77,24 @@ class ScoreError:
         """True if the model of a Gaussian stays affine, so that its sampler's law stays Gaussian."""
         return self.shape in ("constant", "relative")
 
-    def terms(self, alpha: float, sigma: float, score: bool) -> tuple[Array, Array]:
+    def terms(self, alpha: float, sigma: float, asked: Array) -> tuple[Array, Array]:
         """Return what is added to a value V at x: (gain, tilt, shift) for gain V + tilt x + shift, and a field.
 
-        V is the denoiser, or the score if `score`. The field (kind, amplitude, rate, place) is a wave
-        amplitude sin(rate x + place) or a bump amplitude exp(-(rate (x - place))^2 / 2) in each coordinate.
+        V is asked[0] times the denoiser plus asked[1] times the score. The field (kind, amplitude, rate, place) is a
+        wave amplitude sin(rate x + place) or a bump amplitude exp(-(rate (x - place))^2 / 2) in each coordinate.
         Raises ValueError at alpha = 0, where a score says nothing about x_0.
         """
         linear, field = np.zeros(3), np.array([WAVE, 0.0, 0.0, 0.0])
         if sigma == 0 or not self.window[0] <= np.log(max(alpha, 1e-300) / sigma) <= self.window[1]:
             return linear, field
-        if alpha == 0 and not (score or self.of == "x0"):
+        a, b = (float(part) for part in asked)
+        if alpha == 0 and a != 0 and self.of != "x0":
             raise ValueError(
                 f"of is {self.of!r} at a level with alpha = 0, where it says nothing about x_0: start where alpha > 0"
             )
-        unit = (
-            {"score": 1.0, "eps": -1 / sigma, "x0": alpha / sigma**2}
-            if score
-            else {"score": sigma**2 / max(alpha, 1e-300), "eps": -sigma / max(alpha, 1e-300), "x0": 1.0}
-        )[self.of]
+        # what an error of the score adds to V; at alpha = 0 it says nothing about the denoiser
+        of_score = b + (a * sigma**2 / alpha if a and alpha else 0.0)
+        unit = {"score": of_score, "eps": -of_score / sigma, "x0": a + b * alpha / sigma**2}[self.of]
         size, scale = self.size * unit, np.hypot(alpha, sigma)
         if self.shape == "constant":
             linear[2] = size
@@ -104,9 +103,9 @@ class ScoreError:
         elif self.shape == "bump":
             field[:] = BUMP, size, 1 / (self.width * scale), self.centre * scale
         elif self.of == "x0":
-            linear[:2] = self.size, self.size / sigma**2 if score else 0.0
+            linear[:2] = self.size, self.size * b / sigma**2
         else:
-            linear[:2] = self.size, 0.0 if score else -self.size / alpha
+            linear[:2] = self.size, -self.size * a / alpha if a else 0.0
         return linear, field
 
 
@@ -155,7 +154,7 @@ class Imperfect:
         xp = array_api_compat.array_namespace(x)
         total = D
         for error in self.errors:
-            linear, (kind, amplitude, rate, place) = error.terms(alpha, sigma, False)
+            linear, (kind, amplitude, rate, place) = error.terms(alpha, sigma, np.array([1.0, 0.0]))
             gain, tilt, shift = (float(v) for v in linear)
             total = total + gain * D + tilt * x + shift
             if amplitude:
@@ -180,14 +179,14 @@ class Perturbation(NamedTuple):
 def perturbation(packed: Packed, target: Any) -> Perturbation:
     """Tabulate a target's errors, none unless it is `Imperfect`."""
     errors = target.errors if isinstance(target, Imperfect) else ()
-    N, S = packed.score.shape
+    N, S = packed.levels.shape[:2]
     linear, fields = np.zeros((N, S, 3)), np.zeros((N, S, len(errors), 4))
     linear[..., 0] = 1.0
     for n in range(N if errors else 0):
         for i in range(packed.counts[n, 0]):
             alpha, sigma = packed.levels[n, i]
             for e, error in enumerate(errors):
-                added, fields[n, i, e] = error.terms(float(alpha), float(sigma), bool(packed.score[n, i]))
+                added, fields[n, i, e] = error.terms(float(alpha), float(sigma), packed.asks[n, i])
                 linear[n, i] += added
     keep = [e for e in range(len(errors)) if np.any(fields[:, :, e, 1])]
     return Perturbation(linear, np.ascontiguousarray(fields[:, :, keep]))

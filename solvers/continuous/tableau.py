@@ -3,10 +3,12 @@
 A step maps registers Z (register 0 is the sample) through stages F to registers Z'::
 
     stage inputs   U_i  = sum_r U[i,r] Z_r + sum_{j<i} A[i,j] F_j + sum_m G[i,m] xi_m
-    evaluations    F_i  = model(U_i) at level_i = (alpha, sigma)
+    evaluations    F_i  = a_i E[x_0 | U_i] + b_i score(U_i) at level_i = (alpha, sigma)
     registers      Z'_r = sum_s V[r,s] Z_s + sum_j B[r,j] F_j + sum_m H[r,m] xi_m
 
-with independent standard normal channels xi_m. A, U, B, V are Burrage and Butcher's names (1980).
+with independent standard normal channels xi_m. What is asked of the model, (a, b), is (1, 0) for its denoiser,
+(0, 1) for the score and (alpha', -sigma sigma') for the flow's velocity alpha' E[x_0|x] + sigma' E[eps|x], which is
+regular where alpha = 0 and where sigma = 0. A, U, B, V are Burrage and Butcher's names (1980).
 """
 
 from __future__ import annotations
@@ -27,9 +29,17 @@ from ..protocols import Path
 from .functionals import FUNCTIONALS
 
 Array = NDArray[np.float64]
-DENOISE, SCORE = "denoise", "score"
-KINDS = (DENOISE, SCORE)
-_COEFFICIENTS = ("U", "A", "G", "V", "B", "H", "levels", "times", "span")
+_COEFFICIENTS = ("U", "A", "G", "V", "B", "H", "asks", "levels", "times", "span")
+_TERMS = {
+    "U": "stage {0} takes register {1}",
+    "A": "stage {0} takes evaluation {1}",
+    "G": "stage {0} takes noise {1}",
+    "V": "register {0} takes register {1}",
+    "B": "register {0} takes evaluation {1}",
+    "H": "register {0} takes noise {1}",
+    "asks": "evaluation {0} asks for part {1} (0: E[x_0|x], 1: the score)",
+    "levels": "evaluation {0} is at level {1} (0: alpha, 1: sigma)",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,14 +52,14 @@ class Block:
         Stage inputs. A is strictly lower triangular.
     V, B, H : (steps, registers_out, registers_in | stages | channels) float64 arrays
         Register updates.
+    asks : (steps, stages, 2) float64 array
+        What each evaluation is: weights of E[x_0 | x] and of the score.
     levels : (steps, stages, 2) float64 array
         alpha and sigma of each evaluation.
     times : (steps, stages) float64 array
         Time of each evaluation, nan where the level is off the path.
     span : (steps, 2) float64 array
         Times between which the step moves the sample: from, to. Equal for a step that stays.
-    kinds : tuple of str, one a stage
-        "denoise" or "score".
     functionals : tuple of (str or None), one a channel
         Which functional of the Brownian path the channel is (`solvers.continuous.functionals`), None for
         noise that belongs to no path.
@@ -61,10 +71,10 @@ class Block:
     V: Array
     B: Array
     H: Array
+    asks: Array
     levels: Array
     times: Array
     span: Array
-    kinds: tuple[str, ...]
     functionals: tuple[str | None, ...]
 
     __repr__ = reprs.brief
@@ -74,7 +84,7 @@ class Block:
             array = np.array(getattr(self, name), dtype=np.float64)
             array.setflags(write=False)
             object.__setattr__(self, name, array)
-        n, stages, channels = len(self.span), len(self.kinds), len(self.functionals)
+        n, stages, channels = len(self.span), self.stages, len(self.functionals)
         into, out = self.U.shape[2], self.V.shape[1]
         expected = {
             "U": (n, stages, into),
@@ -83,6 +93,7 @@ class Block:
             "V": (n, out, into),
             "B": (n, out, stages),
             "H": (n, out, channels),
+            "asks": (n, stages, 2),
             "levels": (n, stages, 2),
             "times": (n, stages),
             "span": (n, 2),
@@ -93,13 +104,18 @@ class Block:
                     f"{name} has shape {getattr(self, name).shape}, expected {shape}: give a block of {n} steps, "
                     f"{stages} stages, {channels} channels consistent arrays"
                 )
-        for name in ("U", "A", "G", "V", "B", "H", "levels", "span"):
+        if not np.all(np.isfinite(self.span)):
+            raise ValueError(f"span holds {self.span[~np.isfinite(self.span)][0]}: give finite times")
+        for name, meaning in _TERMS.items():
             bad = np.argwhere(~np.isfinite(getattr(self, name)))
             if len(bad):
+                step, row, column = (int(i) for i in bad[0])
+                start, stop = self.span[step].tolist()
                 raise ValueError(
-                    f"{name}{tuple(int(i) for i in bad[0])} is {getattr(self, name)[tuple(bad[0])]}: "
-                    "a coefficient must be finite; a multistep term has no limit at sigma = 0 or alpha = 0, "
-                    "so use a first-order step there, or start the grid where alpha > 0"
+                    f"{name}[{step}, {row}, {column}] is {getattr(self, name)[step, row, column]} in the step from "
+                    f"t = {start:g} to {stop:g}, where {meaning.format(row, column)}: this has no limit; "
+                    "where sigma = 0 or alpha = 0 take a first-order step, ask for the velocity, or "
+                    "start the grid where alpha > 0"
                 )
         if np.any(np.triu(self.A)):
             raise ValueError("A has an entry on or above its diagonal: a stage may only use earlier stages")
@@ -109,9 +125,8 @@ class Block:
             )
         if np.any(self.span[:, 1] > self.span[:, 0]):
             raise ValueError("span goes up in time: samplers walk a decreasing grid")
-        for kind in self.kinds:
-            if kind not in KINDS:
-                raise ValueError(f"kinds has {kind!r}: use one of {KINDS}")
+        if not np.all(np.any(self.asks, axis=2)):
+            raise ValueError("asks has (0, 0): an evaluation must ask for something, leave it out instead")
         for functional in self.functionals:
             if functional is not None and functional not in FUNCTIONALS:
                 raise ValueError(f"functionals has {functional!r}: use None or one of {tuple(FUNCTIONALS)}")
@@ -122,7 +137,7 @@ class Block:
     @property
     def stages(self) -> int:
         """Evaluations a step."""
-        return len(self.kinds)
+        return self.A.shape[1]
 
     @property
     def registers_in(self) -> int:
@@ -140,7 +155,7 @@ class Block:
             raise IndexError(f"index is {index}: the block has {len(self)} steps")
         index %= len(self)
         arrays = {name: getattr(self, name)[index : index + 1] for name in _COEFFICIENTS}
-        return Block(**arrays, kinds=self.kinds, functionals=self.functionals)
+        return Block(**arrays, functionals=self.functionals)
 
 
 @dataclass(frozen=True)
@@ -252,7 +267,7 @@ class Tableau:
                 f"{label}: {block.stages} stages, registers {block.registers_in} -> {block.registers_out}, "
                 f"noise {block.functionals}"
             )
-            for name in ("U", "A", "G", "V", "B", "H"):
+            for name in ("U", "A", "G", "V", "B", "H", "asks"):
                 if getattr(block, name)[0].size:
                     rows = "; ".join(" ".join(f"{v: .6g}" for v in row) for row in getattr(block, name)[0])
                     lines.append(f"  {name} = [{rows}]")
@@ -267,7 +282,7 @@ class Tableau:
                 arrays[f"{index}.{name}"] = getattr(block, name)
         header = {item.name: getattr(self, item.name) for item in fields(self)}
         header |= {
-            "blocks": [{"kinds": block.kinds, "functionals": block.functionals} for block in self.blocks],
+            "blocks": [{"functionals": block.functionals} for block in self.blocks],
         }
         del header["grid"], header["path"]
         np.savez_compressed(file, allow_pickle=False, header=np.array(json.dumps(header)), **arrays)
@@ -285,7 +300,6 @@ class Tableau:
             blocks = tuple(
                 Block(
                     **{name: data[f"{index}.{name}"] for name in _COEFFICIENTS},
-                    kinds=tuple(info["kinds"]),
                     functionals=tuple(info["functionals"]),
                 )
                 for index, info in enumerate(header["blocks"])

@@ -28,7 +28,7 @@ from analytic import reprs
 
 from .. import grids
 from ..protocols import Path
-from .tableau import DENOISE, SCORE, Block, Tableau
+from .tableau import Block, Tableau
 
 Array = NDArray[np.float64]
 Symbol = tuple[str, int]
@@ -96,11 +96,12 @@ class Run:
     def __init__(self, trace: Trace, now: Level, next_level: Level, first: int | None, size: int) -> None:
         self._trace, self._first, self._size = trace, first, size
         self.path = trace.path
+        self.velocity_asks = trace.velocity_asks
         self.now, self.next = now, next_level
         self.registers = tuple(Combination({("Z", r): np.ones(size)}) for r in range(trace.registers))
         self._inputs: list[Combination] = []
         self._levels: list[Level] = []
-        self._kinds: list[str] = []
+        self._asks: list[Array] = []
         self._functionals: list[str | None] = []
 
     @property
@@ -133,19 +134,24 @@ class Run:
         kappa = self.now.kappa + fraction * (self.next.kappa - self.now.kappa)
         return self._trace.level(path.time_of_log_snr(-np.log(kappa)))
 
-    def _evaluate(self, x: Combination, level: Level, kind: str) -> Combination:
+    def ask(self, x: Combination, level: Level, denoiser: ArrayLike, score: ArrayLike) -> Combination:
+        """Evaluate `denoiser` E[x_0 | x] + `score` times the score at a level: one evaluation, whatever the weights."""
         self._inputs.append(x)
         self._levels.append(level)
-        self._kinds.append(kind)
+        self._asks.append(np.stack([np.broadcast_to(part, self._size) for part in (denoiser, score)], axis=1))
         return Combination({("F", len(self._inputs) - 1): np.ones(self._size)})
 
     def denoise(self, x: Combination, level: Level) -> Combination:
         """Evaluate D(x) = E[x_0 | x_t = x] at a level."""
-        return self._evaluate(x, level, DENOISE)
+        return self.ask(x, level, 1.0, 0.0)
 
     def score(self, x: Combination, level: Level) -> Combination:
         """Evaluate the score of the marginal at a level; at sigma = 0 that of the target itself."""
-        return self._evaluate(x, level, SCORE)
+        return self.ask(x, level, 0.0, 1.0)
+
+    def velocity(self, x: Combination, level: Level) -> Combination:
+        """Evaluate the flow's velocity dx/dt = alpha' E[x_0|x] + sigma' E[eps|x] at a level of the path."""
+        return self.ask(x, level, *self.velocity_asks(level))
 
     def noise(self, functional: str | None) -> Combination:
         """Draw a fresh N(0, I); `functional` names its functional of the Brownian path, None if it has none."""
@@ -175,10 +181,10 @@ class Run:
         block = Block(
             **{name: table(self._inputs, symbol) for name, symbol in (("U", "Z"), ("A", "F"), ("G", "xi"))},
             **{name: table(registers, symbol) for name, symbol in (("V", "Z"), ("B", "F"), ("H", "xi"))},
+            asks=np.stack(self._asks, axis=1) if levels else np.zeros((self._size, 0, 2)),
             levels=np.stack(levels, axis=1) if levels else np.zeros((self._size, 0, 2)),
             times=np.stack(times, axis=1) if times else np.zeros((self._size, 0)),
             span=np.stack([self.now.t, self.next.t], axis=1),
-            kinds=tuple(self._kinds),
             functionals=tuple(self._functionals),
         )
         self._trace.append(block)
@@ -212,6 +218,20 @@ class Trace:
     def level(self, t: Array) -> Level:
         """Level at given times."""
         return Level(t, self.path.alpha(t), self.path.sigma(t), self.path.log_snr(t))
+
+    def velocity_asks(self, level: Level) -> tuple[Array, Array]:
+        """Weights of E[x_0|x] and of the score in the flow's velocity: alpha' and -sigma sigma', with their limits.
+
+        E[eps|x] is -sigma times the score. Where sigma = 0, sigma sigma' is g^2/2, finite even where sigma' is not.
+        Raises ValueError at a level off the path, where there is no time.
+        """
+        t, sigma = level.t, level.sigma
+        if np.any(np.isnan(t)):
+            raise ValueError("level is off the path: a velocity belongs to a time of the path")
+        clean = sigma == 0
+        with np.errstate(invalid="ignore"):
+            slope = np.where(clean, self.path.g2(t) / 2, sigma * self.path.d_sigma(t))
+        return self.path.d_alpha(t), -slope
 
     def nodes(self, first: int, size: int) -> Level:
         """Levels of `size` grid nodes from node `first` on."""

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from analytic import GaussianMixture
-from solvers.continuous.tableau import SCORE, Block, Tableau
+from solvers.continuous.tableau import Block, Tableau
 
-_NAMES = ("U", "A", "G", "V", "B", "H", "levels")
+_NAMES = ("U", "A", "G", "V", "B", "H", "asks", "levels")
 
 
 def _denoise(
@@ -51,13 +51,18 @@ def _torch_step(block: Block, denoise: Callable[..., Any]) -> Callable[..., Any]
     stages = [[used(getattr(block, name), i) for name in ("U", "A", "G")] for i in range(block.stages)]
     leaves = [[used(getattr(block, name), r) for name in ("V", "B", "H")] for r in range(block.registers_out)]
 
-    def step(registers: Any, xi: Any, U: Any, A: Any, G: Any, V: Any, B: Any, H: Any, levels: Any) -> Any:
+    def step(
+        registers: Any, xi: Any, U: Any, A: Any, G: Any, V: Any, B: Any, H: Any, asks: Any, levels: Any
+    ) -> Any:
         F: list[Any] = []
         for i, (u, a, g) in enumerate(stages):
             x = combined(registers[0], (U[i], u, registers), (A[i], a, F), (G[i], g, xi))
             alpha, sigma = levels[i, 0], levels[i, 1]
             D = denoise(x, alpha, sigma)
-            F.append((alpha * D - x) / (sigma * sigma) if block.kinds[i] == SCORE else D)
+            if not np.any(block.asks[:, i, 1]):
+                F.append(D if np.all(block.asks[:, i, 0] == 1) else asks[i, 0] * D)
+            else:
+                F.append(asks[i, 0] * D + asks[i, 1] * (alpha * D - x) / (sigma * sigma))
         return tuple(
             combined(registers[0], (V[r], v, registers), (B[r], b, F), (H[r], h, xi))
             for r, (v, b, h) in enumerate(leaves)

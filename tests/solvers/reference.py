@@ -53,8 +53,8 @@ class Node:
         return Node(self.path, float(self.path.time_of_log_snr(lam)))
 
     def eps(self, D: Denoise, x: Array) -> Array:
-        """Noise prediction at x."""
-        return (x - self.a * D(x, self.a, self.s)) / self.s
+        """Noise prediction at x; where there is none it is 0 for a target with a density."""
+        return (x - self.a * D(x, self.a, self.s)) / self.s if self.s else 0 * x
 
     def score(self, D: Denoise, x: Array) -> Array:
         """Score of the marginal at x."""
@@ -100,13 +100,6 @@ def ddim_step(now: Node, then: Node, D: Denoise, x: Array) -> Array:
     return then.a * x0 + then.s * (x - now.a * x0) / now.s
 
 
-def euler(path: Any, grid: Array, D: Denoise, x: Array, z: Array) -> Array:
-    """DDIM."""
-    for _, now, then in pairs(path, grid):
-        x = ddim_step(now, then, D, x)
-    return x
-
-
 def ddim_eta(path: Any, grid: Array, D: Denoise, x: Array, z: Array, eta: float = 0.5) -> Array:
     """Song, Meng and Ermon 2021, eq. 12 and 16; (1 - a_t/a_{t-1}) of their eq. 16 is beta_t."""
     for i, now, then in pairs(path, grid):
@@ -134,16 +127,31 @@ def amount(node: Node, eta: float, weight: str) -> float:
 
 def noisy_drift(node: Node, D: Denoise, x: Array, w: float) -> Array:
     """Drift in t with diffusion w: that of the flow, less w/2 times the score."""
-    return node.f * x - node.g2 / 2 * node.score(D, x) - w / 2 * node.score(D, x)
+    return node.velocity(D, x) - (w / 2 * node.score(D, x) if w else 0)
 
 
 def euler_maruyama(
-    path: Any, grid: Array, D: Denoise, x: Array, z: Array, eta: float = 1.0, weight: str = "g2"
+    path: Any,
+    grid: Array,
+    D: Denoise,
+    x: Array,
+    z: Array,
+    eta: float = 1.0,
+    weight: str = "g2",
+    last: str = "same",
 ) -> Array:
-    """Euler-Maruyama on Song et al. 2021, eq. 6, or with another amount of noise."""
+    """Euler-Maruyama on Song et al. 2021, eq. 6, or with another amount of noise; SiT's last steps."""
     for i, now, then in pairs(path, grid):
         dt, w = now.t - then.t, amount(now, eta, weight)
-        x = x - noisy_drift(now, D, x, w) * dt + (np.sqrt(w * dt) * z[i] if w else 0.0)
+        ending = last if i == len(grid) - 2 else "same"
+        if ending == "tweedie":
+            x = D(x, now.a, now.s)
+        elif ending == "euler":
+            x = x - now.velocity(D, x) * dt
+        else:
+            x = x - noisy_drift(now, D, x, w) * dt
+            if w and ending == "same":
+                x = x + np.sqrt(w * dt) * z[i]
     return x
 
 
@@ -169,7 +177,10 @@ def exponential_integrator(path: Any, grid: Array, D: Denoise, x: Array, z: Arra
 # ---------------------------------------------------------------- one step, Runge-Kutta on the ODE
 
 BUTCHER: dict[str, tuple[list[list[float]], list[float]]] = {
+    "euler": ([[]], [1]),
     "heun": ([[], [1]], [1 / 2, 1 / 2]),
+    "heun-3": ([[], [1 / 3], [0, 2 / 3]], [1 / 4, 0, 3 / 4]),
+    "rk4-3/8": ([[], [1 / 3], [-1 / 3, 1], [1, -1, 1]], [1 / 8, 3 / 8, 3 / 8, 1 / 8]),
     "midpoint": ([[], [1 / 2]], [0, 1]),
     "ralston": ([[], [2 / 3]], [1 / 4, 3 / 4]),
     "kutta-3": ([[], [1 / 2], [-1, 2]], [1 / 6, 2 / 3, 1 / 6]),
@@ -178,13 +189,21 @@ BUTCHER: dict[str, tuple[list[list[float]], list[float]]] = {
 }
 
 
+def regular_end(clock: str, then: Node) -> bool:
+    """Whether sigma' is finite where sigma = 0, so that sigma' eps goes to 0 there."""
+    return clock == "time" and bool(np.isfinite(then.path.d_sigma(then.t)))
+
+
 def runge_kutta(name: str) -> Sampler:
     """Return the sampler of a Butcher table."""
     rows, weights = BUTCHER[name]
 
-    def sampler(path: Any, grid: Array, D: Denoise, x: Array, z: Array, clock: str = "sigma") -> Array:
+    def sampler(path: Any, grid: Array, D: Denoise, x: Array, z: Array, clock: str | None = None) -> Array:
+        from_noise = path.alpha(grid[0]) == 0
         for _, now, then in pairs(path, grid):
-            if then.s == 0:
+            if clock is None:
+                clock = "time" if from_noise and name != "euler" else "sigma"
+            if (name == "euler" and clock == "sigma") or (then.s == 0 and not regular_end(clock, then)):
                 x = ddim_step(now, then, D, x)
                 continue
             # u is the clock, y the state the ODE is written in: x/alpha for the noise clocks, x for time
@@ -197,7 +216,7 @@ def runge_kutta(name: str) -> Sampler:
             slopes: list[Array] = []
             for row in rows:
                 inner = y + du * sum((c * k for c, k in zip(row, slopes, strict=True)), np.zeros_like(y))
-                place = u + sum(row) * du
+                place = u + sum(row) * du if abs(sum(row) - 1) > 1e-12 else u + du
                 if clock == "time":
                     slopes.append(Node(path, place).velocity(D, inner))
                     continue
@@ -249,11 +268,26 @@ def stochastic_heun(
         v, w = amount(now, eta, weight), amount(then, eta, weight)
         dW = np.sqrt(dt) * z[i] if v else 0.0
         K1 = -noisy_drift(now, D, x, v) * dt + np.sqrt(v) * dW
-        if then.s == 0:
+        if then.s == 0 and not (regular_end("time", then) and w == 0):
             x = x + K1
             continue
         K2 = -noisy_drift(then, D, x + K1, w) * dt + np.sqrt(w) * dW
         x = x + (K1 + K2) / 2
+    return x
+
+
+def sit_sde_heun(
+    path: Any, grid: Array, D: Denoise, x: Array, z: Array, eta: float = 1.0, weight: str = "g2"
+) -> Array:
+    """SiT's code: xhat = x + sqrt(w) dW, K1 at xhat, K2 at xhat + dt K1 with the time after the step."""
+    for i, now, then in pairs(path, grid):
+        dt = now.t - then.t
+        w, w_then = amount(now, eta, weight), amount(then, eta, weight)
+        xhat = x + (np.sqrt(w * dt) * z[i] if w else 0.0)
+        K1 = -noisy_drift(now, D, xhat, w)
+        x = xhat + dt * K1
+        if then.s or (regular_end("time", then) and w_then == 0):
+            x = xhat + dt / 2 * (K1 - noisy_drift(then, D, x, w_then))
     return x
 
 
@@ -481,6 +515,7 @@ NOISY = (
     "reverse-diffusion",
     "edm-churn",
     "stochastic-heun",
+    "sit-sde-heun",
     "sde-dpm-solver++-1",
     "sde-dpm-solver++-2m",
 )
@@ -522,7 +557,6 @@ def predictor_corrector(
 
 
 SAMPLERS: dict[str, Sampler] = {
-    "euler": euler,
     "ddim-eta": ddim_eta,
     "ddpm": ddpm,
     "euler-maruyama": euler_maruyama,
@@ -531,6 +565,7 @@ SAMPLERS: dict[str, Sampler] = {
     **{name: runge_kutta(name) for name in BUTCHER},
     "edm-churn": edm_churn,
     "stochastic-heun": stochastic_heun,
+    "sit-sde-heun": sit_sde_heun,
     "dpm-solver-2": dpm_solver_2,
     "dpm-solver-3": dpm_solver_3,
     "dpm-solver++-2s": dpm_solver_pp_2s,

@@ -164,4 +164,4 @@ def test_law_refuses_a_field_and_a_start_without_signal_is_named() -> None:
     with pytest.raises(TypeError, match="errors has"):
         Imperfect(NORMAL, "wave")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="alpha = 0"):
-        ScoreError(0.1).terms(0.0, 1.0, False)
+        ScoreError(0.1).terms(0.0, 1.0, np.array([1.0, 0.0]))

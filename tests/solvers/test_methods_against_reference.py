@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from analytic import paths, targets
 from solvers import catalogue, grids, run
-from tests.solvers.reference import SAMPLERS
+from tests.solvers.reference import BUTCHER, SAMPLERS
 
 Array = NDArray[np.float64]
 
@@ -41,7 +41,7 @@ CLOCKS = [{"clock": clock} for clock in ("sigma", "log-snr", "time")]
 OPTIONS: dict[str, list[dict[str, Any]]] = {
     "ddim-eta": [{}, {"eta": 0.0}, {"eta": 1.0}, {"eta": 0.3}],
     "ddpm": [{}, {"variance": "posterior"}, {"variance": "forward"}],
-    **{name: [{}, *CLOCKS] for name in ("heun", "midpoint", "ralston", "kutta-3", "ssprk-3", "rk4")},
+    **{name: [{}, *CLOCKS] for name in BUTCHER},
     **{
         name: [
             {},
@@ -50,8 +50,17 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
             {"eta": 0.6, "weight": "sigma"},
             {"eta": 0.1, "weight": "constant"},
         ]
-        for name in ("euler-maruyama", "stochastic-heun")
+        for name in ("stochastic-heun", "sit-sde-heun")
     },
+    "euler-maruyama": [
+        {},
+        {"eta": 0.0},
+        {"eta": 1.5},
+        {"eta": 0.6, "weight": "sigma"},
+        {"eta": 0.1, "weight": "constant"},
+        {"last": "mean"},
+        {"last": "euler"},
+    ],
     "edm-churn": [
         {},
         {"s_churn": 2.0, "s_noise": 1.007},
@@ -124,7 +133,7 @@ def test_a_multistep_method_takes_grids_shorter_than_its_history(name: str) -> N
 
 
 FROM_ALPHA_ZERO = (
-    "euler",
+    *BUTCHER,
     "ddim-eta",
     "ddpm",
     "reverse-diffusion",

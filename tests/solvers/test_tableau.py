@@ -30,7 +30,7 @@ def _block(**changes: Any) -> Block:
         "levels": np.ones((3, 2, 2)),
         "times": np.full((3, 2), np.nan),
         "span": np.array([[0.9, 0.6], [0.6, 0.3], [0.3, 0.1]]),
-        "kinds": ("denoise", "score"),
+        "asks": np.tile([[1.0, 0.0], [0.0, 1.0]], (3, 1, 1)),
         "functionals": ("time",),
     }
     return Block(**arrays | changes)
@@ -50,13 +50,20 @@ BAD_BLOCKS = [
     ({"U": np.ones((3, 1, 1))}, r"U has shape \(3, 1, 1\), expected \(3, 2, 1\)"),
     ({"H": np.ones((3, 1, 2))}, r"H has shape \(3, 1, 2\), expected \(3, 1, 1\)"),
     ({"levels": np.ones((3, 2))}, r"levels has shape \(3, 2\), expected \(3, 2, 2\)"),
-    ({"B": _filled("B", (1, 0, 1), np.inf)}, r"B\(1, 0, 1\) is inf: a coefficient must be finite"),
+    (
+        {"B": _filled("B", (1, 0, 1), np.inf)},
+        r"B\[1, 0, 1\] is inf in the step from t = 0.6 to 0.3, where register 0 takes evaluation 1",
+    ),
     ({"A": _filled("A", (0, 0, 1), 1.0)}, "A has an entry on or above its diagonal"),
     ({"A": _filled("A", (0, 1, 1), 1.0)}, "A has an entry on or above its diagonal"),
     ({"levels": _filled("levels", (0, 0, 1), -1.0)}, "levels has a negative entry"),
     ({"levels": np.zeros((3, 2, 2))}, "alpha = sigma = 0"),
     ({"span": _filled("span", (0, 1), 0.95)}, "span goes up in time"),
-    ({"kinds": ("denoise", "guess")}, "kinds has 'guess': use one of"),
+    ({"asks": np.zeros((3, 2, 2))}, r"asks has \(0, 0\): an evaluation must ask for something"),
+    (
+        {"asks": _filled("asks", (0, 1, 1), np.nan)},
+        r"evaluation 1 asks for part 1 \(0: E\[x_0\|x\], 1: the score\)",
+    ),
     ({"functionals": ("wiener",)}, "functionals has 'wiener': use None or one of"),
 ]
 
@@ -72,7 +79,7 @@ def test_blocks_that_do_not_fit_together_are_refused() -> None:
     two_out = _block(V=np.ones((3, 2, 1)), B=np.ones((3, 2, 2)), H=np.ones((3, 2, 1)))
     last = {
         name: getattr(_block(), name)[2:]
-        for name in ("U", "A", "G", "V", "B", "H", "levels", "times", "span")
+        for name in ("U", "A", "G", "V", "B", "H", "asks", "levels", "times", "span")
     }
     with pytest.raises(ValueError, match="blocks is empty: a tableau needs at least one step"):
         _tableau()
@@ -91,7 +98,7 @@ def test_blocks_and_tableaux_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="read-only"):
         block.U[0, 0, 0] = 2.0
     with pytest.raises(FrozenInstanceError):
-        block.kinds = ("denoise",)  # type: ignore[misc]
+        block.functionals = ()  # type: ignore[misc]
     mine = np.ones((3, 2, 1))
     assert _block(U=mine).U is not mine
 

@@ -13,17 +13,12 @@ from .packed import Packed
 
 
 @njit(**COMPILED)
-def affine_model(
-    score: bool, alpha: float, sigma: float, mean: float, variance: float
-) -> tuple[float, float]:
-    """Return (gain, offset) of the denoiser, or the score, of N(mean, variance) at a level: gain * x + offset."""
-    total = alpha * alpha * variance + sigma * sigma
-    if score:
-        return -1.0 / total, alpha * mean / total
-    if sigma == 0.0:
-        return 1.0 / alpha, 0.0
-    gain = alpha * variance / total
-    return gain, mean - gain * alpha * mean
+def affine_model(asked: Any, alpha: float, sigma: float, mean: float, variance: float) -> tuple[float, float]:
+    """Return (gain, offset) of what is asked of N(mean, variance) at a level: gain * x + offset."""
+    if sigma == 0.0 and asked[1] == 0.0:
+        return asked[0] / alpha, 0.0
+    gain = (asked[0] * alpha * variance - asked[1]) / (alpha * alpha * variance + sigma * sigma)
+    return gain, asked[0] * mean - gain * alpha * mean
 
 
 @njit(**COMPILED)
@@ -57,7 +52,7 @@ def affine_step(
                 for column in range(R + 1 + C):
                     rows[i, column] += packed.A[n, i, j] * rows[j, column]
         gain, offset = affine_model(
-            packed.score[n, i], packed.levels[n, i, 0], packed.levels[n, i, 1], mean, variance
+            packed.asks[n, i], packed.levels[n, i, 0], packed.levels[n, i, 1], mean, variance
         )
         off, tilt, shift = wrong.linear[n, i, 0], wrong.linear[n, i, 1], wrong.linear[n, i, 2]
         gain, offset = off * gain + tilt, off * offset + shift * along

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -12,8 +13,8 @@ import numpy as np
 from analytic import reprs
 
 from ...numerics.philox import check_seed, normals
-from ..denoiser import Denoiser, denoiser, like
-from ..tableau import SCORE, Tableau
+from ..denoiser import Denoiser, combined, denoiser, like
+from ..tableau import Tableau
 from .initial import as_mixture
 from .mixture_block import draw_samples
 
@@ -47,18 +48,30 @@ class Solution:
     __repr__ = reprs.brief
 
 
-def as_denoiser(model: Any, tableau: Tableau) -> Any:
-    """Return D(x, alpha, sigma) from a target, a `Denoiser`, or a plain callable D(x, t)."""
+def asking(model: Any, tableau: Tableau) -> Callable[[Array, float, float, float, float], Array]:
+    """Return ask(x, alpha, sigma, a, b) = a E[x_0|x] + b score from a target, a `Denoiser` or a callable D(x, t)."""
     if isinstance(model, Denoiser):
-        return model
+        return model.ask
     if hasattr(model, "denoise"):
-        return model.denoise
+
+        def of_target(x: Array, alpha: float, sigma: float, a: float, b: float) -> Array:
+            if sigma > 0 or b == 0:
+                D = like(model.denoise(x, alpha, sigma), x, "model")
+                return combined(D, x, alpha, sigma, a, b)
+            if not hasattr(model, "score"):
+                raise ValueError(
+                    "model has no score(x), which an evaluation at sigma = 0 needs: give a target"
+                )
+            score = like(model.score(x / alpha), x, "model.score") / alpha
+            return b * score if a == 0 else a / alpha * x + b * score
+
+        return of_target
     if callable(model):
         if tableau.path is None:
             raise ValueError(
                 "tableau has no path, which D(x, t) needs: load it with Tableau.load(file, path=...)"
             )
-        return denoiser(model, predicts="x0", takes="t", path=tableau.path)
+        return denoiser(model, predicts="x0", takes="t", path=tableau.path).ask
     raise TypeError(f"model is {model!r}: give a target, solvers.denoiser(...) or a callable D(x, t)")
 
 
@@ -106,11 +119,7 @@ def run(
         The sample became NaN or infinite, without `full`.
     """
     check_seed(seed)
-    denoise = as_denoiser(model, tableau)
-
-    def D(x: Array, alpha: float, sigma: float) -> Array:
-        return like(denoise(x, alpha, sigma), x, "model")
-
+    ask = asking(model, tableau)
     if isinstance(initial, str) or hasattr(initial, "variances"):
         if n is None or not hasattr(model, "means"):
             raise ValueError(
@@ -144,11 +153,9 @@ def run(
             xi.append(z)
         drawn += len(xi)
         F: list[Array] = []
-        for i, kind in enumerate(step.kinds):
+        for i in range(step.stages):
             U = _combined(xp, x, (step.U[0, i], registers), (step.A[0, i], F), (step.G[0, i], xi))
-            alpha, sigma = (float(v) for v in step.levels[0, i])
-            asked = _score(model, D, U, alpha, sigma) if kind == SCORE else D(U, alpha, sigma)
-            F.append(asked)
+            F.append(ask(U, *step.levels[0, i].tolist(), *step.asks[0, i].tolist()))
         registers = [
             _combined(xp, x, (step.V[0, r], registers), (step.B[0, r], F), (step.H[0, r], xi))
             for r in range(step.registers_out)
@@ -171,12 +178,3 @@ def _combined(xp: Any, like: Array, *parts: tuple[Any, list[Array]]) -> Array:
             if c != 0:
                 total = c * array if total is None else total + c * array
     return xp.zeros_like(like) if total is None else total
-
-
-def _score(model: Any, D: Any, x: Array, alpha: float, sigma: float) -> Array:
-    """Score at a level from the denoiser; at sigma = 0 the target's own."""
-    if sigma > 0:
-        return (alpha * D(x, alpha, sigma) - x) / sigma**2
-    if not hasattr(model, "score"):
-        raise ValueError("model has no score(x), which an evaluation at sigma = 0 needs: give a target")
-    return like(model.score(x / alpha), x, "model.score") / alpha

@@ -13,7 +13,7 @@ from ...numerics.jit import PARALLEL, check_counts, check_threads, using_threads
 from ...numerics.philox import LANES, MAX_CHANNELS, MAX_DIM, check_seed
 from ...protocols import Target
 from ..imperfect import Perturbation
-from ..tableau import SCORE, Tableau
+from ..tableau import Tableau
 from .initial import as_mixture, check_samples
 from .mixture_block import INITIAL_STEP, Components
 from .packed import Packed, pack
@@ -123,7 +123,7 @@ def sample(
             f"tableau has {packed.G.shape[2]} channels a step in dim {dim}: at most {MAX_CHANNELS - 1} and {MAX_DIM}"
         )
     for block in tableau.blocks:
-        at_data = np.any(block.levels[:, [kind == SCORE for kind in block.kinds], 1] == 0)
+        at_data = np.any((block.levels[:, :, 1] == 0) & (block.asks[:, :, 1] != 0))
         if at_data and np.any(target.variances == 0):
             raise ValueError(
                 "target has a component of zero variance, whose score at sigma = 0 does not exist: stop at sigma > 0"

@@ -21,8 +21,21 @@ from numpy.typing import ArrayLike, NDArray
 from analytic import reprs
 
 from ...protocols import Path
-from ..butcher import CLOCKS, EULER, HEUN, KUTTA_3, MIDPOINT, RALSTON, RK4, SSPRK_3, Butcher
-from ..tableau import DENOISE, Tableau
+from ..butcher import (
+    CLOCKS,
+    EULER,
+    HEUN,
+    HEUN_3,
+    KUTTA_3,
+    MIDPOINT,
+    RALSTON,
+    RK4,
+    RK4_3_8,
+    SSPRK_3,
+    Butcher,
+)
+from ..denoiser import combined
+from ..tableau import Tableau
 from .initial import check_samples
 
 Array = NDArray[np.float64]
@@ -30,11 +43,13 @@ BUTCHER: Mapping[str, Butcher] = MappingProxyType(
     {
         "euler": EULER,
         "heun": HEUN,
+        "heun-3": HEUN_3,
         "midpoint": MIDPOINT,
         "ralston": RALSTON,
         "kutta-3": KUTTA_3,
         "ssprk-3": SSPRK_3,
         "rk4": RK4,
+        "rk4-3/8": RK4_3_8,
     }
 )
 TERMINALS = ("marginal", "prior")
@@ -298,14 +313,14 @@ def push(tableau: Tableau, target: Differentiable, z: ArrayLike) -> tuple[Array,
         raise ValueError(
             f"tableau is {tableau.name!r}, which draws noise: its map has no Jacobian; use `density`"
         )
-    if any(kind != DENOISE for block in tableau.blocks for kind in block.kinds):
+    if any(np.any((b.levels[..., 1] == 0) & (b.asks[..., 1] != 0)) for b in tableau.blocks):
         raise ValueError(
-            f"tableau is {tableau.name!r}, which evaluates scores: give one that evaluates denoisers"
+            f"tableau is {tableau.name!r}, which evaluates a score at the data: stop its grid at sigma > 0"
         )
     x = check_samples("z", z, (len(np.atleast_1d(np.asarray(z))), target.dim))
     Z, J = x[None], np.broadcast_to(np.eye(target.dim), (1, len(x), target.dim, target.dim))
 
-    def combined(coefficients: Array, terms: Array) -> Array:
+    def sums(coefficients: Array, terms: Array) -> Array:
         return np.tensordot(coefficients, terms, axes=1)
 
     with np.errstate(over="ignore", invalid="ignore"):
@@ -314,13 +329,15 @@ def push(tableau: Tableau, target: Differentiable, z: ArrayLike) -> tuple[Array,
                 F = np.zeros((block.stages, *x.shape))
                 dF = np.zeros((block.stages, *J.shape[1:]))
                 for i in range(block.stages):
-                    U = combined(block.U[n, i], Z) + combined(block.A[n, i], F)
-                    dU = combined(block.U[n, i], J) + combined(block.A[n, i], dF)
+                    U = sums(block.U[n, i], Z) + sums(block.A[n, i], F)
+                    dU = sums(block.U[n, i], J) + sums(block.A[n, i], dF)
                     alpha, sigma = block.levels[n, i].tolist()
-                    F[i] = target.denoise(U, alpha, sigma)
-                    dF[i] = target.denoise_jacobian(U, alpha, sigma) @ dU
-                Z = combined(block.V[n], Z) + combined(block.B[n], F)
-                J = combined(block.V[n], J) + combined(block.B[n], dF)
+                    a, b = block.asks[n, i].tolist()
+                    F[i] = combined(target.denoise(U, alpha, sigma), U, alpha, sigma, a, b)
+                    J_D = target.denoise_jacobian(U, alpha, sigma)
+                    dF[i] = combined(J_D, np.eye(target.dim), alpha, sigma, a, b) @ dU
+                Z = sums(block.V[n], Z) + sums(block.B[n], F)
+                J = sums(block.V[n], J) + sums(block.B[n], dF)
     return Z[0], J[0]
 
 

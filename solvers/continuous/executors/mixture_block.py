@@ -60,7 +60,7 @@ def normalisers(target: Target, packed: Packed, dtype: Any = np.float64) -> NDAr
     log_weights, variances = np.log(target.weights), np.asarray(target.variances)
     if len(components(target).variances) < len(log_weights) or len(log_weights) == 1:
         return np.array(log_weights[None, None], dtype)
-    out = np.empty((*packed.score.shape, len(log_weights)), dtype)
+    out = np.empty((*packed.levels.shape[:2], len(log_weights)), dtype)
     for n, levels in enumerate(packed.levels):
         a2, s2 = levels[:, 0, None, None] ** 2, levels[:, 1, None, None] ** 2
         with np.errstate(
@@ -72,9 +72,9 @@ def normalisers(target: Target, packed: Packed, dtype: Any = np.float64) -> NDAr
 
 @njit(**COMPILED)
 def evaluate(
-    parameters: Components, normaliser: Any, score: bool, alpha: Any, sigma: Any, x: Any, out: Any, work: Any
+    parameters: Components, normaliser: Any, asked: Any, alpha: Any, sigma: Any, x: Any, out: Any, work: Any
 ) -> None:
-    """Fill out (dim, lanes) with the denoiser or the score at x (dim, lanes), in the type of x.
+    """Fill out (dim, lanes) with asked[0] times the denoiser plus asked[1] times the score at x, in the type of x.
 
     `normaliser` (K,) is that of `normalisers` at this evaluation, `work` (K + 2 + dim, lanes) is scratch. At sigma =
     0 the denoiser is x/alpha; at alpha = 0 the prior mean.
@@ -83,11 +83,12 @@ def evaluate(
     dim, lanes = x.shape
     K = work.shape[0] - 2 - dim
     kind = x.dtype.type
-    zero, half, one = kind(0.0), kind(0.5), kind(1.0)
-    if sigma == zero and not score:
+    zero, half = kind(0.0), kind(0.5)
+    of_data, of_score = asked[0], asked[1]
+    if sigma == zero and of_score == zero:
         for d in range(dim):
             for lane in range(lanes):
-                out[d, lane] = x[d, lane] / alpha
+                out[d, lane] = of_data * (x[d, lane] / alpha)
         return
     a2, s2 = alpha * alpha, sigma * sigma
     rotated, shared = rotations.shape[0] > 0, variances.shape[0] < K
@@ -126,18 +127,18 @@ def evaluate(
             _rotate(rotations[k], alpha, means[k], x, turned)
         for d in range(dim):
             variance = a2 * variances[row, d] + s2
-            gain = -one / variance if score else alpha * variances[row, d] / variance
+            gain = (of_data * alpha * variances[row, d] - of_score) / variance
             if rotated:
                 for lane in range(lanes):
                     turned[d, lane] *= gain
                 continue
             shift = alpha * means[k, d]
-            base = zero if score else means[k, d]
+            base = of_data * means[k, d]
             for lane in range(lanes):
                 out[d, lane] += weight[lane] * (base + gain * (x[d, lane] - shift))
         if rotated:
             for d in range(dim):
-                base = zero if score else means[k, d]
+                base = of_data * means[k, d]
                 for lane in range(lanes):
                     out[d, lane] += weight[lane] * base
                 for e in range(dim):

@@ -110,7 +110,7 @@ def _sizer(shape: Shape) -> Callable[[Plan], Plan]:
     R, S, C, K, dim = shape[:5]
     stage_registers, stage_stages, stage_channels = (of_size(SAME, S, n) for n in (R, S, C))
     registers, register_stages, register_channels = (of_size(SAME, R, n) for n in (R, S, C))
-    levels, scores, counts = of_size(SAME, S, 2), of_size(SAME, S), of_size(SAME, 4)
+    levels, asks, counts = of_size(SAME, S, 2), of_size(SAME, S, 2), of_size(SAME, 4)
     components, means, variances = of_size(K), of_size(K, dim), of_size(1 if shape.shared else K, dim)
     rotations = of_size(K, dim, dim) if shape.rotated else of_size(0, 0, 0)
     normalisers = of_size(1, 1, K) if shape.cancels else of_size(SAME, S, K)
@@ -126,7 +126,7 @@ def _sizer(shape: Shape) -> Callable[[Plan], Plan]:
                 register_stages(packed.B, 0),
                 register_channels(packed.H, 0),
                 levels(packed.levels, 0),
-                scores(packed.score, 0),
+                asks(packed.asks, 0),
                 counts(packed.counts, 0),
                 packed.first_channel,
             ),

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..tableau import SCORE, Tableau
+from ..tableau import Tableau
 
 Array = NDArray[np.float64]
 
@@ -16,7 +16,7 @@ class Packed(NamedTuple):
     """All steps of a tableau with zeros where a step has fewer stages, channels or registers.
 
     Shapes: U (N, S, R), A (N, S, S), G (N, S, C), V (N, R, R), B (N, R, S), H (N, R, C), levels (N, S, 2),
-    score (N, S) True where the evaluation is a score, counts (N, 4): stages, channels, registers in and out,
+    asks (N, S, 2) weights of denoiser and score, counts (N, 4): stages, channels, registers in and out,
     first_channel (N,): index of a step's first channel in tableau order.
     """
 
@@ -27,7 +27,7 @@ class Packed(NamedTuple):
     B: Array
     H: Array
     levels: Array
-    score: NDArray[np.bool_]
+    asks: Array
     counts: NDArray[np.int64]
     first_channel: NDArray[np.int64]
 
@@ -47,7 +47,7 @@ def pack(tableau: Tableau) -> Packed:
         B=np.zeros((n, R, S)),
         H=np.zeros((n, R, C)),
         levels=np.ones((n, S, 2)),
-        score=np.zeros((n, S), dtype=np.bool_),
+        asks=np.zeros((n, S, 2)),
         counts=np.zeros((n, 4), dtype=np.int64),
         first_channel=np.zeros(n, dtype=np.int64),
     )
@@ -58,7 +58,7 @@ def pack(tableau: Tableau) -> Packed:
             part = getattr(block, name)
             getattr(packed, name)[rows, : part.shape[1], : part.shape[2]] = part
         packed.levels[rows, : block.stages] = block.levels
-        packed.score[rows, : block.stages] = [kind == SCORE for kind in block.kinds]
+        packed.asks[rows, : block.stages] = block.asks
         packed.counts[rows] = (block.stages, len(block.functionals), block.registers_in, block.registers_out)
         first += len(block)
     packed.first_channel[1:] = np.cumsum(packed.counts[:-1, 1])

@@ -100,7 +100,7 @@ def advance(
         everywhere = plan.normaliser.shape[0] == 1
         normaliser = plan.normaliser[0 if everywhere else i, 0 if everywhere else s]
         alpha, sigma = packed.levels[i, s, 0], packed.levels[i, s, 1]
-        evaluate(plan.target, normaliser, packed.score[i, s], alpha, sigma, U, F[s], work)
+        evaluate(plan.target, normaliser, packed.asks[i, s], alpha, sigma, U, F[s], work)
         if plan.errs:
             perturb_block(plan.wrong.linear[i, s], plan.wrong.fields[i, s], U, F[s])
     for r in range(out):

@@ -13,6 +13,7 @@ from ...continuous.trace import Combination, Level, Run, Trace
 from ...protocols import Path
 
 Array = NDArray[np.float64]
+LASTS = ("same", "mean", "tweedie", "euler")
 WEIGHTS: dict[str, Callable[[Path, Level], Array]] = {
     "g2": lambda path, level: path.g2(level.t),
     "sigma": lambda path, level: level.sigma,
@@ -34,11 +35,15 @@ def _follows(eta: float, weight: str) -> float | None:
     return eta if weight == "g2" or eta == 0 else None
 
 
-def _drift(step: Run, x: Combination, level: Level, w: Array) -> Combination:
-    """Drift per unit of decreasing time: (g^2 + w)/2 score - f x, score = (alpha D - x)/sigma^2."""
-    D = step.denoise(x, level)
-    f, g2 = step.path.f(level.t), step.path.g2(level.t)
-    return (g2 + w) / 2 / level.sigma**2 * (level.alpha * D - x) - f * x
+def _drift(step: Run, x: Combination, level: Level, w: Array | float) -> Combination:
+    """Drift per unit of decreasing time, w/2 score - v with the flow's velocity v: one evaluation."""
+    denoiser, score = step.velocity_asks(level)
+    return step.ask(x, level, -denoiser, w / 2 - score)
+
+
+def _no_score_at(step: Run, w: Array) -> bool:
+    """Whether the drift at the end of the steps asks for a score of the data itself, which a model has not."""
+    return bool(np.any((step.next.sigma == 0) & ((w != 0) | (step.velocity_asks(step.next)[1] != 0))))
 
 
 @catalogue.method(
@@ -52,13 +57,16 @@ def _drift(step: Run, x: Combination, level: Level, w: Array) -> Combination:
         ),
     ],
     source="Song et al. 2021, eq. 6 with the Euler-Maruyama rule",
+    aliases=("sit-sde-euler",),
 )
-def euler_maruyama(path: Path, grid: ArrayLike, eta: float = 1.0, weight: str = "g2") -> Tableau:
+def euler_maruyama(
+    path: Path, grid: ArrayLike, eta: float = 1.0, weight: str = "g2", last: str = "same"
+) -> Tableau:
     """Euler-Maruyama on the reverse SDE with any amount of noise, in time.
 
-    dx = [f x - (g^2 + w)/2 score] dt + sqrt(w) dW keeps the marginals for every w(t) >= 0; w = 0 is Euler's method on
-    the probability-flow ODE in time. Weak order 1, strong order 1 since the noise is additive. One denoiser
-    evaluation a step.
+    dx = [v - w/2 score] dt + sqrt(w) dW, v the flow's velocity f x - g^2/2 score, keeps the marginals for every
+    w(t) >= 0; w = 0 is Euler's method on the probability-flow ODE in time. Weak order 1, strong order 1 since the noise
+    is additive. One evaluation a step, which is regular where w is: from alpha = 0 with the weight "sigma".
 
     Parameters
     ----------
@@ -68,6 +76,9 @@ def euler_maruyama(path: Path, grid: ArrayLike, eta: float = 1.0, weight: str = 
         0 or more: w(t) is eta^2 times the weight.
     weight : str
         "g2", that of the forward SDE; "sigma", sigma(t); "constant", 1.
+    last : str
+        The last step: "same" as the others; "mean", without its noise; "euler", of the ODE; "tweedie", to E[x_0 | x],
+        which needs a grid that ends at sigma = 0 (ValueError where it does not).
 
     Returns
     -------
@@ -76,15 +87,29 @@ def euler_maruyama(path: Path, grid: ArrayLike, eta: float = 1.0, weight: str = 
 
     References
     ----------
-    Song et al. 2021, eq. 6; Ma et al. 2024 (SiT), eq. 4 and table 2 for w(t); Kloeden and Platen 1992, section 9.1.
+    Song et al. 2021, eq. 6; Ma et al. 2024 (SiT), eq. 4 and table 2 for w(t), and its code for the last steps; Kloeden
+    and Platen 1992, section 9.1.
     """
     trace = Trace("euler-maruyama", path, grid, stochasticity=_follows(eta, weight))
-    step = trace.run()
-    (x,) = step.registers
-    h, w = step.now.t - step.next.t, _noise(path, step.now, eta, weight)
-    x = x + h * _drift(step, x, step.now, w)
-    step.close(x + np.sqrt(w * h) * step.noise("time") if eta else x)
-    return trace.tableau(eta=eta, weight=weight)
+    if last not in LASTS:
+        raise ValueError(f"last is {last!r}: use one of {', '.join(LASTS)}")
+    if last == "tweedie" and not trace.terminal_zero:
+        raise ValueError("last is 'tweedie', which gives a sample without noise: end the grid at sigma = 0")
+    whole = trace.intervals if last == "same" else trace.intervals - 1
+    for step in [trace.run(0, whole)] if whole else []:
+        (x,) = step.registers
+        h, w = step.now.t - step.next.t, _noise(path, step.now, eta, weight)
+        x = x + h * _drift(step, x, step.now, w)
+        step.close(x + np.sqrt(w * h) * step.noise("time") if eta else x)
+    if last != "same":
+        step = trace.run(whole)
+        (x,) = step.registers
+        if last == "tweedie":
+            step.close(step.denoise(x, step.now))
+        else:
+            w = _noise(path, step.now, eta if last == "mean" else 0.0, weight)
+            step.close(x + (step.now.t - step.next.t) * _drift(step, x, step.now, w))
+    return trace.tableau(eta=eta, weight=weight, last=last)
 
 
 @catalogue.method(
@@ -134,8 +159,8 @@ def reverse_diffusion(path: Path, grid: ArrayLike) -> Tableau:
 def stochastic_heun(path: Path, grid: ArrayLike, eta: float = 1.0, weight: str = "g2") -> Tableau:
     """Heun's method on the reverse SDE in time, both stages with one Brownian increment.
 
-    Weak order 2 and strong order 1, since the noise is additive. Two denoiser evaluations a step, one
-    on a last step to sigma = 0.
+    Weak order 2 and strong order 1, since the noise is additive. Two evaluations a step, one on a last step to
+    sigma = 0 where the drift asks for the score of the data.
 
     Parameters
     ----------
@@ -162,9 +187,53 @@ def stochastic_heun(path: Path, grid: ArrayLike, eta: float = 1.0, weight: str =
         dW = np.sqrt(h) * step.noise("time") if eta else 0.0 * x
         first = _drift(step, x, step.now, w)
         predicted = x + h * first + np.sqrt(w) * dW
-        if np.any(step.next.sigma == 0):
+        if _no_score_at(step, w_next):
             step.close(predicted)
             continue
         second = _drift(step, predicted, step.next, w_next)
         step.close(x + h / 2 * (first + second) + (np.sqrt(w) + np.sqrt(w_next)) / 2 * dW)
+    return trace.tableau(eta=eta, weight=weight)
+
+
+@catalogue.method(
+    "sit-sde-heun",
+    claims=[
+        Claim(1, "weak", "a Lie splitting: all noise first, then Heun's method on the drift", "deduced"),
+    ],
+    source="Ma et al. 2024 (SiT), the `Heun` sampler of its code",
+)
+def sit_sde_heun(path: Path, grid: ArrayLike, eta: float = 1.0, weight: str = "g2") -> Tableau:
+    """SiT's Heun sampler of its SDE: the step's noise is added first, then Heun's method carries it on.
+
+    Weak order 1, not Heun's 2: noise and drift are split in the way of Lie. `stochastic-heun` has order 2 at
+    the same cost. Two evaluations a step, one on a last step to sigma = 0 where the drift asks for the data's score.
+
+    Parameters
+    ----------
+    path : Path
+    grid : (nodes,) float64 array
+    eta, weight
+        As for `euler-maruyama`.
+
+    Returns
+    -------
+    Tableau
+        2 stages, 1 register, 1 channel.
+
+    References
+    ----------
+    Ma et al. 2024 (SiT), section 3.2, and the step of its published code.
+    """
+    trace = Trace("sit-sde-heun", path, grid, stochasticity=_follows(eta, weight))
+    for step, _ in trace.runs():
+        (x,) = step.registers
+        h = step.now.t - step.next.t
+        w, w_next = (_noise(path, level, eta, weight) for level in (step.now, step.next))
+        x = x + np.sqrt(w * h) * step.noise("time") if eta else x
+        first = _drift(step, x, step.now, w)
+        if _no_score_at(step, w_next):
+            step.close(x + h * first)
+            continue
+        second = _drift(step, x + h * first, step.next, w_next)
+        step.close(x + h / 2 * (first + second))
     return trace.tableau(eta=eta, weight=weight)

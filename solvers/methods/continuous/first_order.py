@@ -18,46 +18,6 @@ def ddim_step(step: Run, x: Combination, D: Combination) -> Combination:
 
 
 @catalogue.method(
-    "euler",
-    claims=[
-        Claim(
-            1,
-            "ode",
-            "Song, Meng and Ermon 2021 (DDIM), section 4.3, eq. 13; Lu et al. 2022, theorem 3.2 with k = 1",
-        )
-    ],
-    source="Song, Meng and Ermon 2021, eq. 12",
-    aliases=("ddim", "dpm-solver-1"),
-)
-def euler(path: Path, grid: ArrayLike) -> Tableau:
-    """Euler's method on the probability-flow ODE in sigma/alpha, which is DDIM and DPM-Solver-1.
-
-    Order 1, exact where D is constant. One denoiser evaluation a step.
-
-    Parameters
-    ----------
-    path : Path
-    grid : (nodes,) float64 array
-        Decreasing times.
-
-    Returns
-    -------
-    Tableau
-        1 stage, 1 register, no noise.
-
-    References
-    ----------
-    Song, Meng and Ermon 2021, eq. 12; Lu et al. 2022 (DPM-Solver), eq. 3.7.
-    """
-    trace = Trace("euler", path, grid)
-    step = trace.run()
-    (x,) = step.registers
-    D = step.denoise(x, step.now)
-    step.close(ddim_step(step, x, D))
-    return trace.tableau()
-
-
-@catalogue.method(
     "ddim-eta",
     claims=[
         Claim(1, "weak", "as for its ends DDIM and DDPM; Song, Meng and Ermon 2021 state no order", "deduced")

@@ -1,7 +1,7 @@
 """Explicit Runge-Kutta methods on the probability-flow ODE, in sigma/alpha, log-SNR or time.
 
-With y = x/alpha and kappa = sigma/alpha the flow is dy/dkappa = (y - D)/kappa, dy/dlog_snr = -(y - D),
-or, in x and t, dx/dt = (sigma'/sigma) x + (alpha' - alpha sigma'/sigma) D.
+With y = x/alpha and kappa = sigma/alpha the flow is dy/dkappa = (y - D)/kappa or dy/dlog_snr = -(y - D). In x and t it
+is dx/dt = v, the velocity, which is regular at alpha = 0 and, on flow-matching paths, at sigma = 0.
 """
 
 from __future__ import annotations
@@ -10,10 +10,23 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ...catalogue import Claim, catalogue
-from ...continuous.butcher import CLOCKS, EULER, HEUN, KUTTA_3, MIDPOINT, RALSTON, RK4, SSPRK_3, Butcher
+from ...continuous.butcher import (
+    CLOCKS,
+    EULER,
+    HEUN,
+    HEUN_3,
+    KUTTA_3,
+    MIDPOINT,
+    RALSTON,
+    RK4,
+    RK4_3_8,
+    SSPRK_3,
+    Butcher,
+)
 from ...continuous.tableau import Tableau
 from ...continuous.trace import Combination, Level, Run, Trace
 from ...protocols import Path
+from .first_order import ddim_step
 
 
 def flow_step(
@@ -36,29 +49,20 @@ def flow_step(
     slopes: list[Combination] = []
     first = None
     for row, c in zip(butcher.a, butcher.c, strict=True):
-        if c == 0:
-            level = now
-        elif c == 1:
-            level = then
-        elif start is None:
-            level = step.between(float(c), clock)
-        else:
+        if start is not None and c not in (0, 1):
             raise ValueError(f"start is off the path: a stage at fraction {c} of the step has no level there")
+        level = now if c == 0 else step.between(float(c), clock)
         y = x / scale(now)
         for weight, slope in zip(row, slopes, strict=True):
             if weight:
                 y = y + float(weight) * h * slope
         U = y * scale(level)
-        D = step.denoise(U, level)
-        first = first or D
+        asked = step.velocity(U, level) if in_time else step.denoise(U, level)
+        first = first or asked
         if clock == "sigma":
-            slopes.append((y - D) / level.kappa)
-        elif clock == "log-snr":
-            slopes.append(D - y)
+            slopes.append((y - asked) / level.kappa)
         else:
-            path = step.path
-            ratio = path.d_sigma(level.t) / level.sigma
-            slopes.append(ratio * U + (path.d_alpha(level.t) - level.alpha * ratio) * D)
+            slopes.append(asked if in_time else asked - y)
     y = x / scale(now)
     for weight, slope in zip(butcher.b, slopes, strict=True):
         if weight:
@@ -67,14 +71,24 @@ def flow_step(
     return y * scale(then), first
 
 
-def _tableau(name: str, butcher: Butcher, path: Path, grid: ArrayLike, clock: str) -> Tableau:
+def ends_in_time(step: Run) -> bool:
+    """Whether the flow's velocity at the end of the steps asks for no score of the data itself."""
+    _, score = step.velocity_asks(step.next)
+    return not np.any((step.next.sigma == 0) & (score != 0))
+
+
+def _tableau(name: str, butcher: Butcher, path: Path, grid: ArrayLike, clock: str | None) -> Tableau:
+    trace = Trace(name, path, grid)
+    if clock is None:
+        clock = "time" if trace.level(trace.grid[:1]).alpha[0] == 0 else "sigma"
     if clock not in CLOCKS:
         raise ValueError(f"clock is {clock!r}: use one of {CLOCKS}")
-    trace = Trace(name, path, grid)
     for step, _ in trace.runs():
         (x,) = step.registers
-        if np.any(step.next.sigma == 0):
-            x, _ = flow_step(step, x, EULER)
+        if (clock == "sigma" and butcher is EULER) or (
+            np.any(step.next.sigma == 0) and not (clock == "time" and ends_in_time(step))
+        ):
+            x = ddim_step(step, x, step.denoise(x, step.now))
         else:
             x, _ = flow_step(step, x, butcher, clock)
         step.close(x)
@@ -82,15 +96,54 @@ def _tableau(name: str, butcher: Butcher, path: Path, grid: ArrayLike, clock: st
 
 
 @catalogue.method(
+    "euler",
+    claims=[
+        Claim(
+            1,
+            "ode",
+            "Song, Meng and Ermon 2021 (DDIM), section 4.3, eq. 13; Lu et al. 2022, theorem 3.2 with k = 1",
+        )
+    ],
+    source="Song, Meng and Ermon 2021, eq. 12",
+    aliases=("ddim", "dpm-solver-1"),
+)
+def euler(path: Path, grid: ArrayLike, clock: str | None = None) -> Tableau:
+    """Euler's method on the probability-flow ODE; in sigma/alpha it is DDIM and DPM-Solver-1.
+
+    Order 1, in sigma/alpha exact where D is constant. One evaluation a step. In time it is flow matching's, which on
+    the straight path is DDIM again, and iterative alpha-(de)blending too.
+
+    Parameters
+    ----------
+    path : Path
+    grid : (nodes,) float64 array
+        Decreasing times.
+    clock : str, optional
+        "sigma" (sigma/alpha, also by default, from alpha = 0 on too), "log-snr" or "time".
+
+    Returns
+    -------
+    Tableau
+        1 stage, 1 register, no noise.
+
+    References
+    ----------
+    Song, Meng and Ermon 2021, eq. 12; Lu et al. 2022 (DPM-Solver), eq. 3.7; Heitz, Belcour and Chambon 2023
+    (iterative alpha-(de)blending), Algorithm 4.
+    """
+    return _tableau("euler", EULER, path, grid, clock or "sigma")
+
+
+@catalogue.method(
     "heun",
     claims=[Claim(2, "ode", "Karras et al. 2022, section 3 and Algorithm 1")],
     source="Karras et al. 2022, Algorithm 1",
 )
-def heun(path: Path, grid: ArrayLike, clock: str = "sigma") -> Tableau:
+def heun(path: Path, grid: ArrayLike, clock: str | None = None) -> Tableau:
     """Heun's method on the probability-flow ODE, in sigma (EDM).
 
-    Order 2. Two denoiser evaluations a step, one on a last step to sigma = 0.
-    Use it as the reference two-stage method; at equal NFE `dpm-solver++-2m` is usually better.
+    Order 2. Two evaluations a step; one on a last step to sigma = 0, which is DDIM's, but in time where the velocity
+    has its value there. Use it as the reference two-stage method; at equal NFE `dpm-solver++-2m` is usually better.
 
     Parameters
     ----------
@@ -98,8 +151,9 @@ def heun(path: Path, grid: ArrayLike, clock: str = "sigma") -> Tableau:
         Gaussian path giving alpha and sigma.
     grid : (nodes,) float64 array
         Decreasing times. Raises ValueError if not strictly decreasing.
-    clock : str
-        Variable the ODE is written in: "sigma" (sigma/alpha), "log-snr" or "time".
+    clock : str, optional
+        Variable the ODE is written in: "sigma" (sigma/alpha), "log-snr" or "time", where the velocity is asked for.
+        By default "sigma", but "time" for a grid that starts at alpha = 0.
 
     Returns
     -------
@@ -118,10 +172,10 @@ def heun(path: Path, grid: ArrayLike, clock: str = "sigma") -> Tableau:
     claims=[Claim(2, "ode", "Runge 1895; Hairer, Norsett and Wanner 1993, section II.1")],
     source="Runge 1895; Hairer, Norsett and Wanner 1993, section II.1",
 )
-def midpoint(path: Path, grid: ArrayLike, clock: str = "sigma") -> Tableau:
+def midpoint(path: Path, grid: ArrayLike, clock: str | None = None) -> Tableau:
     """The explicit midpoint method (Runge 1895) on the probability-flow ODE.
 
-    Order 2. Two denoiser evaluations a step, one on a last step to sigma = 0. Parameters as `heun`.
+    Order 2. Two evaluations a step, one on a last step to sigma = 0. Parameters as `heun`.
 
     References
     ----------
@@ -135,10 +189,10 @@ def midpoint(path: Path, grid: ArrayLike, clock: str = "sigma") -> Tableau:
     claims=[Claim(2, "ode", "Ralston 1962: order 2 with the least error bound")],
     source="Ralston 1962",
 )
-def ralston(path: Path, grid: ArrayLike, clock: str = "sigma") -> Tableau:
+def ralston(path: Path, grid: ArrayLike, clock: str | None = None) -> Tableau:
     """Ralston's second-order method on the probability-flow ODE: second stage at 2/3 of the step.
 
-    Order 2. Two denoiser evaluations a step, one on a last step to sigma = 0. Parameters as `heun`.
+    Order 2. Two evaluations a step, one on a last step to sigma = 0. Parameters as `heun`.
 
     References
     ----------
@@ -148,14 +202,31 @@ def ralston(path: Path, grid: ArrayLike, clock: str = "sigma") -> Tableau:
 
 
 @catalogue.method(
+    "heun-3",
+    claims=[Claim(3, "ode", "Heun 1900")],
+    source="Heun 1900",
+)
+def heun_3(path: Path, grid: ArrayLike, clock: str | None = None) -> Tableau:
+    """Heun's third-order method on the probability-flow ODE, stages at 0, 1/3 and 2/3 of the step.
+
+    Order 3. Three evaluations a step, one on a last step to sigma = 0. Parameters as `heun`.
+
+    References
+    ----------
+    Heun 1900; Hairer, Norsett and Wanner 1993, section II.1, table 1.1.
+    """
+    return _tableau("heun-3", HEUN_3, path, grid, clock)
+
+
+@catalogue.method(
     "kutta-3",
     claims=[Claim(3, "ode", "Kutta 1901")],
     source="Kutta 1901",
 )
-def kutta_3(path: Path, grid: ArrayLike, clock: str = "sigma") -> Tableau:
+def kutta_3(path: Path, grid: ArrayLike, clock: str | None = None) -> Tableau:
     """Kutta's third-order method on the probability-flow ODE.
 
-    Order 3. Three denoiser evaluations a step, one on a last step to sigma = 0. Parameters as `heun`.
+    Order 3. Three evaluations a step, one on a last step to sigma = 0. Parameters as `heun`.
 
     References
     ----------
@@ -169,10 +240,10 @@ def kutta_3(path: Path, grid: ArrayLike, clock: str = "sigma") -> Tableau:
     claims=[Claim(3, "ode", "Shu and Osher 1988")],
     source="Shu and Osher 1988",
 )
-def ssprk_3(path: Path, grid: ArrayLike, clock: str = "sigma") -> Tableau:
+def ssprk_3(path: Path, grid: ArrayLike, clock: str | None = None) -> Tableau:
     """The strong-stability-preserving third-order method on the probability-flow ODE.
 
-    Order 3. Three denoiser evaluations a step, one on a last step to sigma = 0. Parameters as `heun`.
+    Order 3. Three evaluations a step, one on a last step to sigma = 0. Parameters as `heun`.
 
     References
     ----------
@@ -186,13 +257,30 @@ def ssprk_3(path: Path, grid: ArrayLike, clock: str = "sigma") -> Tableau:
     claims=[Claim(4, "ode", "Kutta 1901; Hairer, Norsett and Wanner 1993, section II.1")],
     source="Kutta 1901; Hairer, Norsett and Wanner 1993, section II.1",
 )
-def rk4(path: Path, grid: ArrayLike, clock: str = "sigma") -> Tableau:
+def rk4(path: Path, grid: ArrayLike, clock: str | None = None) -> Tableau:
     """The classical fourth-order Runge-Kutta method on the probability-flow ODE.
 
-    Order 4. Four denoiser evaluations a step, one on a last step to sigma = 0. Parameters as `heun`.
+    Order 4. Four evaluations a step, one on a last step to sigma = 0. Parameters as `heun`.
 
     References
     ----------
     Kutta 1901; Hairer, Norsett and Wanner 1993, section II.1.
     """
     return _tableau("rk4", RK4, path, grid, clock)
+
+
+@catalogue.method(
+    "rk4-3/8",
+    claims=[Claim(4, "ode", "Kutta 1901; Hairer, Norsett and Wanner 1993, section II.1")],
+    source="Kutta 1901, the 3/8 rule",
+)
+def rk4_3_8(path: Path, grid: ArrayLike, clock: str | None = None) -> Tableau:
+    """Kutta's 3/8 rule on the probability-flow ODE, which torchdiffeq calls `rk4`.
+
+    Order 4. Four evaluations a step, one on a last step to sigma = 0. Parameters as `heun`.
+
+    References
+    ----------
+    Kutta 1901; Hairer, Norsett and Wanner 1993, section II.1, table 1.2.
+    """
+    return _tableau("rk4-3/8", RK4_3_8, path, grid, clock)

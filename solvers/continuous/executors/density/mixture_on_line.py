@@ -121,21 +121,23 @@ class Levels(NamedTuple):
 def levels(packed: Packed, target: MixtureOnLine, wrong: Perturbation) -> Levels:
     """Tabulate a target at the levels of a tableau: alpha, sigma of every evaluation."""
     alpha, sigma = packed.levels[..., 0, None], packed.levels[..., 1, None]
-    score = packed.score[..., None]
+    of_data, of_score = packed.asks[..., 0, None], packed.asks[..., 1, None]
     weights, means, variances = target
     total = alpha**2 * variances + sigma**2
     atom = total == 0
     safe = np.where(atom, 1.0, total)
     # At sigma = 0 the denoiser is x/alpha whatever the component.
-    exact = ~score & (sigma == 0)
+    exact = (of_score == 0) & (sigma == 0)
     scale = np.where(alpha > 0, alpha, 1.0)
-    gain = np.where(score, -1 / safe, np.where(exact, 1 / scale, alpha * variances / safe))
-    offset = np.where(score, alpha * means / safe, np.where(exact, 0.0, sigma**2 * means / safe))
+    gain = np.where(exact, of_data / scale, (of_data * alpha * variances - of_score) / safe)
+    offset = np.where(exact, 0.0, (of_data * sigma**2 + of_score * alpha) * means / safe)
     rate = np.where(exact, 0.0, 1 / (2 * safe))
     log_weight = np.log(weights) - np.where(exact, 0.0, np.log(safe) / 2)
     parts = np.broadcast_arrays(log_weight, rate, alpha * means, gain, offset)
-    with np.errstate(divide="ignore"):
-        coupling = np.where(score, 1.0, np.where(exact, 0.0, alpha / np.where(sigma > 0, sigma, 1.0) ** 2))
+    # the value is a x/alpha + (a sigma^2/alpha + b) score, in each component and over all of them
+    varies = of_data * sigma**2 + of_score * alpha
+    coupling = np.where(varies == 0, 0.0, alpha / np.where(varies == 0, 1.0, varies))
+    coupling = np.where((alpha == 0) & (of_data == 0), 1 / np.where(of_score == 0, 1.0, of_score), coupling)
     return Levels(
         np.ascontiguousarray(np.stack(parts, axis=2)), np.ascontiguousarray(coupling[..., 0]), wrong
     )
@@ -147,7 +149,7 @@ def evaluate(
 ) -> None:
     """Value and derivative of the model at 16 places x; top, total (16,) and share (K, 16) are scratch.
 
-    D' = sum_k r_k (gain_k + (alpha/sigma^2) (m_k - D)^2), which is alpha/sigma^2 Var[x_0 | x_t = x].
+    V' = sum_k r_k (gain_k + coupling (V_k - V)^2); for the denoiser that is alpha/sigma^2 Var[x_0 | x_t = x].
     """
     K = table.shape[1]
     top[:] = -np.inf
