@@ -30,7 +30,8 @@ def test_no_order_is_lost_at_either_end_on_a_gaussian(name: str) -> None:
     errors = []
     for steps in (64, 128, 256):
         tableau = catalogue[name].tableau(LINEAR, _whole(steps), clock="time")
-        assert tableau.start == (0.0, 1.0) and tableau.end == (1.0, 0.0)
+        assert tableau.start == (0.0, 1.0)
+        assert tableau.end == (1.0, 0.0)
         errors.append(law(tableau, SPECTRUM).error_to(SPECTRUM).w2)
     for coarse, fine in pairwise(errors):
         assert np.log2(coarse / fine) == pytest.approx(ON_A_GAUSSIAN[name], abs=0.12)
@@ -49,7 +50,8 @@ def test_no_order_is_lost_at_either_end_on_a_mixture(name: str) -> None:
 
 def test_a_step_before_the_data_and_the_step_to_it_ask_for_the_same_kind() -> None:
     tableau = catalogue["heun"].tableau(LINEAR, _whole(8))
-    assert tableau.options["clock"] == "time" and tableau.nfe == 16
+    assert tableau.options["clock"] == "time"
+    assert tableau.nfe == 16
     at_data = catalogue["heun"].tableau(paths.VP(), grids.uniform(paths.VP(), 8, stop=0.0), clock="time")
     assert at_data.nfe == 15  # there the velocity asks for the score of the data, which a model has not
 
@@ -80,7 +82,9 @@ def test_a_network_of_velocities_is_asked_as_it_is_at_both_ends() -> None:
     x = np.random.default_rng(0).standard_normal((5, 2))
     model = denoiser(velocity, predicts="v", takes="t", path=LINEAR)
     np.testing.assert_allclose(run(tableau, model, x), run(tableau, MIXTURE, x), atol=1e-12)
-    assert max(asked) == 1.0 and min(asked) == 0.0 and len(asked) == tableau.nfe
+    assert max(asked) == 1.0
+    assert min(asked) == 0.0
+    assert len(asked) == tableau.nfe
 
 
 def test_euler_in_time_on_the_straight_path_is_ddim_and_alpha_deblending() -> None:
