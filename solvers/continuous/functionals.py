@@ -1,7 +1,8 @@
 """The functionals of the Brownian path that noise channels are: xi = int k dW over a step, k of norm one.
 
 W is the Brownian motion in the path's own time; q = (sigma/alpha)^2 is the variance clock, in which x/alpha
-makes a standard Brownian motion. Its k is given as a shape per unit of sqrt(dt), in terms of q and dq/dt:
+makes a standard Brownian motion. Its k is given as a shape per unit of sqrt(dt), in terms of q, dq/dt and the place u
+of t in the channel's interval, -1 where the sampler enters it and 1 where it leaves:
 
 ====================  =====================  =========================================
 name                  k(t), up to a factor   drawn by
@@ -9,6 +10,7 @@ name                  k(t), up to a factor   drawn by
 time                  1                      Euler-Maruyama, stochastic Heun
 variance              sqrt(dq/dt)            reverse diffusion
 reciprocal-variance   sqrt(dq/dt) / q        DDPM, SDE-DPM-Solver++, DDIM with eta > 0
+time-area             u                      SRA methods: what is left of int W dt beside W's increment
 ====================  =====================  =========================================
 """
 
@@ -18,18 +20,20 @@ from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ..protocols import Path
 
 Array = NDArray[np.float64]
-Shape = Callable[[Array, Array], Array]
+Shape = Callable[[Array, Array, Array], Array]
 
 FUNCTIONALS: dict[str, Shape] = {
-    "time": lambda q, dq_dt: np.ones_like(q),
-    "variance": lambda q, dq_dt: np.sqrt(dq_dt),
-    "reciprocal-variance": lambda q, dq_dt: np.sqrt(dq_dt) / q,
+    "time": lambda q, dq_dt, u: np.ones_like(q),
+    "variance": lambda q, dq_dt, u: np.sqrt(dq_dt),
+    "reciprocal-variance": lambda q, dq_dt, u: np.sqrt(dq_dt) / q,
+    "time-area": lambda q, dq_dt, u: u,
 }
+OF_PLACE = frozenset({"time-area"})  # those whose shape depends on the channel's own interval
 
 NODES = 24
 
@@ -41,7 +45,16 @@ def legendre(nodes: int) -> tuple[Array, Array]:
     return (x + 1) / 2, w / 2
 
 
-def quadrature(path: Path, start: Array, stop: Array, nodes: int = NODES) -> tuple[Array, Array, Array]:
+def place(t: Array, start: ArrayLike, stop: ArrayLike) -> Array:
+    """Place of times in intervals that a sampler walks from start down to stop: -1 at the start, 1 at the stop."""
+    start, stop = np.asarray(start), np.asarray(stop)
+    length = np.where(start > stop, start - stop, 1.0)
+    return np.asarray(2 * (start - t) / length - 1)
+
+
+def quadrature(
+    path: Path, start: Array, stop: Array, nodes: int = NODES
+) -> tuple[Array, Array, Array, Array]:
     """Nodes to integrate over time with, a row per interval [stop, start].
 
     Smooth in log-SNR on every interval; where the interval ends at sigma = 0, in sigma/alpha.
@@ -54,8 +67,8 @@ def quadrature(path: Path, start: Array, stop: Array, nodes: int = NODES) -> tup
 
     Returns
     -------
-    q, dq_dt, dt : (n, nodes) arrays
-        Variance clock, its rate and the weights, such that int f dt = sum f(q, dq_dt) * dt.
+    t, q, dq_dt, dt : (n, nodes) arrays
+        Time, variance clock, its rate and the weights, such that int f dt = sum f(q, dq_dt) * dt.
     """
     start, stop = np.atleast_1d(start), np.atleast_1d(stop)
     u, w = legendre(nodes)
@@ -72,6 +85,7 @@ def quadrature(path: Path, start: Array, stop: Array, nodes: int = NODES) -> tup
     kappa = kappa_low * u
     log_snr = np.where(finite, log_snr, -np.log(kappa))
     d_log_snr = np.where(finite, weight, kappa_low * w / kappa)
-    rate = -path.d_log_snr(path.time_of_log_snr(log_snr))
+    t = path.time_of_log_snr(log_snr)
+    rate = -path.d_log_snr(t)
     q = np.exp(-2 * log_snr)
-    return q, 2 * q * rate, d_log_snr / rate
+    return t, q, 2 * q * rate, d_log_snr / rate

@@ -29,7 +29,7 @@ from ..protocols import Path
 from .functionals import FUNCTIONALS
 
 Array = NDArray[np.float64]
-_COEFFICIENTS = ("U", "A", "G", "V", "B", "H", "asks", "levels", "times", "span")
+_COEFFICIENTS = ("U", "A", "G", "V", "B", "H", "asks", "levels", "times", "span", "during")
 _TERMS = {
     "U": "stage {0} takes register {1}",
     "A": "stage {0} takes evaluation {1}",
@@ -60,6 +60,8 @@ class Block:
         Time of each evaluation, nan where the level is off the path.
     span : (steps, 2) float64 array
         Times between which the step moves the sample: from, to. Equal for a step that stays.
+    during : (steps, channels, 2) float64 array
+        Times between which each channel is a functional of the Brownian path, within the span: from, to.
     functionals : tuple of (str or None), one a channel
         Which functional of the Brownian path the channel is (`solvers.continuous.functionals`), None for
         noise that belongs to no path.
@@ -75,6 +77,7 @@ class Block:
     levels: Array
     times: Array
     span: Array
+    during: Array
     functionals: tuple[str | None, ...]
 
     __repr__ = reprs.brief
@@ -97,6 +100,7 @@ class Block:
             "levels": (n, stages, 2),
             "times": (n, stages),
             "span": (n, 2),
+            "during": (n, channels, 2),
         }
         for name, shape in expected.items():
             if getattr(self, name).shape != shape:
@@ -127,6 +131,8 @@ class Block:
             raise ValueError("span goes up in time: samplers walk a decreasing grid")
         if not np.all(np.any(self.asks, axis=2)):
             raise ValueError("asks has (0, 0): an evaluation must ask for something, leave it out instead")
+        if np.any(self.during > self.span[:, None, :1]) or np.any(self.during < self.span[:, None, 1:]):
+            raise ValueError("during leaves the span: a step's noise is of the times that the step covers")
         for functional in self.functionals:
             if functional is not None and functional not in FUNCTIONALS:
                 raise ValueError(f"functionals has {functional!r}: use None or one of {tuple(FUNCTIONALS)}")
@@ -244,8 +250,8 @@ class Tableau:
         out: list[Channel] = []
         index = 0
         for block in self.blocks:
-            for start, stop in block.span.tolist():
-                out.extend(Channel(index, functional, start, stop) for functional in block.functionals)
+            for during in block.during.tolist():
+                out.extend(Channel(index, f, *own) for f, own in zip(block.functionals, during, strict=True))
                 index += 1
         return tuple(out)
 

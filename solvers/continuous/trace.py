@@ -103,6 +103,7 @@ class Run:
         self._levels: list[Level] = []
         self._asks: list[Array] = []
         self._functionals: list[str | None] = []
+        self._during: list[Array] = []
 
     @property
     def h(self) -> Array:
@@ -153,9 +154,20 @@ class Run:
         """Evaluate the flow's velocity dx/dt = alpha' E[x_0|x] + sigma' E[eps|x] at a level of the path."""
         return self.ask(x, level, *self.velocity_asks(level))
 
-    def noise(self, functional: str | None) -> Combination:
-        """Draw a fresh N(0, I); `functional` names its functional of the Brownian path, None if it has none."""
+    def noise(
+        self, functional: str | None, start: Level | None = None, stop: Level | None = None
+    ) -> Combination:
+        """Draw a fresh N(0, I); `functional` names its functional of the Brownian path, None if it has none.
+
+        Of the path from `start` to `stop`, by default over the whole step; those of one step must not overlap, but for
+        functionals that are orthogonal.
+        """
+        ends = [
+            level.t if level is not None else whole.t
+            for level, whole in ((start, self.now), (stop, self.next))
+        ]
         self._functionals.append(functional)
+        self._during.append(np.stack(ends, axis=1))
         return Combination({("xi", len(self._functionals) - 1): np.ones(self._size)})
 
     def close(self, *registers: Combination) -> None:
@@ -185,6 +197,7 @@ class Run:
             levels=np.stack(levels, axis=1) if levels else np.zeros((self._size, 0, 2)),
             times=np.stack(times, axis=1) if times else np.zeros((self._size, 0)),
             span=np.stack([self.now.t, self.next.t], axis=1),
+            during=np.stack(self._during, axis=1) if channels else np.zeros((self._size, 0, 2)),
             functionals=tuple(self._functionals),
         )
         self._trace.append(block)

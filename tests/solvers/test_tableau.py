@@ -31,6 +31,7 @@ def _block(**changes: Any) -> Block:
         "times": np.full((3, 2), np.nan),
         "span": np.array([[0.9, 0.6], [0.6, 0.3], [0.3, 0.1]]),
         "asks": np.tile([[1.0, 0.0], [0.0, 1.0]], (3, 1, 1)),
+        "during": np.array([[[0.9, 0.6]], [[0.6, 0.3]], [[0.3, 0.1]]]),
         "functionals": ("time",),
     }
     return Block(**arrays | changes)
@@ -64,6 +65,7 @@ BAD_BLOCKS = [
         {"asks": _filled("asks", (0, 1, 1), np.nan)},
         r"evaluation 1 asks for part 1 \(0: E\[x_0\|x\], 1: the score\)",
     ),
+    ({"during": np.full((3, 1, 2), 0.6)}, "during leaves the span"),
     ({"functionals": ("wiener",)}, "functionals has 'wiener': use None or one of"),
 ]
 
@@ -79,7 +81,7 @@ def test_blocks_that_do_not_fit_together_are_refused() -> None:
     two_out = _block(V=np.ones((3, 2, 1)), B=np.ones((3, 2, 2)), H=np.ones((3, 2, 1)))
     last = {
         name: getattr(_block(), name)[2:]
-        for name in ("U", "A", "G", "V", "B", "H", "asks", "levels", "times", "span")
+        for name in ("U", "A", "G", "V", "B", "H", "asks", "levels", "times", "span", "during")
     }
     with pytest.raises(ValueError, match="blocks is empty: a tableau needs at least one step"):
         _tableau()

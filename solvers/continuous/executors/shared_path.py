@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from ...numerics.jit import PARALLEL
 from ...numerics.philox import LANES, check_seed, fill_normals, normals
 from ...protocols import Path
-from ..functionals import FUNCTIONALS, quadrature
+from ..functionals import FUNCTIONALS, OF_PLACE, place, quadrature
 from ..tableau import Tableau
 
 Array = NDArray[np.float64]
 _SAME_TIME = 1e-12
 _RANK = 1e-12
 _UNCOUPLED_STEP = 1 << 31
+Shape = tuple[str, float, float]  # a functional, and its channel's interval if it depends on that
 
 
 class SharedPath:
@@ -44,12 +45,13 @@ class SharedPath:
         self._cuts = np.cumsum([len(tableau.channels) for tableau in tableaux])[:-1]
         self._fresh = [index for index, channel in enumerate(channels) if channel.functional is None]
         times = _distinct([t for c in channels if c.functional for t in (c.start, c.stop)])
-        members: list[list[tuple[int, str]]] = [[] for _ in times[1:]]
+        members: list[list[tuple[int, Shape]]] = [[] for _ in times[1:]]
         for index, channel in enumerate(channels):
             if channel.functional is not None:
                 begin, end = (int(np.argmin(np.abs(times - t))) for t in (channel.start, channel.stop))
+                own = (channel.start, channel.stop) if channel.functional in OF_PLACE else (0.0, 0.0)
                 for cell in range(begin, end):
-                    members[cell].append((index, channel.functional))
+                    members[cell].append((index, (channel.functional, *own)))
         self._cells = _cells(path, times, members, len(channels)) if members else None
 
     def noise(self, n: int, dim: int, seed: int = 0, first: int = 0) -> list[Array]:
@@ -73,21 +75,26 @@ def shared_noise(tableaux: Sequence[Tableau], n: int, dim: int, seed: int = 0, f
 
 
 def _cells(
-    path: Path, times: Array, members: list[list[tuple[int, str]]], channels: int
+    path: Path, times: Array, members: list[list[tuple[int, Shape]]], channels: int
 ) -> tuple[Array, NDArray[np.int64], NDArray[np.int64], Array]:
     """Lay out the cells for compiled code.
 
     Returns ranks (cells,), bounds (cells + 1,) into the lists of members' channels and of their weights
     (members, largest rank) on the cell's independent deviates, normalised per channel.
     """
-    q, dq_dt, dt = quadrature(path, times[:-1], times[1:])
+    t, q, dq_dt, dt = quadrature(path, times[:-1], times[1:])
     norms = np.zeros(channels)
     weights: list[Array] = []
     owners: list[int] = []
     ranks, bounds = [], [0]
     for cell, group in enumerate(members):
         names = sorted({name for _, name in group})
-        shapes = np.array([FUNCTIONALS[name](q[cell], dq_dt[cell]) for name in names]).reshape(len(names), -1)
+        shapes = np.array(
+            [
+                FUNCTIONALS[name](q[cell], dq_dt[cell], place(t[cell], start, stop))
+                for name, start, stop in names
+            ]
+        ).reshape(len(names), -1)
         gram = (shapes * dt[cell]) @ shapes.T
         root = _square_root(gram)
         ranks.append(root.shape[1])

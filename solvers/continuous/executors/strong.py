@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ...numerics.jit import COMPILED
 from ...protocols import GaussianTarget
-from ..functionals import FUNCTIONALS, quadrature
+from ..functionals import FUNCTIONALS, place, quadrature
 from ..imperfect import Perturbation, perturbation
 from ..tableau import Tableau
 from .affine import affine_step
@@ -99,26 +99,16 @@ def strong(tableau: Tableau, target: GaussianTarget, initial: str | GaussianLaw 
         )
     packed = pack(tableau)
     spans = np.concatenate([block.span for block in tableau.blocks])
-    functionals = np.array(
-        [
-            [
-                *(functional or "" for functional in block.functionals),
-                *[""] * (packed.G.shape[2] - len(block.functionals)),
-            ]
-            for block in tableau.blocks
-            for _ in range(len(block))
-        ],
-        dtype=str,
-    )
-    drawn = np.concatenate(
-        [
-            np.pad(
-                (block.G != 0).any(1) | (block.H != 0).any(1),
-                ((0, 0), (0, packed.G.shape[2] - len(block.functionals))),
-            )
-            for block in tableau.blocks
-        ]
-    )
+    channels = packed.G.shape[2]
+    functionals = np.full((len(tableau), channels), "", dtype="U24")
+    during = np.repeat(spans[:, None], channels, axis=1)
+    drawn = (packed.G != 0).any(1) | (packed.H != 0).any(1)
+    first = 0
+    for block in tableau.blocks:
+        rows, own = slice(first, first + len(block)), len(block.functionals)
+        functionals[rows, :own] = [functional or "" for functional in block.functionals]
+        during[rows, :own] = block.during
+        first += len(block)
     if np.any(drawn & ~np.isin(functionals, list(FUNCTIONALS))):
         raise ValueError(
             f"tableau is {tableau.name!r}, whose noise is no functional of the Brownian path: no strong error"
@@ -126,9 +116,24 @@ def strong(tableau: Tableau, target: GaussianTarget, initial: str | GaussianLaw 
     if np.any(spans[:, 0] == spans[:, 1]):
         raise ValueError(f"tableau is {tableau.name!r}, which has steps that stay in time: no strong error")
 
-    q, dq_dt, dt = quadrature(path, spans[:, 0], spans[:, 1])
-    shapes = {name: shape(q, dq_dt) for name, shape in FUNCTIONALS.items()}
-    shapes = {name: s / np.sqrt(np.sum(s**2 * dt, axis=1, keepdims=True)) for name, s in shapes.items()}
+    # every step in pieces between the times at which a channel begins or ends
+    cuts = -np.sort(-np.concatenate([spans, during.reshape(len(spans), -1)], axis=1), axis=1)
+    used = np.any(cuts[:, :-1] > cuts[:, 1:], axis=0)
+    pieces = np.stack([cuts[:, :-1][:, used], cuts[:, 1:][:, used]], axis=2)
+    t, q, dq_dt, dt = (
+        part.reshape(len(spans), -1)
+        for part in quadrature(path, pieces[..., 0].reshape(-1), pieces[..., 1].reshape(-1))
+    )
+    shapes = np.zeros((channels, *t.shape))
+    for m in range(channels):
+        start, stop = during[:, m, :1], during[:, m, 1:]
+        for name, shape in FUNCTIONALS.items():
+            use = drawn[:, m] & (functionals[:, m] == name)
+            shapes[m, use] = np.where((t <= start) & (t >= stop), shape(q, dq_dt, place(t, start, stop)), 0)[
+                use
+            ]
+        norm = np.sqrt(np.sum(shapes[m] ** 2 * dt, axis=1, keepdims=True))
+        shapes[m] /= np.where(norm > 0, norm, 1.0)
     alpha_now, alpha_next = path.alpha(spans[:, 0]), path.alpha(spans[:, 1])
     q_now, q_next = ((path.sigma(t) / path.alpha(t)) ** 2 for t in (spans[:, 0], spans[:, 1]))
 
@@ -149,12 +154,9 @@ def strong(tableau: Tableau, target: GaussianTarget, initial: str | GaussianLaw 
             * np.sqrt(dq_dt)
         )
         along, rest = np.zeros(drawn.shape), noise.copy()
-        for name, shape in shapes.items():
-            weight = np.sum(noise * shape * dt, axis=1)
-            for m in range(drawn.shape[1]):
-                use = drawn[:, m] & (functionals[:, m] == name)
-                along[use, m] = weight[use]
-                rest[use] -= (weight[:, None] * shape)[use]
+        for m, channel in enumerate(shapes):
+            along[:, m] = np.sum(noise * channel * dt, axis=1)
+            rest -= along[:, m, None] * channel
         beside = np.sqrt(np.sum(rest**2 * dt, axis=1))
         factor, offset, variance_of_noise = _backwards(
             packed, wrong, one, mean, variance, flow, shift, along, beside

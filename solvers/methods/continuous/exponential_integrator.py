@@ -14,7 +14,7 @@ from ...protocols import Path
 
 def _score_weight(path: Path, step: Run) -> NDArray[np.float64]:
     """Integral of alpha dq over each step, q = (sigma/alpha)^2; on a variance-preserving path 2/alpha_t - 2/alpha_s."""
-    q, dq_dt, dt = quadrature(path, step.now.t, step.next.t)
+    _, q, dq_dt, dt = quadrature(path, step.now.t, step.next.t)
     alpha = path.alpha(path.time_of_log_snr(-np.log(q) / 2))
     return np.asarray(np.sum(alpha * dq_dt * dt, axis=1))
 
