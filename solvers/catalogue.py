@@ -18,7 +18,7 @@ from .protocols import Path
 
 Build = TypeVar("Build", bound=Callable[..., Any])
 Sense = Literal["ode", "weak", "strong", "tv", "kl", "path-kl"]
-STARTS = ("practical", "exact")
+STARTS = ("practical", "single-step", "exact")
 
 
 @dataclass(frozen=True)
@@ -141,8 +141,9 @@ class Method:
         grid : (nodes,) array
             Decreasing times; see `solvers.grids`.
         start : str
-            "practical": a multistep method warms up through its lower orders; "exact": its first intervals are
-            walked so finely that no start-up error is left. The same for one-step methods.
+            "practical": a multistep method warms up through its lower orders; "single-step": its first intervals
+            are steps of a one-step method of its order; "exact": they are walked so finely that no start-up error is
+            left. The same for one-step methods.
         **options
             The method's own, see `options`.
 

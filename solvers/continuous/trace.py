@@ -32,6 +32,8 @@ from .tableau import Block, Tableau
 
 Array = NDArray[np.float64]
 Symbol = tuple[str, int]
+ENDS = ("full", "lower", "as-published")
+FEW = 15
 
 
 @dataclass(frozen=True)
@@ -264,21 +266,46 @@ class Trace:
         size = (self.intervals if last is None else last) - first
         return Run(self, self.nodes(first, size), self.nodes(first + 1, size), first, size)
 
-    def runs(self, *, orders: int = 1, exact_start: bool = False) -> Iterator[tuple[Run, int]]:
+    def runs(
+        self, *, orders: int = 1, started: bool = False, end: str = "full", to_data: bool = False
+    ) -> Iterator[tuple[Run, int]]:
         """Walk the grid in runs of one shape, with the order each may have.
 
-        A multistep method has order 1 on the first interval, 2 on the second, ..., `orders` from there on; after
-        an exact start, which walked the first orders - 1 intervals, `orders` at once. A last interval that ends
-        at sigma = 0 has order 1: no multistep or multistage term has a limit there.
+        Parameters
+        ----------
+        orders : int
+            Of a multistep method: it has order 1 on the first interval, 2 on the second, ..., `orders` from there on.
+        started : bool
+            The first orders - 1 intervals are written already: `orders` at once.
+        end : str
+            "full": that order to the end; "lower": the last interval has order 1, the one before 2, ...;
+            "as-published": so on fewer than 15 intervals and full from there on, as the reference code of DPM-Solver
+            has it, so that an error jumps between 14 and 15 steps.
+        to_data : bool
+            A last interval that ends at sigma = 0 is like the others. By default it has order 1: no multistep or
+            multistage term in log-SNR has a limit there.
+
+        Raises
+        ------
+        ValueError
+            An unknown end.
         """
-        end = self.intervals - 1 if self.terminal_zero else self.intervals
-        for order in () if exact_start else range(1, orders):
-            if order - 1 < end:
-                yield self.run(order - 1, order), order
-        if orders - 1 < end:
-            yield self.run(orders - 1, end), orders
-        if self.terminal_zero and (end >= orders - 1 or not exact_start):
-            yield self.run(end, end + 1), 1
+        if end not in ENDS:
+            raise ValueError(f"end is {end!r}: use one of {ENDS}")
+        lower = end == "lower" or (end == "as-published" and self.intervals < FEW)
+        n = self.intervals
+        order_of = np.minimum(np.arange(n) + 1, orders) if not started else np.full(n, orders)
+        if lower:
+            order_of = np.minimum(order_of, n - np.arange(n))
+        if self.terminal_zero and not to_data:
+            order_of[-1] = 1
+        begin = orders - 1 if started else 0
+        cuts = [begin, *(i for i in range(begin + 1, n) if order_of[i] != order_of[i - 1]), n]
+        if self.terminal_zero and n - 1 > begin and n - 1 not in cuts:
+            cuts = [*cuts[:-1], n - 1, n]  # a step to the data is a run of its own
+        for first, last in itertools.pairwise(cuts):
+            if first < last:
+                yield self.run(first, last), int(order_of[first])
 
     def steps(self) -> Iterator[Run]:
         """Walk the grid step by step."""

@@ -7,10 +7,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from ...catalogue import Claim, catalogue
 from ...continuous.functionals import legendre
+from ...continuous.interpolation import weighted
 from ...continuous.tableau import Tableau
-from ...continuous.trace import Combination, Level, Run, Trace
+from ...continuous.trace import Run, Trace
 from ...protocols import Path
-from .exact_start import exact_start
+from .first_order import noise_prediction
+from .starts import started
 
 Array = NDArray[np.float64]
 
@@ -37,22 +39,18 @@ def _weights(step: Run, count: int) -> list[Array]:
     return out
 
 
-def _eps(x: Combination, D: Combination, level: Level) -> Combination:
-    return (x - level.alpha * D) / level.sigma
-
-
-def _deis(q: int, path: Path, grid: ArrayLike, start: str) -> Tableau:
+def _deis(q: int, path: Path, grid: ArrayLike, start: str, end: str) -> Tableau:
     trace = Trace(f"deis-tab-{q}", path, grid)
-    if start == "exact":
-        exact_start(trace, q, remember=_eps)
-    for step, order in trace.runs(orders=q + 1, exact_start=start == "exact"):
+    begun = started(trace, start, q, remember=noise_prediction)
+    for step, order in trace.runs(orders=q + 1, started=begun, end=end):
         x, *history = step.registers
-        eps = _eps(x, step.denoise(x, step.now), step.now)
-        y: Combination = x / step.now.alpha
-        for weight, evaluation in zip(_weights(step, order), [eps, *history], strict=False):
-            y = y + weight * evaluation
-        step.close(step.next.alpha * y, eps, *history[: q - 1])
-    return trace.tableau(start=start)
+        eps = noise_prediction(x, step.denoise(x, step.now), step.now)
+        used = [eps, *history[: order - 1]]
+        step.close(
+            step.next.alpha * (x / step.now.alpha + weighted(_weights(step, order), used)),
+            *([eps, *history][:q]),
+        )
+    return trace.tableau(start=start, end=end)
 
 
 def _claim(q: int) -> list[Claim]:
@@ -67,7 +65,7 @@ def _claim(q: int) -> list[Claim]:
 
 
 @catalogue.method("deis-tab-1", claims=_claim(1), source="Zhang and Chen 2023, tAB-DEIS")
-def deis_tab_1(path: Path, grid: ArrayLike, start: str = "practical") -> Tableau:
+def deis_tab_1(path: Path, grid: ArrayLike, start: str = "practical", end: str = "full") -> Tableau:
     """tAB-DEIS with a linear polynomial in time through the last two noise predictions.
 
     Order 2. One denoiser evaluation a step; a first-order last step to sigma = 0.
@@ -77,7 +75,9 @@ def deis_tab_1(path: Path, grid: ArrayLike, start: str = "practical") -> Tableau
     path : Path
     grid : (nodes,) float64 array
     start : str
-        "practical" (lower degrees first) or "exact".
+        "practical" (lower degrees first), "single-step" or "exact".
+    end : str
+        "full", "lower" (lower degrees on the last steps) or "as-published" (so on fewer than 15 steps).
 
     Returns
     -------
@@ -88,11 +88,11 @@ def deis_tab_1(path: Path, grid: ArrayLike, start: str = "practical") -> Tableau
     ----------
     Zhang and Chen 2023 (DEIS), exponential Adams-Bashforth with polynomials in time (tAB-DEIS).
     """
-    return _deis(1, path, grid, start)
+    return _deis(1, path, grid, start, end)
 
 
 @catalogue.method("deis-tab-2", claims=_claim(2), source="Zhang and Chen 2023, tAB-DEIS")
-def deis_tab_2(path: Path, grid: ArrayLike, start: str = "practical") -> Tableau:
+def deis_tab_2(path: Path, grid: ArrayLike, start: str = "practical", end: str = "full") -> Tableau:
     """tAB-DEIS with a quadratic polynomial in time through the last three noise predictions.
 
     Order 3 from exact starts, 2 from the practical one. One denoiser evaluation a step.
@@ -102,11 +102,11 @@ def deis_tab_2(path: Path, grid: ArrayLike, start: str = "practical") -> Tableau
     ----------
     Zhang and Chen 2023 (DEIS), exponential Adams-Bashforth with polynomials in time (tAB-DEIS).
     """
-    return _deis(2, path, grid, start)
+    return _deis(2, path, grid, start, end)
 
 
 @catalogue.method("deis-tab-3", claims=_claim(3), source="Zhang and Chen 2023, tAB-DEIS")
-def deis_tab_3(path: Path, grid: ArrayLike, start: str = "practical") -> Tableau:
+def deis_tab_3(path: Path, grid: ArrayLike, start: str = "practical", end: str = "full") -> Tableau:
     """tAB-DEIS with a cubic polynomial in time through the last four noise predictions.
 
     Order 4 from exact starts, 2 from the practical one. One denoiser evaluation a step.
@@ -116,4 +116,4 @@ def deis_tab_3(path: Path, grid: ArrayLike, start: str = "practical") -> Tableau
     ----------
     Zhang and Chen 2023 (DEIS), exponential Adams-Bashforth with polynomials in time (tAB-DEIS).
     """
-    return _deis(3, path, grid, start)
+    return _deis(3, path, grid, start, end)

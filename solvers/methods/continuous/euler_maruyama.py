@@ -11,6 +11,7 @@ from ...catalogue import Claim, catalogue
 from ...continuous.tableau import Tableau
 from ...continuous.trace import Combination, Level, Run, Trace
 from ...protocols import Path
+from .first_order import check_eta
 
 Array = NDArray[np.float64]
 LASTS = ("same", "mean", "tweedie", "euler")
@@ -23,8 +24,7 @@ WEIGHTS: dict[str, Callable[[Path, Level], Array]] = {
 
 def _noise(path: Path, level: Level, eta: float, weight: str) -> Array:
     """w(t) of dx = [f x - (g^2 + w)/2 score] dt + sqrt(w) dW; ValueError for an eta or a weight that is none."""
-    if not (np.isfinite(eta) and eta >= 0):
-        raise ValueError(f"eta is {eta}: give a number of at least 0, 1 is the reverse SDE")
+    check_eta(eta)
     if weight not in WEIGHTS:
         raise ValueError(f"weight is {weight!r}: use one of {', '.join(WEIGHTS)}")
     return eta**2 * WEIGHTS[weight](path, level)

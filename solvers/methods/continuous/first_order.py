@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from ...catalogue import Claim, catalogue
 from ...continuous.tableau import Tableau
-from ...continuous.trace import Combination, Run, Trace
+from ...continuous.trace import Combination, Level, Run, Trace
 from ...protocols import Path
 
 
@@ -15,6 +15,45 @@ def ddim_step(step: Run, x: Combination, D: Combination) -> Combination:
     """One DDIM step: x_s = (sigma_s/sigma_t) x + alpha_s (1 - e^-h) D."""
     s, t = step.next, step.now
     return s.sigma / t.sigma * x - s.alpha * np.expm1(-step.h) * D
+
+
+def check_eta(eta: float) -> None:
+    """Raise ValueError unless eta is an amount of noise."""
+    if not (np.isfinite(eta) and eta >= 0):
+        raise ValueError(f"eta is {eta}: give a number of at least 0, 1 is the reverse SDE")
+
+
+def noise_prediction(x: Combination, D: Combination, level: Level) -> Combination:
+    """E[eps | x] = (x - alpha D)/sigma."""
+    return (x - level.alpha * D) / level.sigma
+
+
+def sde_mean(step: Run, x: Combination, D: Combination, eta: float, then: Level | None = None) -> Combination:
+    """Mean of the reverse SDE with noise eta after a step with D frozen, to `then` or to the end of the step.
+
+    x_s = (sigma_s/sigma_t) e^(-eta^2 h) x + alpha_s (1 - e^(-(1 + eta^2) h)) D + `sde_noise`: DDIM for eta = 0,
+    SDE-DPM-Solver++-1 for eta = 1.
+    """
+    s, t = then or step.next, step.now
+    h = s.log_snr - t.log_snr
+    # at alpha = 0 h is infinite, and without noise nothing of x is forgotten
+    kept = np.exp(-(eta**2) * h) if eta else 1.0
+    return s.sigma / t.sigma * kept * x - s.alpha * np.expm1(-(1 + eta**2) * h) * D
+
+
+def sde_noise(step: Run, eta: float, start: Level | None = None, stop: Level | None = None) -> Combination:
+    """Noise that the reverse SDE with noise eta adds from `start` to `stop`, the whole step by default.
+
+    sigma_s sqrt(1 - e^(-2 eta^2 h)) z; for eta = 1 z is the step's functional of the Brownian path exactly.
+    """
+    now, then = start or step.now, stop or step.next
+    fresh = -np.expm1(-2 * eta**2 * (then.log_snr - now.log_snr)) if eta else np.zeros_like(step.h)
+    return then.sigma * np.sqrt(fresh) * step.noise("reciprocal-variance", start, stop)
+
+
+def sde_step(step: Run, x: Combination, D: Combination, eta: float) -> Combination:
+    """One step of the reverse SDE with noise eta and D frozen."""
+    return sde_mean(step, x, D, eta) + (sde_noise(step, eta) if eta else 0.0 * x)
 
 
 @catalogue.method(
@@ -142,9 +181,5 @@ def sde_dpm_solver_pp_1(path: Path, grid: ArrayLike) -> Tableau:
     trace = Trace("sde-dpm-solver++-1", path, grid, stochasticity=1.0)
     step = trace.run()
     (x,) = step.registers
-    s, t = step.next, step.now
-    D = step.denoise(x, t)
-    z = step.noise("reciprocal-variance")
-    fresh = -np.expm1(-2 * step.h)
-    step.close(s.sigma / t.sigma * np.exp(-step.h) * x + s.alpha * fresh * D + s.sigma * np.sqrt(fresh) * z)
+    step.close(sde_step(step, x, step.denoise(x, step.now), eta=1.0))
     return trace.tableau()
