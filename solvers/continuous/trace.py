@@ -16,7 +16,7 @@ with one entry a step, and the same formulas build the run in one go.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -96,7 +96,7 @@ class Run:
     """A run of steps being written: levels, registers, and what was evaluated and drawn so far."""
 
     def __init__(self, trace: Trace, now: Level, next_level: Level, first: int | None, size: int) -> None:
-        self._trace, self._first, self._size = trace, first, size
+        self._trace, self.first, self._size = trace, first, size
         self.path = trace.path
         self.velocity_asks = trace.velocity_asks
         self.now, self.next = now, next_level
@@ -114,9 +114,9 @@ class Run:
 
     def node(self, offset: int) -> Level:
         """Level of the grid node `offset` nodes after the start of each step; negative looks back."""
-        if self._first is None:
+        if self.first is None:
             raise ValueError(f"offset is {offset}: a step inside a grid interval has no neighbouring nodes")
-        return self._trace.nodes(self._first + offset, self._size)
+        return self._trace.nodes(self.first + offset, self._size)
 
     def between(self, fraction: float, clock: str = "log-snr") -> Level:
         """Level at a fraction of each step: of log-SNR, of sigma/alpha ("sigma") or of time ("time")."""
@@ -124,18 +124,23 @@ class Run:
             return self.now
         if fraction == 1:
             return self.next
-        path = self._trace.path
         if clock == "time":
             return self._trace.level(self.now.t + fraction * (self.next.t - self.now.t))
+        if clock == "log-snr":
+            return self._level_of_log_snr(self.now.log_snr + fraction * self.h)
+        return self.level_of_kappa(self.now.kappa + fraction * (self.next.kappa - self.now.kappa))
+
+    def level_of_kappa(self, kappa: Array) -> Level:
+        """Level of the path with a given sigma/alpha."""
+        return self._level_of_log_snr(-np.log(kappa))
+
+    def _level_of_log_snr(self, log_snr: Array) -> Level:
         if np.any(self.now.alpha == 0):
             raise ValueError(
                 f"grid starts at {self.now.t[0]:g}, where alpha = 0 and a step has no level part way: "
                 "start it where alpha > 0"
             )
-        if clock == "log-snr":
-            return self._trace.level(path.time_of_log_snr(self.now.log_snr + fraction * self.h))
-        kappa = self.now.kappa + fraction * (self.next.kappa - self.now.kappa)
-        return self._trace.level(path.time_of_log_snr(-np.log(kappa)))
+        return self._trace.level(self.path.time_of_log_snr(log_snr))
 
     def ask(self, x: Combination, level: Level, denoiser: ArrayLike, score: ArrayLike) -> Combination:
         """Evaluate `denoiser` E[x_0 | x] + `score` times the score at a level: one evaluation, whatever the weights."""
@@ -267,7 +272,13 @@ class Trace:
         return Run(self, self.nodes(first, size), self.nodes(first + 1, size), first, size)
 
     def runs(
-        self, *, orders: int = 1, started: bool = False, end: str = "full", to_data: bool = False
+        self,
+        *,
+        orders: int = 1,
+        started: bool = False,
+        end: str = "full",
+        to_data: bool = False,
+        apart: Collection[int] = (),
     ) -> Iterator[tuple[Run, int]]:
         """Walk the grid in runs of one shape, with the order each may have.
 
@@ -284,6 +295,8 @@ class Trace:
         to_data : bool
             A last interval that ends at sigma = 0 is like the others. By default it has order 1: no multistep or
             multistage term in log-SNR has a limit there.
+        apart : collection of int
+            Intervals, negative ones from the end, that are runs of their own.
 
         Raises
         ------
@@ -300,12 +313,17 @@ class Trace:
         if self.terminal_zero and not to_data:
             order_of[-1] = 1
         begin = orders - 1 if started else 0
-        cuts = [begin, *(i for i in range(begin + 1, n) if order_of[i] != order_of[i - 1]), n]
-        if self.terminal_zero and n - 1 > begin and n - 1 not in cuts:
-            cuts = [*cuts[:-1], n - 1, n]  # a step to the data is a run of its own
-        for first, last in itertools.pairwise(cuts):
-            if first < last:
-                yield self.run(first, last), int(order_of[first])
+        # while its history grows, a step changes the number of registers
+        cuts = {
+            *range(begin, min(orders, n)),
+            begin,
+            n,
+            *(i for i in range(begin + 1, n) if order_of[i] != order_of[i - 1]),
+        }
+        alone = {i % n for i in apart} | ({n - 1} if self.terminal_zero else set())
+        cuts |= {i for place in alone for i in (place, place + 1) if begin < i < n}
+        for first, last in itertools.pairwise(sorted(cuts)):
+            yield self.run(first, last), int(order_of[first])
 
     def steps(self) -> Iterator[Run]:
         """Walk the grid step by step."""

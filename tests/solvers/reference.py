@@ -386,13 +386,18 @@ def multistep(step: Step, noisy: bool = False) -> Sampler:
         x: Array,
         z: Array,
         correct: Correct = lambda then, x: x,
+        end: str = "full",
         **options: Any,
     ) -> Array:
         history: History = []
+        steps = len(grid) - 1
         for i, now, then in pairs(path, grid):
             history = [(now, x, D(x, now.a, now.s)), *history]
             # no polynomial in log-SNR reaches sigma = 0: there only the last evaluation is used
-            x = step(now, then, history if then.s > 0 else history[:1], z[i] if noisy else 0.0, **options)
+            most = steps - i if end == "lower" or (end == "as-published" and steps < 15) else steps
+            x = step(
+                now, then, history[: most if then.s > 0 else 1], z[i] if noisy and len(z) else 0.0, **options
+            )
             x = correct(then, x)
         return x
 
@@ -462,15 +467,24 @@ def sde_dpm_solver_pp_1_step(now: Node, then: Node, history: History, z: Any) ->
 
 
 def sde_dpm_solver_pp_2m_step(
-    now: Node, then: Node, history: History, z: Any, variant: str = "midpoint"
+    now: Node, then: Node, history: History, z: Any, variant: str = "midpoint", eta: float = 1.0
 ) -> Array:
-    """Lu et al. 2023, SDE-DPM-Solver++(2M); "heun" replaces 1/2 (1 - e^-2h) by the integral of the line."""
-    first = sde_dpm_solver_pp_1_step(now, then, history, z)
+    """Lu et al. 2023, SDE-DPM-Solver++(2M); "heun" replaces 1/2 (1 - e^-2h) by the integral of the line.
+
+    k-diffusion's sample_dpmpp_2m_sde for eta, whose eta h is eta^2 h here.
+    """
+    _, x, x0 = history[0]
+    h = then.lam - now.lam
+    first = (
+        then.s / now.s * np.exp(-(eta**2) * h if eta else 0.0) * x
+        + then.a * (1 - np.exp(-h - eta**2 * h)) * x0
+    )
+    first = first + (then.s * np.sqrt(1 - np.exp(-2 * eta**2 * h)) * z if eta else 0.0)
     if len(history) < 2:
         return first
-    h = then.lam - now.lam
+    z2 = h + eta**2 * h
     D1 = (history[0][2] - history[1][2]) / ((now.lam - history[1][0].lam) / h)
-    factor = (1 - np.exp(-2 * h)) / 2 if variant == "midpoint" else (1 - np.exp(-2 * h)) / (-2 * h) + 1
+    factor = (1 - np.exp(-z2)) / 2 if variant == "midpoint" else (1 - np.exp(-z2)) / -z2 + 1
     return first + then.a * factor * D1
 
 

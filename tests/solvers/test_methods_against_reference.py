@@ -10,10 +10,13 @@ from numpy.typing import NDArray
 
 from analytic import paths, targets
 from solvers import catalogue, grids, run
-from tests.solvers.reference import BUTCHER, SAMPLERS
+from tests.solvers.reference import BUTCHER
+from tests.solvers.reference import SAMPLERS as FIRST
+from tests.solvers.reference_multistep import MORE
 
 Array = NDArray[np.float64]
 
+SAMPLERS = FIRST | MORE
 N = 6
 TARGETS = {name: targets.load(name) for name in ("pair-2d", "rotated-2d")}
 PATHS: dict[str, Any] = {"vp": paths.VP(), "ve": paths.VE(0.02, 20), "linear": paths.Linear()}
@@ -37,6 +40,8 @@ PLACES: dict[str, list[tuple[str, Array]]] = {
     ],
 }
 
+ENDS: list[dict[str, Any]] = [{}, {"end": "lower"}, {"end": "as-published"}]
+NOISES = [{"noise": noise} for noise in ("ode", "sde", "er-sde-2", "er-sde-3", "er-sde-4", "er-sde-5")]
 CLOCKS = [{"clock": clock} for clock in ("sigma", "log-snr", "time")]
 OPTIONS: dict[str, list[dict[str, Any]]] = {
     "ddim-eta": [{}, {"eta": 0.0}, {"eta": 1.0}, {"eta": 0.3}],
@@ -72,7 +77,43 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
     "dpm-solver-3": [{}, {"r1": 0.25, "r2": 0.6}],
     "dpm-solver++-2s": [{}, {"r1": 0.7}],
     "dpm-solver++-3s": [{}, {"r1": 0.25, "r2": 0.6}],
-    "sde-dpm-solver++-2m": [{}, {"variant": "midpoint"}, {"variant": "heun"}],
+    **dict.fromkeys(("dpm-solver++-2m", "dpm-solver++-3m", "dpm-solver++-3m-as-published"), ENDS),
+    **{f"deis-tab-{q}": ENDS for q in (1, 2, 3)},
+    "sde-dpm-solver++-2m": [
+        *ENDS,
+        {"variant": "midpoint"},
+        {"variant": "heun"},
+        {"eta": 0.0},
+        {"eta": 1.4, "variant": "heun"},
+    ],
+    **{name: [*ENDS, {"eta": 0.0}, {"eta": 0.7}] for name in ("dpmpp-3m-sde", "dpmpp-3m-sde-as-published")},
+    **{
+        name: [*ENDS, *({"order": order} for order in (1, 2, 3))]
+        for name in ("lms", "ipndm", "ipndm-v-as-published")
+    },
+    "pndm": [*ENDS, {"warm_up": "heun"}],
+    "unipc": [
+        *ENDS,
+        *(
+            {"order": order, "variant": variant}
+            for order in (1, 2, 3)
+            for variant in ("bh1", "bh2", "vary", "vary-as-published")
+        ),
+    ],
+    "sa-solver": [
+        *ENDS,
+        {"predictor": 2, "corrector": 0},
+        {"predictor": 2, "corrector": 1, "tau": 0.6},
+        {"predictor": 1, "corrector": 3},
+        {"predictor": 4, "corrector": 4, "tau": 0.0},
+    ],
+    "er-sde-1": [{}, *NOISES],
+    **{
+        name: [*ENDS, *NOISES]
+        for name in ("er-sde-2", "er-sde-3", "er-sde-2-as-published", "er-sde-3-as-published")
+    },
+    **{name: [{}, {"eta": 0.0}, {"eta": 0.5}] for name in ("dpmpp-2s-ancestral", "dpm-2-ancestral")},
+    "dpmpp-sde": [{}, {"eta": 0.0}, {"eta": 0.5}, {"r": 0.3}, {"r": 1.0}],
     "predictor-corrector": [
         {},
         {"correctors": 2, "snr": 0.1},
@@ -132,25 +173,40 @@ def test_a_multistep_method_takes_grids_shorter_than_its_history(name: str) -> N
             assert _differences(name, {}, path, grid, TARGETS["pair-2d"]) < 1e-12, (steps, zero)
 
 
-FROM_ALPHA_ZERO = (
+FROM_ALPHA_ZERO = {
     *BUTCHER,
     "ddim-eta",
     "ddpm",
     "reverse-diffusion",
     "sde-dpm-solver++-1",
     "predictor-corrector",
-)
+    "dpm-solver++-2m",
+    "dpm-solver++-3m-as-published",
+    "sde-dpm-solver++-2m",
+}
+# polynomials over an infinite first step are beyond the loop's quadrature
+BEYOND_THE_LOOP = {
+    "dpm-solver++-3m",
+    "dpmpp-3m-sde",
+    "dpmpp-3m-sde-as-published",
+    "lms",
+    "ipndm",
+    "ipndm-v-as-published",
+    "unipc",
+    "sa-solver",
+}
 
 
 def test_from_alpha_zero_a_method_equals_its_loop_or_says_where_to_start() -> None:
-    path = PATHS["linear"]
+    path, target = PATHS["linear"], TARGETS["rotated-2d"]
     grid = grids.uniform(path, N, start=1.0)
+    x = target.noised(0.0, 1.0).sample(9, seed=3)
     for name, method in catalogue.continuous.items():
-        if (method.multistep and not name.startswith("deis")) or name in FROM_ALPHA_ZERO:
-            # the parabola's integral over an infinite first step is beyond the loop's quadrature
-            if name != "dpm-solver++-3m":
-                with np.errstate(divide="ignore"):
-                    assert _differences(name, {}, path, grid, TARGETS["rotated-2d"]) < 1e-12, name
+        if name in FROM_ALPHA_ZERO:
+            with np.errstate(divide="ignore"):
+                assert _differences(name, {}, path, grid, target) < 1e-12, name
+        elif name in BEYOND_THE_LOOP:
+            assert np.all(np.isfinite(run(method.tableau(path, grid), target, x))), name
         else:
             with pytest.raises(ValueError, match=r"start (it|the grid) (where|at a time with) alpha > 0"):
                 method.tableau(path, grid)
