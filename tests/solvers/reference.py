@@ -475,14 +475,12 @@ def sde_dpm_solver_pp_2m_step(
     """
     _, x, x0 = history[0]
     h = then.lam - now.lam
-    first = (
-        then.s / now.s * np.exp(-(eta**2) * h if eta else 0.0) * x
-        + then.a * (1 - np.exp(-h - eta**2 * h)) * x0
-    )
-    first = first + (then.s * np.sqrt(1 - np.exp(-2 * eta**2 * h)) * z if eta else 0.0)
+    lost = eta**2 * h if eta else 0.0
+    first = then.s / now.s * np.exp(-lost) * x + then.a * (1 - np.exp(-h - lost)) * x0
+    first = first + then.s * np.sqrt(1 - np.exp(-2 * lost)) * z
     if len(history) < 2:
         return first
-    z2 = h + eta**2 * h
+    z2 = h + lost
     D1 = (history[0][2] - history[1][2]) / ((now.lam - history[1][0].lam) / h)
     factor = (1 - np.exp(-z2)) / 2 if variant == "midpoint" else (1 - np.exp(-z2)) / -z2 + 1
     return first + then.a * factor * D1

@@ -113,7 +113,9 @@ def test_a_method_is_registered_once_and_found_by_name_alias_or_not_at_all() -> 
         catalogue["hune"]
     with pytest.raises(KeyError):
         catalogue["hune"]
-    with pytest.raises(ValueError, match=r"start is 'warm': use one of \('practical', 'exact'\)"):
+    with pytest.raises(
+        ValueError, match=r"start is 'warm': use one of \('practical', 'single-step', 'exact'\)"
+    ):
         own["mine"].tableau(VP, GRID, start="warm")
     with pytest.raises(ValueError, match="option 'rho' is not one of mine's options: it has eta"):
         own["mine"].tableau(VP, GRID, rho=7)
