@@ -29,6 +29,9 @@ def known_grid(name: str) -> None:
         raise unknown("grid", name, grids.catalogue)
 
 
+FIRST_ORDER_START = 2  # order to which a first-order first step limits a method
+
+
 @dataclass(frozen=True)
 class Setting:
     """Where a study happens: the path, the grid and how long ladders may get.
@@ -117,10 +120,18 @@ def jobs(methods: Sequence[str] | None = None, starts: Sequence[str] = ("practic
 
 
 def distinct_starts(job: Job, starts: Sequence[str]) -> list[Job]:
-    """Return a job from each start that makes a difference to it."""
+    """Return a job from each start that makes a difference to it.
+
+    A practical start is of first order, so that it leaves the order of a method at 2 or less as it is: from several
+    starts a method of whose claims none is above 2 has the first alone.
+    """
     found = [replace(job, start=start) for start in starts]
     if not job.method.multistep:
         return [replace(job, start="practical")]
+    options = job.method.options | job.options
+    claimed = [claim.order for claim in job.method.claims if claim.covers(options)]
+    if claimed and max(claimed) <= FIRST_ORDER_START:
+        return found[:1]
     if len(found) > 1:
         setting = Setting()
         built = [

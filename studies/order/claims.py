@@ -82,7 +82,9 @@ def judged_alone(
         decision == "confirmed"
         and judge(claim.order, *(m.slope for m in deciding if m.target not in gaussian)) != decision
     ):
-        return "unresolved", "unresolved", "settled on Gaussians alone, whose linear score hides terms"
+        others = [m for m in deciding if m.target not in gaussian and judge(claim.order, m.slope) != decision]
+        left = "; ".join(map(_said, others)) or "nothing else was measured"
+        return "unresolved", "unresolved", f"met on Gaussians alone, whose linear score hides terms; {left}"
     if decision == "unresolved":
         open_ones = [m for m in deciding if judge(claim.order, m.slope) == "unresolved"]
         return "unresolved", "unresolved", "; ".join(_said(m) for m in open_ones)

@@ -107,14 +107,14 @@ def _published(step: Run, own: _Step, D: Combination, history: list[Combination]
     return of_D
 
 
-def _claims(order: int) -> list[Claim]:
+def _claims(order: int, published: bool = False) -> list[Claim]:
     source = f"Cui et al. 2023 (ER-SDE-Solvers): the {order}-order solver of its Taylor expansion"
     if order == 1:
         return [Claim(1, "weak", source)]
-    return [
-        Claim(order, "weak", source, options={"noise": ("ode",)}),
-        Claim(2, "weak", "with noise a multistep method has weak order 2", "deduced"),
-    ]
+    claims = [Claim(order, "ode", source, "code" if published else "paper", options={"noise": ("ode",)})]
+    if order == 2 and published:
+        return [*claims, Claim(2, "weak", source, "code")]
+    return [*claims, Claim(2, "weak", "with noise a multistep method has weak order 2", "deduced")]
 
 
 @catalogue.method("er-sde-1", claims=_claims(1), source="Cui et al. 2023, eq. 13")
@@ -192,7 +192,9 @@ def er_sde_3(
 
 
 @catalogue.method(
-    "er-sde-2-as-published", claims=_claims(2), source="the code of Cui et al. 2023, vp_2_order_taylor"
+    "er-sde-2-as-published",
+    claims=_claims(2, published=True),
+    source="the code of Cui et al. 2023, vp_2_order_taylor",
 )
 def er_sde_2_as_published(
     path: Path, grid: ArrayLike, start: str = "practical", end: str = "full", noise: str = "er-sde-5"
@@ -210,7 +212,9 @@ def er_sde_2_as_published(
 
 
 @catalogue.method(
-    "er-sde-3-as-published", claims=_claims(3), source="the code of Cui et al. 2023, vp_3_order_taylor"
+    "er-sde-3-as-published",
+    claims=_claims(3, published=True),
+    source="the code of Cui et al. 2023, vp_3_order_taylor",
 )
 def er_sde_3_as_published(
     path: Path, grid: ArrayLike, start: str = "practical", end: str = "full", noise: str = "er-sde-5"

@@ -2,7 +2,7 @@
 
 The chain is: map, add noise, map, add noise, ..., map. A step whose noise only its output sees ends a map with
 it; one whose noise all of it sees alike begins with it; one whose noise is seen in two ways is a map of two
-variables. Registers beside the sample matter only while a later step uses them.
+variables, after which it may add another noise. Registers beside the sample matter only while a later step uses them.
 """
 
 from __future__ import annotations
@@ -69,14 +69,14 @@ def links(name: str, packed: Packed) -> list[Link]:
             out.append(Link(first, n, before, remembers=_remembers(name, n, live[n])))
             first = n
         if channel >= 0:
-            if live[n].sum() > 1 or live[n + 1].sum() > 1 or after > 0:
+            if live[n].sum() > 1 or live[n + 1].sum() > 1:
                 raise ValueError(
                     f"tableau is {name!r}: step {n} sees its noise in two ways and keeps another register, so its "
                     f"law needs a density of three variables; {_REMEDY}"
                 )
             out.append(Link(first, n, 0.0, channel))
             first = n + 1
-        elif after > 0:
+        if after > 0:
             out.append(Link(first, n + 1, after, remembers=_remembers(name, n + 1, live[n + 1])))
             first = n + 1
     return [*out, Link(first, N)]
