@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -110,13 +111,35 @@ def from_start(method: str, start: str) -> str:
     return method + {"practical": "", "exact": " (exact start)"}.get(start, f" ({start})")
 
 
-def jobs(methods: Sequence[str] | None = None, starts: Sequence[str] = ("practical", "exact")) -> list[Job]:
+def jobs(
+    methods: Sequence[str] | None = None,
+    starts: Sequence[str] = ("practical", "exact"),
+    whole: bool = False,
+) -> list[Job]:
     """List what to study: the named methods (all continuous ones by default), multistep ones from each start.
 
-    Raises ValueError for an unknown method, with near names.
+    With `whole` once more for every set of options that a claim is made for. Raises ValueError for an unknown method,
+    with near names.
     """
     chosen = [catalogue[name] for name in methods] if methods else list(catalogue.continuous.values())
-    return [job for m in chosen for job in distinct_starts(Job(m, "practical"), starts)]
+    return [
+        job
+        for method in chosen
+        for options in (claimed_options(method) if whole else [{}])
+        for job in distinct_starts(Job(method, "practical", options), starts)
+    ]
+
+
+def claimed_options(method: Method) -> list[dict[str, Any]]:
+    """Return the sets of options that a method's claims are made for, {} first, without values that are defaults."""
+    found: list[dict[str, Any]] = [{}]
+    for claim in method.claims:
+        for values in itertools.product(*claim.options.values()):
+            chosen = dict(zip(claim.options, values, strict=True))
+            options = {k: v for k, v in chosen.items() if v != method.options[k]}
+            if options not in found:
+                found.append(options)
+    return found
 
 
 def distinct_starts(job: Job, starts: Sequence[str]) -> list[Job]:

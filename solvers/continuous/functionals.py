@@ -1,8 +1,8 @@
 """The functionals of the Brownian path that noise channels are: xi = int k dW over a step, k of norm one.
 
 W is the Brownian motion in the path's own time; q = (sigma/alpha)^2 is the variance clock, in which x/alpha
-makes a standard Brownian motion. Its k is given as a shape per unit of sqrt(dt), in terms of q, dq/dt and the place u
-of t in the channel's interval, -1 where the sampler enters it and 1 where it leaves:
+makes a standard Brownian motion. Its k is given as a shape per unit of sqrt(dt), in terms of q, dq/dt and the places u
+of t and v of q in the channel's interval, -1 where the sampler enters it and 1 where it leaves:
 
 ====================  =====================  =========================================
 name                  k(t), up to a factor   drawn by
@@ -11,6 +11,7 @@ time                  1                      Euler-Maruyama, stochastic Heun
 variance              sqrt(dq/dt)            reverse diffusion
 reciprocal-variance   sqrt(dq/dt) / q        DDPM, SDE-DPM-Solver++, DDIM with eta > 0
 time-area             u                      SRA methods: what is left of int W dt beside W's increment
+variance-area         v sqrt(dq/dt)          the same in the variance clock
 ====================  =====================  =========================================
 """
 
@@ -25,15 +26,18 @@ from numpy.typing import ArrayLike, NDArray
 from ..protocols import Path
 
 Array = NDArray[np.float64]
-Shape = Callable[[Array, Array, Array], Array]
+Shape = Callable[[Array, Array, Array, Array], Array]
 
 FUNCTIONALS: dict[str, Shape] = {
-    "time": lambda q, dq_dt, u: np.ones_like(q),
-    "variance": lambda q, dq_dt, u: np.sqrt(dq_dt),
-    "reciprocal-variance": lambda q, dq_dt, u: np.sqrt(dq_dt) / q,
-    "time-area": lambda q, dq_dt, u: u,
+    "time": lambda q, dq_dt, u, v: np.ones_like(q),
+    "variance": lambda q, dq_dt, u, v: np.sqrt(dq_dt),
+    "reciprocal-variance": lambda q, dq_dt, u, v: np.sqrt(dq_dt) / q,
+    "time-area": lambda q, dq_dt, u, v: u,
+    "variance-area": lambda q, dq_dt, u, v: v * np.sqrt(dq_dt),
 }
-OF_PLACE = frozenset({"time-area"})  # those whose shape depends on the channel's own interval
+OF_PLACE = frozenset(
+    {"time-area", "variance-area"}
+)  # those whose shape depends on the channel's own interval
 
 NODES = 24
 
@@ -45,11 +49,17 @@ def legendre(nodes: int) -> tuple[Array, Array]:
     return (x + 1) / 2, w / 2
 
 
-def place(t: Array, start: ArrayLike, stop: ArrayLike) -> Array:
-    """Place of times in intervals that a sampler walks from start down to stop: -1 at the start, 1 at the stop."""
+def shape_of(
+    functional: str, path: Path, t: Array, q: Array, dq_dt: Array, start: ArrayLike, stop: ArrayLike
+) -> Array:
+    """Shape of a functional's k at times t, for a channel that runs from start down to stop; not of norm one yet."""
     start, stop = np.asarray(start), np.asarray(stop)
-    length = np.where(start > stop, start - stop, 1.0)
-    return np.asarray(2 * (start - t) / length - 1)
+    if functional not in OF_PLACE:
+        return FUNCTIONALS[functional](q, dq_dt, t, t)
+    begin, end = (np.exp(-2 * path.log_snr(time)) for time in (start, stop))
+    u = 2 * (start - t) / np.where(start > stop, start - stop, 1.0) - 1
+    v = 2 * (begin - q) / np.where(begin > end, begin - end, 1.0) - 1
+    return FUNCTIONALS[functional](q, dq_dt, u, v)
 
 
 def quadrature(

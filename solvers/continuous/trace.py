@@ -95,8 +95,17 @@ class Combination:
 class Run:
     """A run of steps being written: levels, registers, and what was evaluated and drawn so far."""
 
-    def __init__(self, trace: Trace, now: Level, next_level: Level, first: int | None, size: int) -> None:
+    def __init__(
+        self,
+        trace: Trace,
+        now: Level,
+        next_level: Level,
+        first: int | None,
+        size: int,
+        span: tuple[Array, Array] | None = None,
+    ) -> None:
         self._trace, self.first, self._size = trace, first, size
+        self._span = np.stack(span or (now.t, next_level.t), axis=1)
         self.path = trace.path
         self.velocity_asks = trace.velocity_asks
         self.now, self.next = now, next_level
@@ -170,8 +179,8 @@ class Run:
         functionals that are orthogonal.
         """
         ends = [
-            level.t if level is not None else whole.t
-            for level, whole in ((start, self.now), (stop, self.next))
+            whole if level is None else level.t
+            for level, whole in zip((start, stop), self._span.T, strict=True)
         ]
         self._functionals.append(functional)
         self._during.append(np.stack(ends, axis=1))
@@ -203,7 +212,7 @@ class Run:
             asks=np.stack(self._asks, axis=1) if levels else np.zeros((self._size, 0, 2)),
             levels=np.stack(levels, axis=1) if levels else np.zeros((self._size, 0, 2)),
             times=np.stack(times, axis=1) if times else np.zeros((self._size, 0)),
-            span=np.stack([self.now.t, self.next.t], axis=1),
+            span=self._span,
             during=np.stack(self._during, axis=1) if channels else np.zeros((self._size, 0, 2)),
             functionals=tuple(self._functionals),
         )
@@ -345,6 +354,12 @@ class Trace:
         """Return a step that stays at time t, as a corrector does."""
         level = self.level(np.array([t]))
         return Run(self, level, level, None, 1)
+
+    def aside(self, t: float, now: float, then: float) -> Run:
+        """Return a step between two other times that counts as one that stays at t, as those of a restart do."""
+        here = np.array([t])
+        start, stop = (self.level(np.array([time])) for time in (now, then))
+        return Run(self, start, stop, None, 1, span=(here, here))
 
     def append(self, block: Block) -> None:
         """Add finished steps; called by `Run.close`."""

@@ -23,10 +23,19 @@ from .on_tokens import TokenOrders, TokenSetting, common_vocabulary, default_set
 from .study import TARGETS, Orders
 
 
-def methods_of(texts: Sequence[str] | None, starts: Sequence[str]) -> tuple[list[Job], list[Job]]:
-    """Return the methods named, continuous ones from each start and those of tokens; all of both by default."""
+def methods_of(
+    texts: Sequence[str] | None, starts: Sequence[str], whole: bool = False
+) -> tuple[list[Job], list[Job]]:
+    """Return the methods named, continuous ones from each start and those of tokens; all of both by default.
+
+    With `whole` continuous ones once more for all options of their claims; ValueError if methods are named too.
+    """
+    if texts and whole:
+        raise ValueError(
+            f"--all is for the whole catalogue: leave out {', '.join(texts)}, or name options yourself"
+        )
     if not texts:
-        return jobs(None, starts), token_jobs()
+        return jobs(None, starts, whole), token_jobs()
     found = [job for text in texts for job in _from_starts(text, starts)]
     return tuple([j for j in found if j.method.half == half] for half in ("continuous", "discrete"))  # type: ignore[return-value]
 

@@ -46,8 +46,15 @@ def order(
         float | None, typer.Option(help="Time sampling stops at; the path's own by default.")
     ] = None,
     initial: Annotated[str, typer.Option(help="marginal (exact start law) or prior.")] = "marginal",
+    whole: Annotated[
+        bool, typer.Option("--all", help="Also every set of options that a method has claims for.")
+    ] = False,
     start: Annotated[
-        str, typer.Option(help="Start of multistep methods: practical, exact or both.")
+        str,
+        typer.Option(
+            help="Start of multistep methods: practical, single-step or exact; both is practical, and exact where a "
+            "practical start may be what limits a method."
+        ),
     ] = "both",
     limit: Annotated[
         int | None, typer.Option(help="Steps no ladder goes beyond; 4096 by default, 1024 for tokens.")
@@ -73,19 +80,22 @@ def order(
 
     Example: assay order heun dpm-solver++-2m --path VP --grid log-snr --plot orders.png
     """
+    from solvers.catalogue import STARTS
+
     from .. import specifications
     from ..setting import GAUSSIAN_LIMIT, Setting
     from . import request
 
-    if start not in ("practical", "exact", "both"):
-        raise ValueError(f"start is {start!r}: use 'practical', 'exact' or 'both'")
+    if start not in (*STARTS, "both"):
+        raise ValueError(f"start is {start!r}: use {', '.join(map(repr, STARTS))} or 'both'")
     if limit is not None and limit < 16:
         raise ValueError(f"limit is {limit}: give at least 16 steps, a ladder needs rungs")
     if samples is not None and samples < 2:
         raise ValueError(f"samples is {samples}: give at least 2")
     if initial not in ("marginal", "prior"):
         raise ValueError(f"initial is {initial!r}: use 'marginal' or 'prior'")
-    continuous, tokens = request.methods_of(methods, ("practical", "exact") if start == "both" else (start,))
+    starts = ("practical", "exact") if start == "both" else (start,)
+    continuous, tokens = request.methods_of(methods, starts, whole)
     # a noise alone says which half is meant
     only_tokens = noise is not None and not methods
     mixtures, laws = request.targets_of(target, bool(continuous), bool(tokens), only_tokens)

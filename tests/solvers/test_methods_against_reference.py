@@ -13,10 +13,11 @@ from solvers import catalogue, grids, run
 from tests.solvers.reference import BUTCHER
 from tests.solvers.reference import SAMPLERS as FIRST
 from tests.solvers.reference_multistep import MORE
+from tests.solvers.reference_noisy import NOISY_AND_REVERSIBLE
 
 Array = NDArray[np.float64]
 
-SAMPLERS = FIRST | MORE
+SAMPLERS = FIRST | MORE | NOISY_AND_REVERSIBLE
 N = 6
 TARGETS = {name: targets.load(name) for name in ("pair-2d", "rotated-2d")}
 PATHS: dict[str, Any] = {"vp": paths.VP(), "ve": paths.VE(0.02, 20), "linear": paths.Linear()}
@@ -55,7 +56,7 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
             {"eta": 0.6, "weight": "sigma"},
             {"eta": 0.1, "weight": "constant"},
         ]
-        for name in ("stochastic-heun", "sit-sde-heun")
+        for name in ("stochastic-heun", "sit-sde-heun", "sra1", "sra3")
     },
     "euler-maruyama": [
         {},
@@ -113,6 +114,11 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
         for name in ("er-sde-2", "er-sde-3", "er-sde-2-as-published", "er-sde-3-as-published")
     },
     **{name: [{}, {"eta": 0.0}, {"eta": 0.5}] for name in ("dpmpp-2s-ancestral", "dpm-2-ancestral")},
+    "shark": [{}, {"eta": 0.0}, {"eta": 0.7}],
+    "restart": [{}, {"intervals": ((2, 1, 0.3, 1.0), (4, 3, 0.05, 0.2))}],
+    "annealed-langevin": [{}, {"steps_each": 2, "ratio": 0.05}],
+    "edict": [{}, {"p": 1.0}],
+    "bdia": [{}, {"gamma": 0.0}, {"gamma": 0.6}],
     "dpmpp-sde": [{}, {"eta": 0.0}, {"eta": 0.5}, {"r": 0.3}, {"r": 1.0}],
     "predictor-corrector": [
         {},
@@ -180,6 +186,7 @@ FROM_ALPHA_ZERO = {
     "reverse-diffusion",
     "sde-dpm-solver++-1",
     "predictor-corrector",
+    "bdia",
     "dpm-solver++-2m",
     "dpm-solver++-3m-as-published",
     "sde-dpm-solver++-2m",

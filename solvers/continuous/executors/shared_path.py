@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ...numerics.jit import PARALLEL
 from ...numerics.philox import LANES, check_seed, fill_normals, normals
 from ...protocols import Path
-from ..functionals import FUNCTIONALS, OF_PLACE, place, quadrature
+from ..functionals import OF_PLACE, quadrature, shape_of
 from ..tableau import Tableau
 
 Array = NDArray[np.float64]
@@ -90,10 +90,7 @@ def _cells(
     for cell, group in enumerate(members):
         names = sorted({name for _, name in group})
         shapes = np.array(
-            [
-                FUNCTIONALS[name](q[cell], dq_dt[cell], place(t[cell], start, stop))
-                for name, start, stop in names
-            ]
+            [shape_of(name, path, t[cell], q[cell], dq_dt[cell], start, stop) for name, start, stop in names]
         ).reshape(len(names), -1)
         gram = (shapes * dt[cell]) @ shapes.T
         root = _square_root(gram)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ...numerics.jit import COMPILED
 from ...protocols import GaussianTarget
-from ..functionals import FUNCTIONALS, place, quadrature
+from ..functionals import FUNCTIONALS, quadrature, shape_of
 from ..imperfect import Perturbation, perturbation
 from ..tableau import Tableau
 from .affine import affine_step
@@ -127,11 +127,11 @@ def strong(tableau: Tableau, target: GaussianTarget, initial: str | GaussianLaw 
     shapes = np.zeros((channels, *t.shape))
     for m in range(channels):
         start, stop = during[:, m, :1], during[:, m, 1:]
-        for name, shape in FUNCTIONALS.items():
+        for name in FUNCTIONALS:
             use = drawn[:, m] & (functionals[:, m] == name)
-            shapes[m, use] = np.where((t <= start) & (t >= stop), shape(q, dq_dt, place(t, start, stop)), 0)[
-                use
-            ]
+            if use.any():
+                whole = shape_of(name, path, t, q, dq_dt, start, stop)
+                shapes[m, use] = np.where((t <= start) & (t >= stop), whole, 0)[use]
         norm = np.sqrt(np.sum(shapes[m] ** 2 * dt, axis=1, keepdims=True))
         shapes[m] /= np.where(norm > 0, norm, 1.0)
     alpha_now, alpha_next = path.alpha(spans[:, 0]), path.alpha(spans[:, 1])

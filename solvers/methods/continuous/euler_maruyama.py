@@ -22,7 +22,7 @@ WEIGHTS: dict[str, Callable[[Path, Level], Array]] = {
 }
 
 
-def _noise(path: Path, level: Level, eta: float, weight: str) -> Array:
+def amount_of_noise(path: Path, level: Level, eta: float, weight: str) -> Array:
     """w(t) of dx = [f x - (g^2 + w)/2 score] dt + sqrt(w) dW; ValueError for an eta or a weight that is none."""
     check_eta(eta)
     if weight not in WEIGHTS:
@@ -30,12 +30,12 @@ def _noise(path: Path, level: Level, eta: float, weight: str) -> Array:
     return eta**2 * WEIGHTS[weight](path, level)
 
 
-def _follows(eta: float, weight: str) -> float | None:
+def follows(eta: float, weight: str) -> float | None:
     """What a tableau says of its stochasticity."""
     return eta if weight == "g2" or eta == 0 else None
 
 
-def _drift(step: Run, x: Combination, level: Level, w: Array | float) -> Combination:
+def drift(step: Run, x: Combination, level: Level, w: Array | float) -> Combination:
     """Drift per unit of decreasing time, w/2 score - v with the flow's velocity v: one evaluation."""
     denoiser, score = step.velocity_asks(level)
     return step.ask(x, level, -denoiser, w / 2 - score)
@@ -90,7 +90,7 @@ def euler_maruyama(
     Song et al. 2021, eq. 6; Ma et al. 2024 (SiT), eq. 4 and table 2 for w(t), and its code for the last steps; Kloeden
     and Platen 1992, section 9.1.
     """
-    trace = Trace("euler-maruyama", path, grid, stochasticity=_follows(eta, weight))
+    trace = Trace("euler-maruyama", path, grid, stochasticity=follows(eta, weight))
     if last not in LASTS:
         raise ValueError(f"last is {last!r}: use one of {', '.join(LASTS)}")
     if last == "tweedie" and not trace.terminal_zero:
@@ -98,8 +98,8 @@ def euler_maruyama(
     whole = trace.intervals if last == "same" else trace.intervals - 1
     for step in [trace.run(0, whole)] if whole else []:
         (x,) = step.registers
-        h, w = step.now.t - step.next.t, _noise(path, step.now, eta, weight)
-        x = x + h * _drift(step, x, step.now, w)
+        h, w = step.now.t - step.next.t, amount_of_noise(path, step.now, eta, weight)
+        x = x + h * drift(step, x, step.now, w)
         step.close(x + np.sqrt(w * h) * step.noise("time") if eta else x)
     if last != "same":
         step = trace.run(whole)
@@ -107,8 +107,8 @@ def euler_maruyama(
         if last == "tweedie":
             step.close(step.denoise(x, step.now))
         else:
-            w = _noise(path, step.now, eta if last == "mean" else 0.0, weight)
-            step.close(x + (step.now.t - step.next.t) * _drift(step, x, step.now, w))
+            w = amount_of_noise(path, step.now, eta if last == "mean" else 0.0, weight)
+            step.close(x + (step.now.t - step.next.t) * drift(step, x, step.now, w))
     return trace.tableau(eta=eta, weight=weight, last=last)
 
 
@@ -179,18 +179,18 @@ def stochastic_heun(path: Path, grid: ArrayLike, eta: float = 1.0, weight: str =
     Roberts 2012, Modify the improved Euler scheme to integrate stochastic differential equations,
     the scheme with S_k = 0.
     """
-    trace = Trace("stochastic-heun", path, grid, stochasticity=_follows(eta, weight))
+    trace = Trace("stochastic-heun", path, grid, stochasticity=follows(eta, weight))
     for step, _ in trace.runs():
         (x,) = step.registers
         h = step.now.t - step.next.t
-        w, w_next = (_noise(path, level, eta, weight) for level in (step.now, step.next))
+        w, w_next = (amount_of_noise(path, level, eta, weight) for level in (step.now, step.next))
         dW = np.sqrt(h) * step.noise("time") if eta else 0.0 * x
-        first = _drift(step, x, step.now, w)
+        first = drift(step, x, step.now, w)
         predicted = x + h * first + np.sqrt(w) * dW
         if _no_score_at(step, w_next):
             step.close(predicted)
             continue
-        second = _drift(step, predicted, step.next, w_next)
+        second = drift(step, predicted, step.next, w_next)
         step.close(x + h / 2 * (first + second) + (np.sqrt(w) + np.sqrt(w_next)) / 2 * dW)
     return trace.tableau(eta=eta, weight=weight)
 
@@ -224,16 +224,16 @@ def sit_sde_heun(path: Path, grid: ArrayLike, eta: float = 1.0, weight: str = "g
     ----------
     Ma et al. 2024 (SiT), section 3.2, and the step of its published code.
     """
-    trace = Trace("sit-sde-heun", path, grid, stochasticity=_follows(eta, weight))
+    trace = Trace("sit-sde-heun", path, grid, stochasticity=follows(eta, weight))
     for step, _ in trace.runs():
         (x,) = step.registers
         h = step.now.t - step.next.t
-        w, w_next = (_noise(path, level, eta, weight) for level in (step.now, step.next))
+        w, w_next = (amount_of_noise(path, level, eta, weight) for level in (step.now, step.next))
         x = x + np.sqrt(w * h) * step.noise("time") if eta else x
-        first = _drift(step, x, step.now, w)
+        first = drift(step, x, step.now, w)
         if _no_score_at(step, w_next):
             step.close(x + h * first)
             continue
-        second = _drift(step, x + h * first, step.next, w_next)
+        second = drift(step, x + h * first, step.next, w_next)
         step.close(x + h / 2 * (first + second))
     return trace.tableau(eta=eta, weight=weight)

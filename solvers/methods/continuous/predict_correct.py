@@ -189,19 +189,25 @@ def unipc(
             "strong",
             "Xue et al. 2023 (SA-Solver), theorems 5.1 and 5.2: O(sup tau h + h^s), s from predictor and corrector",
         ),
-        Claim(
-            2,
-            "weak",
-            "the stochastic Adams step's first error is of weak order 2",
-            "deduced",
-            options={"predictor": (2, 3), "corrector": (0, 3, 4)},
+        *(
+            Claim(
+                2,
+                "weak",
+                "with noise a multistep method of two or more nodes has weak order 2",
+                "deduced",
+                options={"predictor": (predictor,), "corrector": (corrector,)},
+            )
+            for predictor, corrector in ((3, 4), (2, 0))
         ),
-        Claim(
-            3,
-            "ode",
-            "Xue et al. 2023 (SA-Solver), theorem 5.1 with tau = 0: order of the s-step predictor",
-            options={"tau": (0.0,), "predictor": (3,), "corrector": (0, 3, 4)},
-            starts=("exact", "single-step"),
+        *(
+            Claim(
+                order,
+                "ode",
+                f"Xue et al. 2023 (SA-Solver), theorem 5.{theorem} with tau = 0",
+                options={"tau": (0.0,), "predictor": (3,), "corrector": (corrector,)},
+                starts=("exact", "single-step"),
+            )
+            for order, theorem, corrector in ((3, 1, 0), (4, 2, 4))
         ),
     ],
     source="Xue et al. 2023 (SA-Solver), Algorithm 1",

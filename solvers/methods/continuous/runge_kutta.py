@@ -138,6 +138,7 @@ def euler(path: Path, grid: ArrayLike, clock: str | None = None) -> Tableau:
     "heun",
     claims=[Claim(2, "ode", "Karras et al. 2022, section 3 and Algorithm 1")],
     source="Karras et al. 2022, Algorithm 1",
+    aliases=("deis-rho-2heun",),
 )
 def heun(path: Path, grid: ArrayLike, clock: str | None = None) -> Tableau:
     """Heun's method on the probability-flow ODE, in sigma (EDM).
@@ -222,6 +223,7 @@ def heun_3(path: Path, grid: ArrayLike, clock: str | None = None) -> Tableau:
     "kutta-3",
     claims=[Claim(3, "ode", "Kutta 1901")],
     source="Kutta 1901",
+    aliases=("deis-rho-3kutta",),
 )
 def kutta_3(path: Path, grid: ArrayLike, clock: str | None = None) -> Tableau:
     """Kutta's third-order method on the probability-flow ODE.
@@ -256,6 +258,7 @@ def ssprk_3(path: Path, grid: ArrayLike, clock: str | None = None) -> Tableau:
     "rk4",
     claims=[Claim(4, "ode", "Kutta 1901; Hairer, Norsett and Wanner 1993, section II.1")],
     source="Kutta 1901; Hairer, Norsett and Wanner 1993, section II.1",
+    aliases=("deis-rho-4rk",),
 )
 def rk4(path: Path, grid: ArrayLike, clock: str | None = None) -> Tableau:
     """The classical fourth-order Runge-Kutta method on the probability-flow ODE.

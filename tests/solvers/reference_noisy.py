@@ -1,0 +1,268 @@
+"""Second derivations of stochastic Runge-Kutta methods, SEEDS, Restart, annealed Langevin and reversible methods.
+
+As in `reference`: each in its source's own notation, no tableau.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tests.solvers.reference import Denoise, Node, Sampler, amount, ddim_step, noisy_drift, pairs
+
+Array = NDArray[np.float64]
+
+
+# ---------------------------------------------------------------- SEEDS
+
+
+def seeds(stages: int) -> Sampler:
+    """Gonzalez et al. 2023, SEEDS-1, 2, 3 as printed, the noise of every stage written out; D frozen to sigma = 0."""
+
+    def sampler(path: Any, grid: Array, D: Denoise, x: Array, z: Array) -> Array:
+        noise = iter(z)
+        for _, now, then in pairs(path, grid):
+            if then.s == 0:
+                next(noise)
+                return then.a * D(x, now.a, now.s)
+            h = then.lam - now.lam
+            eps, ratio = now.eps(D, x), then.a / now.a
+
+            def go(
+                node: Node, r: float, x: Array = x, now: Node = now, eps: Array = eps, h: float = h
+            ) -> Array:
+                return node.a / now.a * x - 2 * node.s * (np.exp(r * h) - 1) * eps
+
+            if stages == 1:
+                x = go(then, 1) + then.s * np.sqrt(np.exp(2 * h) - 1) * next(noise)
+            elif stages == 2:
+                z1, z2 = next(noise), next(noise)
+                mid = now.at(now.lam + h / 2)
+                u = go(mid, 0.5) + mid.s * np.sqrt(np.exp(h) - 1) * z1
+                x = ratio * x - 2 * then.s * (np.exp(h) - 1) * mid.eps(D, u)
+                x = x + then.s * (np.sqrt(np.exp(2 * h) - np.exp(h)) * z1 + np.sqrt(np.exp(h) - 1) * z2)
+            else:
+                z1, z2, z3 = next(noise), next(noise), next(noise)
+                one, two = now.at(now.lam + h / 3), now.at(now.lam + 2 * h / 3)
+                e = [np.exp(2 * h * k / 3) for k in range(4)]
+                u1 = go(one, 1 / 3) + one.s * np.sqrt(e[1] - 1) * z1
+                D1 = one.eps(D, u1) - eps
+                u2 = go(two, 2 / 3) - 4 * two.s * ((np.exp(2 * h / 3) - 1) / (2 * h / 3) - 1) * D1
+                u2 = u2 + two.s * (np.sqrt(e[2] - e[1]) * z1 + np.sqrt(e[1] - 1) * z2)
+                D2 = two.eps(D, u2) - eps
+                x = go(then, 1) - 3 * then.s * ((np.exp(h) - 1) / h - 1) * D2
+                parts = (e[3] - e[2], e[2] - e[1], e[1] - 1)
+                x = x + then.s * sum(np.sqrt(p) * w for p, w in zip(parts, (z1, z2, z3), strict=True))
+        return x
+
+    return sampler
+
+
+# ---------------------------------------------------------------- strong order 1.5
+
+# alpha, A0, B0, beta1, beta2, c0, c1 of Rossler 2010
+SRA = {
+    "sra1": ([1 / 3, 2 / 3], [[], [3 / 4]], [[], [3 / 2]], [1, 0], [-1, 1], [0, 3 / 4], [1, 0]),
+    "sra3": (
+        [1 / 6, 1 / 6, 2 / 3],
+        [[], [1], [1 / 4, 1 / 4]],
+        [[], [0], [1, 1 / 2]],
+        [1, 0, 0],
+        [-1, 1, 0],
+        [0, 1, 1 / 2],
+        [1, 0, 0],
+    ),
+}
+
+
+def to_data(now: Node, then: Node, D: Denoise, x: Array, eta: float) -> Array:
+    """The step to sigma = 0: of the flow without noise, else D itself."""
+    return ddim_step(now, then, D, x) if eta == 0 else then.a * D(x, now.a, now.s)
+
+
+def sra(name: str) -> Sampler:
+    """Rossler 2010, eq. for additive noise: I_(1) and I_(1,0) from two normals, time running down."""
+    alpha, A0, B0, beta1, beta2, c0, c1 = SRA[name]
+
+    def sampler(
+        path: Any, grid: Array, D: Denoise, x: Array, z: Array, eta: float = 1.0, weight: str = "g2"
+    ) -> Array:
+        noise = iter(z)
+        for _, now, then in pairs(path, grid):
+            if then.s == 0:
+                return to_data(now, then, D, x, eta)
+            h = now.t - then.t
+            at = [Node(path, then.t if c == 1 else now.t - c * h) for c in c0]
+            g = [np.sqrt(amount(Node(path, then.t if c == 1 else now.t - c * h), eta, weight)) for c in c1]
+            z1, z2 = next(noise), next(noise)
+            I1 = np.sqrt(h) * z1
+            I10 = h / 2 * (I1 - np.sqrt(h) * z2 / np.sqrt(3))
+            f: list[Array] = []
+            for i, node in enumerate(at):
+                H = x + h * sum((a * v for a, v in zip(A0[i], f, strict=True)), np.zeros_like(x))
+                H = H + sum(b * s for b, s in zip(B0[i], g, strict=False)) * I10 / h
+                f.append(-noisy_drift(node, D, H, amount(node, eta, weight)))
+            x = x + h * sum(a * v for a, v in zip(alpha, f, strict=True))
+            x = x + sum((b1 * I1 + b2 * I10 / h) * s for b1, b2, s in zip(beta1, beta2, g, strict=True))
+        return x
+
+    return sampler
+
+
+def shark(path: Any, grid: Array, D: Denoise, x: Array, z: Array, eta: float = 1.0) -> Array:
+    """Foster, dos Reis and Strange 2024 on y with f(y, q) = (1 + eta^2)/2 (D - y)/q and noise eta."""
+    noise = iter(z)
+    for _, now, then in pairs(path, grid):
+        if then.s == 0:
+            return to_data(now, then, D, x, eta)
+        q, h = now.kappa**2, now.kappa**2 - then.kappa**2
+
+        def f(node: Node, y: Array) -> Array:
+            return (1 + eta**2) / 2 * (D(node.a * y, node.a, node.s) - y) / node.kappa**2
+
+        y = x / now.a
+        W = np.sqrt(h) * next(noise)
+        H = -np.sqrt(h / 12) * next(
+            noise
+        )  # the functional weighs the end of the step, the area its beginning
+        shifted = y + eta * H
+        first = f(now, shifted)
+        late = f(now.at(-np.log(q - 5 / 6 * h) / 2), shifted + 5 / 6 * (first * h + eta * W))
+        x = then.a * (y + (2 / 5 * first + 3 / 5 * late) * h + eta * W)
+    return x
+
+
+# ---------------------------------------------------------------- steps that stay
+
+
+def restart(
+    path: Any,
+    grid: Array,
+    D: Denoise,
+    x: Array,
+    z: Array,
+    intervals: Sequence[Sequence[float]] = ((3, 2, 0.06, 0.30),),
+) -> Array:
+    """Xu et al. 2023, Algorithm 1, on y = x/alpha with sigma = kappa."""
+    noise, nodes = iter(z), [Node(path, float(t)) for t in grid]
+
+    def heun(y: Array, now: Node, then: Node) -> Array:
+        d = (y - D(now.a * y, now.a, now.s)) / now.kappa
+        ahead = y + (then.kappa - now.kappa) * d
+        if then.s == 0:
+            return ahead
+        late = (ahead - D(then.a * ahead, then.a, then.s)) / then.kappa
+        return y + (then.kappa - now.kappa) * (d + late) / 2
+
+    nearest = [
+        min(
+            (n for n in range(1, len(nodes)) if nodes[n].s > 0),
+            key=lambda n: abs(np.log(nodes[n].kappa / low)),
+        )
+        for _, _, low, _ in intervals
+    ]
+    y = x / nodes[0].a
+    for n, (now, then) in enumerate(pairwise(nodes), start=1):
+        y = heun(y, now, then)
+        for (steps, repeats, _, high), where in zip(intervals, nearest, strict=True):
+            if where != n or high <= then.kappa:
+                continue
+            i = np.arange(steps + 1) / steps
+            ladder = (high ** (1 / 7) + i * (then.kappa ** (1 / 7) - high ** (1 / 7))) ** 7
+            for _ in range(int(repeats)):
+                y = y + np.sqrt(high**2 - then.kappa**2) * next(noise)
+                for a, b in pairwise(ladder):
+                    y = heun(y, now.at(-np.log(a)), now.at(-np.log(b)))
+    return nodes[-1].a * y
+
+
+def annealed_langevin(
+    path: Any, grid: Array, D: Denoise, x: Array, z: Array, steps_each: int = 5, ratio: float = 0.2
+) -> Array:
+    """Song and Ermon 2019, Algorithm 1, alpha_i = ratio sigma_i^2."""
+    noise, before = iter(z), None
+    for node in (Node(path, float(t)) for t in grid):
+        x = x if before is None else node.a / before.a * x
+        for _ in range(steps_each if node.s > 0 else 0):
+            step = ratio * node.s**2
+            x = x + step / 2 * node.score(D, x) + np.sqrt(step) * next(noise)
+        before = node
+    return x
+
+
+# ---------------------------------------------------------------- reversible
+
+
+def reversible_heun(path: Any, grid: Array, D: Denoise, x: Array, z: Array) -> Array:
+    """Kidger et al. 2021, Algorithm 1, on y = x/alpha."""
+    y = yhat = x / path.alpha(grid[0])
+    f = None
+    for _, now, then in pairs(path, grid):
+        if then.s == 0:
+            return ddim_step(now, then, D, now.a * y)
+        f = now.eps(D, now.a * yhat) if f is None else f
+        dk = then.kappa - now.kappa
+        yhat = 2 * y - yhat + f * dk
+        late = then.eps(D, then.a * yhat)
+        y, f = y + (f + late) * dk / 2, late
+    return path.alpha(grid[-1]) * y
+
+
+def edict(path: Any, grid: Array, D: Denoise, x: Array, z: Array, p: float = 0.93) -> Array:
+    """Wallace et al. 2023, eq. 13 to 16: a_t = alpha_s/alpha_t, b_t = sigma_s - a_t sigma_t."""
+    y = x
+    for _, now, then in pairs(path, grid):
+        if then.s == 0:
+            return ddim_step(now, then, D, x)
+        a = then.a / now.a
+        b = then.s - a * now.s
+        x_inter = a * x + b * now.eps(D, y)
+        y_inter = a * y + b * now.eps(D, x_inter)
+        x = p * x_inter + (1 - p) * y_inter
+        y = p * y_inter + (1 - p) * x
+    return x
+
+
+def bdia(path: Any, grid: Array, D: Denoise, x: Array, z: Array, gamma: float = 1.0) -> Array:
+    """Zhang et al. 2023: x_{i-1} = gamma x_{i+1} + (1 - gamma) x_i + DDIM's move on, less gamma DDIM's move back."""
+    before: tuple[Node, Array] | None = None
+    for _, now, then in pairs(path, grid):
+        on = ddim_step(now, then, D, x) - x
+        if before is None or then.s == 0:
+            new = x + on
+        else:
+            back = ddim_step(now, before[0], D, x) - x
+            new = gamma * before[1] + (1 - gamma) * x + on - gamma * back
+        before, x = (now, x), new
+    return x
+
+
+def belm(path: Any, grid: Array, D: Denoise, x: Array, z: Array) -> Array:
+    """Wang et al. 2024, O-BELM on x-bar = x/alpha, h the decrease of sigma-bar."""
+    before: tuple[Node, Array] | None = None
+    for _, now, then in pairs(path, grid):
+        if before is None or then.s == 0:
+            new = ddim_step(now, then, D, x)
+        else:
+            h, h1 = now.kappa - then.kappa, before[0].kappa - now.kappa
+            bar = h**2 / h1**2 * before[1] / before[0].a + (h1**2 - h**2) / h1**2 * x / now.a
+            new = then.a * (bar - h * (h + h1) / h1 * now.eps(D, x))
+        before, x = (now, x), new
+    return x
+
+
+NOISY_AND_REVERSIBLE: dict[str, Sampler] = {
+    **{f"seeds-{k}": seeds(k) for k in (1, 2, 3)},
+    **{name: sra(name) for name in SRA},
+    "shark": shark,
+    "restart": restart,
+    "annealed-langevin": annealed_langevin,
+    "reversible-heun": reversible_heun,
+    "edict": edict,
+    "bdia": bdia,
+    "belm": belm,
+}
