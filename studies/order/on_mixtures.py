@@ -147,8 +147,8 @@ def on_line(ladder: Ladder, name: str, target: GaussianMixture) -> Iterator[Meas
     try:
         steps, found = climb(rungs, limit, measure, read, undecided)
     except ValueError:  # no density for this class of step
-        yield from on_samples(ladder, name, target)
-        return
+        steps, found = [], {}
+        yield from on_samples(ladder, name, target, strongly=not wanted(method, "strong"))
     for metric, (errors, uncertainty, slope) in found.items():
         yield ladder.measurement(
             name, metric, "density", steps, errors, uncertainty, slope, first_of(failures)
@@ -178,6 +178,7 @@ def on_samples(
     rungs: Sequence[int] = SAMPLED_RUNGS,
     most: int | None = None,
     weakly: bool = True,
+    strongly: bool = True,
 ) -> Iterator[Measurement]:
     """Measure weak and strong order from differences of neighbouring rungs on shared Brownian paths.
 
@@ -215,7 +216,7 @@ def on_samples(
         pathwise.append([[np.mean(np.sum((a - b) ** 2, axis=1))] for a, b in itertools.pairwise(finals)])
     steps = rungs[:-1]
     metrics, square = {"weak": np.array(weak)} if weakly else {}, np.array(pathwise)
-    if all(c.functional is not None for c in tableaux[0].channels):
+    if strongly and all(c.functional is not None for c in tableaux[0].channels):
         metrics["strong"] = square
     for metric, groups in metrics.items():
         size, noise, slope = fit_sampled(steps, groups)

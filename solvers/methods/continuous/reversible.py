@@ -75,7 +75,7 @@ def reversible_heun(path: Path, grid: ArrayLike) -> Tableau:
 
 @catalogue.method(
     "edict",
-    claims=[Claim(1, "ode", "two coupled DDIM steps, mixed", "deduced", options={"p": (1.0, 0.93)})],
+    claims=[Claim(1, "ode", "two coupled DDIM steps, mixed", "deduced", options={"p": (0.93,)})],
     source="Wallace, Gokul and Naik 2023 (EDICT), eq. 13 to 16",
 )
 def edict(path: Path, grid: ArrayLike, p: float = 0.93) -> Tableau:
