@@ -6,7 +6,7 @@ strong error), `density` (law on a one-dimensional mixture). A discrete method i
 `sample` and `law` run on token sequences. `statistics` keeps moments and histograms of any number of samples.
 """
 
-from . import grids
+from . import grids, scheduler_config, tables
 from .catalogue import Claim, Method, catalogue
 from .continuous.denoiser import denoiser
 from .continuous.executors.arrays import run
@@ -42,6 +42,8 @@ __all__ = [
     "law",
     "run",
     "sample",
+    "scheduler_config",
     "statistics",
     "strong",
+    "tables",
 ]

@@ -11,7 +11,7 @@ import typer
 from analytic import chains, paths, sequences
 from analytic import targets as named
 from analytic.names import unknown
-from solvers import catalogue, grids
+from solvers import catalogue, grids, tables
 
 from . import specifications
 from .order import tables as frames
@@ -55,7 +55,10 @@ def list_(
             [{"sequence": k, "description": v.description} for k, v in sequences.catalogue.items()]
         ),
         "grids": pd.DataFrame(
-            [{"grid": k, "description": first_line(v)} for k, v in grids.catalogue.items()]
+            [
+                *({"grid": k, "description": first_line(v)} for k, v in grids.catalogue.items()),
+                *({"grid": k, "description": "Align Your Steps, as published"} for k in tables.ALIGNED),
+            ]
         ),
         "paths": pd.DataFrame(
             [{"path": p, "description": first_line(getattr(paths, p))} for p in specifications.PATHS]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -24,10 +24,13 @@ GAUSSIAN_LIMIT = 4096
 ROUNDING = {"float64": 4e-16, "float32": 4e-16 * 2.0**29}
 
 
-def known_grid(name: str) -> None:
+Grid = str | Callable[..., Array]  # a name in `solvers.grids.catalogue`, or a grid with a name of its own
+
+
+def known_grid(grid: Grid) -> None:
     """Raise the error of an unknown name if a grid is none."""
-    if name not in grids.catalogue:
-        raise unknown("grid", name, grids.catalogue)
+    if isinstance(grid, str) and grid not in grids.catalogue:
+        raise unknown("grid", grid, grids.catalogue)
 
 
 FIRST_ORDER_START = 2  # order to which a first-order first step limits a method
@@ -40,8 +43,8 @@ class Setting:
     Attributes
     ----------
     path : Gaussian path
-    grid : str
-        Name in `solvers.grids.catalogue`.
+    grid : str or grid
+        Name in `solvers.grids.catalogue`, or a `solvers.tables.Table` or `solvers.scheduler_config.Scheduler`.
     start, stop : float or None
         Times the grid runs between; the path's defaults if None.
     initial : str
@@ -56,7 +59,7 @@ class Setting:
     """
 
     path: paths.Gaussian = field(default_factory=lambda: paths.VE(0.02, 20.0))
-    grid: str = "karras"
+    grid: Grid = "karras"
     start: float | None = None
     stop: float | None = None
     initial: str = "marginal"
@@ -67,6 +70,8 @@ class Setting:
 
     def __post_init__(self) -> None:
         known_grid(self.grid)
+        most = getattr(self.grid, "most", self.limit)  # a scheduler has so many nodes and no more
+        object.__setattr__(self, "limit", min(self.limit, most))
         if self.precision not in ROUNDING:
             raise ValueError(f"precision is {self.precision!r}: use one of {', '.join(ROUNDING)}")
 
@@ -77,12 +82,14 @@ class Setting:
 
     def nodes(self, steps: int) -> Array:
         """Return the grid for a number of steps."""
-        return grids.catalogue[self.grid](self.path, steps, start=self.start, stop=self.stop)
+        build = grids.catalogue[self.grid] if isinstance(self.grid, str) else self.grid
+        return build(self.path, steps, start=self.start, stop=self.stop)
 
     @property
     def where(self) -> str:
         """Path and grid in words."""
-        return f"{self.path!r} path, {self.grid} grid"
+        name = self.grid if isinstance(self.grid, str) else str(getattr(self.grid, "name", self.grid))
+        return f"{self.path!r} path, {name} grid"
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from typing import Any, get_args
 
 from analytic import chains, paths
 from analytic.names import unknown
-from solvers import ScoreError, catalogue
+from solvers import ScoreError, catalogue, scheduler_config, tables
 from solvers.continuous.imperfect import Shape
 
-from .setting import Job
+from .setting import Grid, Job, known_grid
 
 _SPECIFICATION = re.compile(r"\s*(?P<name>[^()\s]+)\s*(?:\((?P<arguments>.*)\))?\s*")
 PATHS = ("VP", "SubVP", "CosineVP", "VE", "EDM", "Linear", "Trigonometric", "Polynomial")
@@ -42,8 +42,32 @@ def split(what: str, text: str) -> tuple[str, list[Any], dict[str, Any]]:
 NOISES = ("Absorbing", "Uniform", "Hybrid", "BirthDeath", "GaussianOrdinal", "PureDeath")
 
 
+def path_and_grid(path: str, grid: str | None, default: str = "karras") -> tuple[paths.Gaussian, Grid]:
+    """Return the path and the grid a user named: a grid by its name, a file of levels or a published table.
+
+    A path from a scheduler_config.json brings a grid of its own, taken where none is named.
+    """
+    if Path(path).suffix == ".json":
+        scheduler = scheduler_config.read(path)
+        return scheduler.path, scheduler if grid is None else grid_of(grid)
+    return path_of(path), grid_of(grid or default)
+
+
+def grid_of(text: str) -> Grid:
+    """Return a grid by its name, of a published table, or of a file with sigmas (or times: FILE:time)."""
+    if text in tables.ALIGNED:
+        return tables.ALIGNED[text]
+    file, _, kind = text.partition(":")
+    if Path(file).suffix in (".txt", ".csv"):
+        return tables.read(file, kind or "sigma")
+    known_grid(text)
+    return text
+
+
 def path_of(text: str) -> paths.Gaussian:
-    """Return the path a user named, such as "VP" or "VE(0.02, 20)"."""
+    """Return the path a user named, such as "VP" or "VE(0.02, 20)", or that of a scheduler_config.json."""
+    if Path(text).suffix == ".json":
+        return scheduler_config.read(text).path
     name, arguments, keywords = split("path", text)
     known = {p.lower(): p for p in PATHS}
     if name.lower() not in known:

@@ -4,6 +4,7 @@ Each path's default start and stop are part of its contract: measured orders dep
 """
 
 from .diffusion import EDM, VE, VP, CosineVP, SubVP
+from .discrete import Discrete, discrete_betas, zero_terminal_snr
 from .gaussian import Gaussian, Prior
 from .interpolant import Linear, Polynomial, Trigonometric
 
@@ -12,10 +13,13 @@ __all__ = [
     "VE",
     "VP",
     "CosineVP",
+    "Discrete",
     "Gaussian",
     "Linear",
     "Polynomial",
     "Prior",
     "SubVP",
     "Trigonometric",
+    "discrete_betas",
+    "zero_terminal_snr",
 ]

@@ -27,7 +27,9 @@ def budget(
         ),
     ] = None,
     path: Annotated[str, typer.Option(help="Gaussian path.")] = "VP",
-    grid: Annotated[str, typer.Option(help="Grid of times by name.")] = "log-snr",
+    grid: Annotated[
+        str | None, typer.Option(help="Grid of times by name, or a file of sigmas; log-snr by default.")
+    ] = None,
     begin: Annotated[
         float | None, typer.Option(help="Time sampling starts at; the path's own by default.")
     ] = None,
@@ -84,7 +86,7 @@ def budget(
     for count in steps or ():
         if count < 2:
             raise ValueError(f"steps is {count}: give at least 2")
-    setting = Setting(specifications.path_of(path), grid, begin, end)
+    setting = Setting(*specifications.path_and_grid(path, grid, "log-snr"), begin, end)
     setting.nodes(2)  # complains about begin and end before anything is measured
     on = tuple(part or PARTS)
     benches = [

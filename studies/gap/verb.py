@@ -41,7 +41,9 @@ def gap(
     sde: Annotated[str, typer.Option(help="Noisy method.")] = "stochastic-heun",
     steps: Annotated[int, typer.Option(help="Steps of both.")] = 128,
     path: Annotated[str, typer.Option(help="Gaussian path.")] = "VE(0.02, 20)",
-    grid: Annotated[str, typer.Option(help="Grid of times by name.")] = "karras",
+    grid: Annotated[
+        str | None, typer.Option(help="Grid of times by name, or a file of sigmas; karras by default.")
+    ] = None,
     samples: Annotated[int, typer.Option(help="Samples where laws are sampled.")] = 1_000_000,
     seed: Annotated[int, typer.Option(help="Seed of all noise.")] = 0,
     train: Annotated[
@@ -91,5 +93,5 @@ def gap(
         asked = tuple(name for name in asked if name != "contraction")
     wrong = GAUSSIAN_ERROR if law.is_gaussian else ERROR
     wrong = wrong if error is None else specifications.error_of(error)
-    setting = Setting(specifications.path_of(path), grid, samples=samples, seed=seed)
+    setting = Setting(*specifications.path_and_grid(path, grid, "karras"), samples=samples, seed=seed)
     return Gaps(Plan(target or "easy-1d", law, wrong, ode, sde, steps, setting), asked)

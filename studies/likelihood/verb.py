@@ -17,7 +17,9 @@ def likelihood(
     methods: Annotated[list[str] | None, typer.Argument(help="Runge-Kutta methods, all by default.")] = None,
     target: Annotated[list[str] | None, typer.Option(help="Target by name or file, repeatable.")] = None,
     path: Annotated[str, typer.Option(help="Gaussian path.")] = "VE(0.02, 20)",
-    grid: Annotated[str, typer.Option(help="Grid by name.")] = "karras",
+    grid: Annotated[
+        str | None, typer.Option(help="Grid of times by name, or a file of sigmas; karras by default.")
+    ] = None,
 ) -> Study[Any]:
     """Measure the order of log p(x) along the probability-flow ODE, with the exact divergence.
 
@@ -38,4 +40,4 @@ def likelihood(
         if job.method.name not in BUTCHER:
             raise ValueError(f"method is {job.method.name!r}: use a Runge-Kutta method, {', '.join(BUTCHER)}")
     chosen = {name: named.load(name) for name in target or TARGETS}
-    return Likelihoods(work, chosen, Setting(specifications.path_of(path), grid))
+    return Likelihoods(work, chosen, Setting(*specifications.path_and_grid(path, grid, "karras")))

@@ -142,7 +142,7 @@ def on_line(ladder: Ladder, name: str, target: GaussianMixture) -> Iterator[Meas
         )
 
     joint = two_step(ladder[MIXTURE_RUNGS[0]])
-    rungs = TWO_STEP_RUNGS if joint else MIXTURE_RUNGS
+    rungs = TWO_STEP_RUNGS if joint else MIXTURE_RUNGS if method.claims else MIXTURE_RUNGS[:-1]
     limit = min(setting.limit, 2 * TWO_STEP_RUNGS[-1] if joint else MIXTURE_LIMIT)
     try:
         steps, found = climb(rungs, limit, measure, read, undecided)

@@ -24,7 +24,7 @@ def order(
         ),
     ] = None,
     path: Annotated[
-        str, typer.Option(help="Gaussian path: VP, 'VE(0.02, 20)', Linear, ...")
+        str, typer.Option(help="Gaussian path: VP, 'VE(0.02, 20)', Linear, ..., or a scheduler_config.json.")
     ] = "VE(0.02, 20)",
     noise: Annotated[
         list[str] | None,
@@ -36,7 +36,8 @@ def order(
     grid: Annotated[
         str | None,
         typer.Option(
-            help="Grid of times by name (see `assay list grids`); karras by default, geometric for tokens."
+            help="Grid of times by name (see `assay list grids`), or a file with sigmas (or times: FILE:time); karras "
+            "by default, a scheduler's own with its file, geometric for tokens."
         ),
     ] = None,
     begin: Annotated[
@@ -102,8 +103,7 @@ def order(
     studies = []
     if mixtures:
         setting = Setting(
-            specifications.path_of(path),
-            grid or "karras",
+            *specifications.path_and_grid(path, grid),
             begin,
             end,
             initial,

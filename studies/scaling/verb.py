@@ -37,7 +37,9 @@ def scaling(
         ),
     ] = None,
     path: Annotated[str, typer.Option(help="Gaussian path.")] = "VE(0.02, 20)",
-    grid: Annotated[str, typer.Option(help="Grid of times by name.")] = "karras",
+    grid: Annotated[
+        str | None, typer.Option(help="Grid of times by name, or a file of sigmas; karras by default.")
+    ] = None,
     limit: Annotated[int, typer.Option(help="Steps to give up at, by exact law.")] = 1 << 15,
     line_limit: Annotated[int, typer.Option(help="Steps to give up at, by density.")] = 1 << 8,
 ) -> list[Study[Any]]:
@@ -84,7 +86,12 @@ def scaling(
             raise ValueError(
                 f"target is {name!r}: give a Gaussian or a mixture on the line, such as easy-1d"
             ) from None
-    plan = Plan(Setting(specifications.path_of(path), grid), tuple(target or TARGETS), limit, line_limit)
+    plan = Plan(
+        Setting(*specifications.path_and_grid(path, grid, "karras")),
+        tuple(target or TARGETS),
+        limit,
+        line_limit,
+    )
     sizes = [name for name in chosen if name != TOKENS]
     found: list[Study[Any]] = [Evaluations(work, plan, sizes, bool(methods))] if sizes else []
     return [*found, TokenSteps()] if TOKENS in chosen else found

@@ -17,8 +17,8 @@ PAIRS: list[Any] = [
     (
         ("dpm-solver++-3m-as-published", ODE),
         ("dpm-solver++-3m", ODE),
-        "vp",
-        "log-snr",
+        "ve",
+        "karras",
         2,
         3,
         (256, 512, 1024),
