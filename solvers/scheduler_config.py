@@ -13,7 +13,6 @@ from pathlib import Path as FilePath
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from analytic import paths
 
@@ -138,6 +137,8 @@ class Scheduler:
             return (high ** (1 / 7) + part * (low ** (1 / 7) - high ** (1 / 7))) ** 7
         if self.settings.get("use_exponential_sigmas"):
             return np.exp(np.log(high) + part * (np.log(low) - np.log(high)))
+        from scipy import stats  # which is slow to import
+
         return np.array(low + stats.beta.ppf(1 - part, 0.6, 0.6) * (high - low))
 
     def _ends_above_zero(self) -> bool:

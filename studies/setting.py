@@ -33,6 +33,7 @@ def known_grid(grid: Grid) -> None:
         raise unknown("grid", grid, grids.catalogue)
 
 
+FINER = 0.5  # in log-SNR, by which four times the steps end nearer the data: they should by log 4
 FIRST_ORDER_START = 2  # order to which a first-order first step limits a method
 
 
@@ -84,6 +85,22 @@ class Setting:
         """Return the grid for a number of steps."""
         build = grids.catalogue[self.grid] if isinstance(self.grid, str) else self.grid
         return build(self.path, steps, start=self.start, stop=self.stop)
+
+    @property
+    def stays(self) -> str:
+        """What does not get finer with more steps, in words; "" where everything does.
+
+        A grid whose last step goes to sigma = 0 from one and the same level, as a chain's does, has an error that no
+        number of steps removes: what it shows of a method's order is nothing.
+        """
+        coarse, fine = (self.nodes(steps) for steps in (32, 128))
+        if self.path.sigma(coarse[-1]) != 0:
+            return ""
+        before, later = (float(self.path.log_snr(grid[-2])) for grid in (coarse, fine))
+        if later - before > FINER:
+            return ""
+        level = np.exp(-later)
+        return f"the last step, from sigma/alpha = {level:.2g} to the data, is the same for any number of steps"
 
     @property
     def where(self) -> str:

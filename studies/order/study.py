@@ -52,18 +52,24 @@ class Orders(Plain[Measurement]):
 
     def reports(self, found: list[Measurement]) -> Iterable[Report]:
         """Return the table of claims beside measurements."""
-        judged = judgements(found, self.work)
+        judged = self._judged(found)
         title = f"Claimed and measured order, {self.setting.where}"
-        notes = [tables.legend(found), *reasons(judged), *uncovered(found, self.work)]
+        notes = [tables.legend(found), *reasons(judged)]
+        stays = self.setting.stays
+        notes += [f"No verdicts: {stays}."] if stays else uncovered(found, self.work)
         yield Report("order", title, tables.summary(found, judged), notes, tables.everything(found, judged))
 
     def figures(self, found: list[Measurement]) -> Mapping[str, Any]:
         """Draw errors on the last target against NFE."""
-        return convergence("order", found, self.setting.where, claims_of(judgements(found, self.work)))
+        return convergence("order", found, self.setting.where, claims_of(self._judged(found)))
 
     def verdicts(self, found: list[Measurement]) -> Iterable[str]:
         """List the verdicts on all claims."""
-        return [j.verdict for j in judgements(found, self.work)]
+        return [j.verdict for j in self._judged(found)]
+
+    def _judged(self, found: list[Measurement]) -> list[Judgement]:
+        """Verdicts, of which there are none on a grid that does not get finer."""
+        return [] if self.setting.stays else judgements(found, self.work)
 
 
 def _measured(job: Job, name: str, target: GaussianMixture, setting: Setting) -> list[Measurement]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from analytic import GaussianMixture, targets
-from solvers import Claim, Trace, catalogue
+from solvers import Claim, Trace, catalogue, scheduler_config
 from solvers.catalogue import Catalogue, Method
 from studies.ladder import Ladder, long
 from studies.order import tables
@@ -218,3 +218,14 @@ def test_too_few_samples_are_refused() -> None:
     ladder = Ladder(catalogue["euler"], "practical", Setting(samples=100), {})
     with pytest.raises(ValueError, match="samples is 100"):
         list(on_samples(ladder, "pair", GaussianMixture([0.5, 0.5], [[-1, 0], [1, 0]], 0.2)))
+
+
+def test_on_a_grid_whose_last_step_stays_nothing_is_said_of_claims() -> None:
+    scheduler = scheduler_config.of({"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012})
+    setting = Setting(scheduler.path, scheduler, limit=64)
+    study = Orders(jobs(["heun"]), {"gaussian-1d": BOTH["gaussian-1d"]}, setting)
+    found = run(study)
+    (report,) = study.reports(found)
+    assert "No verdicts: the last step, from sigma/alpha = 0.029 to the data" in " ".join(report.notes)
+    assert list(study.verdicts(found)) == []
+    assert Setting().stays == ""
