@@ -100,7 +100,9 @@ class Setting:
         if later - before > FINER:
             return ""
         level = np.exp(-later)
-        return f"the last step, from sigma/alpha = {level:.2g} to the data, is the same for any number of steps"
+        return (
+            f"the last step, from sigma/alpha = {level:.2g} to the data, is the same for any number of steps"
+        )
 
     @property
     def where(self) -> str:

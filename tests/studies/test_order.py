@@ -221,7 +221,9 @@ def test_too_few_samples_are_refused() -> None:
 
 
 def test_on_a_grid_whose_last_step_stays_nothing_is_said_of_claims() -> None:
-    scheduler = scheduler_config.of({"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012})
+    scheduler = scheduler_config.of(
+        {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}
+    )
     setting = Setting(scheduler.path, scheduler, limit=64)
     study = Orders(jobs(["heun"]), {"gaussian-1d": BOTH["gaussian-1d"]}, setting)
     found = run(study)
