@@ -3,10 +3,11 @@
 A continuous method is a pure function (path, grid) -> Tableau; an executor runs any tableau: `sample` (compiled,
 in parallel), `run` (any model on numpy, torch or CuPy arrays), `law` (exact law on a Gaussian), `strong` (exact
 strong error), `density` (law on a one-dimensional mixture). A discrete method is (noise, grid) -> Kernel, which
-`sample` and `law` run on token sequences. `statistics` keeps moments and histograms of any number of samples.
+`sample` and `law` run on token sequences. What is no table of coefficients - adaptive steps, exact kernels - is a loop
+of its own in `loops`. `statistics` keeps moments and histograms of any number of samples.
 """
 
-from . import grids, scheduler_config, tables
+from . import grids, loops, scheduler_config, tables
 from .catalogue import Claim, Method, catalogue
 from .continuous.denoiser import denoiser
 from .continuous.executors.arrays import run
@@ -40,6 +41,7 @@ __all__ = [
     "density",
     "grids",
     "law",
+    "loops",
     "run",
     "sample",
     "scheduler_config",

@@ -11,7 +11,7 @@ import typer
 from analytic import chains, paths, sequences
 from analytic import targets as named
 from analytic.names import unknown
-from solvers import catalogue, grids, tables
+from solvers import catalogue, grids, loops, tables
 
 from . import specifications
 from .order import tables as frames
@@ -23,11 +23,11 @@ from .output.report import clean
 def list_(
     what: Annotated[
         str | None,
-        typer.Argument(help="methods, targets, sequences, grids, paths or noises; all by default."),
+        typer.Argument(help="methods, loops, targets, sequences, grids, paths or noises; all by default."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
-    """List what there is: methods with their claims and sources, targets, sequences, grids, paths, noises.
+    """List what there is: methods with their claims and sources, loops, targets, sequences, grids, paths, noises.
 
     Example: assay list methods
     """
@@ -50,6 +50,17 @@ def list_(
     )
     lists = {
         "methods": methods,
+        "loops": pd.DataFrame(
+            [
+                {
+                    "loop": one.name,
+                    "promise": one.promise,
+                    "options": ", ".join(f"{k}={v}" for k, v in one.options.items()) or frames.NOTHING,
+                    "source": one.source,
+                }
+                for one in loops.catalogue.values()
+            ]
+        ),
         "targets": pd.DataFrame(named.table(), columns=["target", "dim", "components", "description"]),
         "sequences": pd.DataFrame(
             [{"sequence": k, "description": v.description} for k, v in sequences.catalogue.items()]

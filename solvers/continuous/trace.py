@@ -338,6 +338,10 @@ class Trace:
         """Walk the grid step by step."""
         return (self.run(i, i + 1) for i in range(self.intervals))
 
+    def across(self, first: int, last: int) -> Run:
+        """Return one step over the grid intervals first..last-1, whose nodes within it may be asked for by `nodes`."""
+        return Run(self, self.nodes(first, 1), self.nodes(last, 1), first, 1)
+
     def inside(self, interval: int, parts: int) -> Iterator[Run]:
         """Walk `parts` equal steps in log-SNR inside one grid interval."""
         low, high = self._levels.log_snr[interval], self._levels.log_snr[interval + 1]

@@ -2,7 +2,7 @@
 
 from .executors.law_and_sample import law, sample, stream
 from .executors.path_divergence import path_kl
-from .flow import Flow, bridge, endpoint, forward_rates, resample, reverse_rates, velocity
+from .flow import Flow, arrival_rate, bridge, endpoint, forward_rates, resample, reverse_rates, velocity
 from .kernel import Kernel, walk
 from .model.every_state import Tables
 from .moves.move import Move
@@ -16,6 +16,7 @@ __all__ = [
     "Pair",
     "Sites",
     "Tables",
+    "arrival_rate",
     "bridge",
     "endpoint",
     "forward_rates",

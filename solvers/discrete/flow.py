@@ -176,6 +176,19 @@ def endpoint(process: Process, t: float) -> Flow:
     return _mixture(process, t, process.noise_law(t), 1.0, np.zeros(process.states))
 
 
+def arrival_rate(process: Process, t: float) -> float:
+    """-alpha'/(1 - alpha): the rate at which flow matching moves a noisy site to its token.
+
+    Raises ValueError unless the noise is Absorbing or Uniform, and where the rate is infinite.
+    """
+    process = _fixed(process)
+    with np.errstate(divide="ignore"):
+        rate = float(process.inflow(t).sum() / process.noise_law(t).sum())
+    if not np.isfinite(rate):
+        raise ValueError(f"grid has the time {t!r}, where the rates of {process!r} are infinite: start later")
+    return rate
+
+
 def velocity(process: Process, t: float, stochasticity: float = 0.0) -> Flow:
     """Rates of discrete flow matching, -alpha'/(1 - alpha) p(x_0 = y | x_t): p_t as by time reversal, other paths.
 
@@ -190,11 +203,7 @@ def velocity(process: Process, t: float, stochasticity: float = 0.0) -> Flow:
     process = _fixed(process)
     flow = endpoint(process, t)
     at = flow.coefficients
-    with np.errstate(divide="ignore"):
-        rate = float(process.inflow(t).sum() / process.noise_law(t).sum())
-    if not np.isfinite(rate):
-        raise ValueError(f"grid has the time {t!r}, where the rates of {process!r} are infinite: start later")
-    flow = flow * rate
+    flow = flow * arrival_rate(process, t)
     if stochasticity == 0.0:
         return flow
     # q_t(v | v) is alike for all tokens v, as is q_t(y | v) for y != v

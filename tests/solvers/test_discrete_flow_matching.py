@@ -36,6 +36,7 @@ METHODS: list[tuple[str, dict[str, Any]]] = [
     ("dfm-euler", {"corrector": 0.7}),
     ("dfm-euler", {"stochasticity": 0.4}),
     ("dfm-euler", {"corrector": 0.7, "stochasticity": 0.4}),
+    ("dfm-jump", {}),
     ("tau-leaping", {"rates": "flow-matching"}),
     ("discrete-euler", {"rates": "flow-matching"}),
     ("time-corrected-tau-leaping", {}),
@@ -146,6 +147,10 @@ def step_by_loops(loops: Loops, name: str, options: dict[str, Any], t: float, s:
             return first_jump(x)
         if name == "time-corrected-tau-leaping":
             return time_corrected(t, x)
+        if name == "dfm-jump":
+            leaving = 1 - math.exp((t - s) * float(loops.noise.d_alpha(t)) / noise_t)
+            moves = [[leaving * p for p in others(t, x, i)] for i in range(loops.length)]
+            return loops.product([clipped(row, x[i], 1.0) for i, row in enumerate(moves)])
         settle = leap if name == "tau-leaping" else clipped
         return loops.product([settle(flows(x, i), x[i], t - s) for i in range(loops.length)])
 

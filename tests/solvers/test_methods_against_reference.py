@@ -77,6 +77,13 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
     "dpm-solver-2": [{}, {"r1": 0.3}],
     "dpm-solver-3": [{}, {"r1": 0.25, "r2": 0.6}],
     "dpm-solver++-2s": [{}, {"r1": 0.7}],
+    "dpm-solver-fast": [
+        {},
+        {"order": 2},
+        {"prediction": "data"},
+        {"end": "full"},
+        {"order": 2, "prediction": "data", "end": "full"},
+    ],
     "dpm-solver++-3s": [{}, {"r1": 0.25, "r2": 0.6}],
     **dict.fromkeys(("dpm-solver++-2m", "dpm-solver++-3m", "dpm-solver++-3m-as-published"), ENDS),
     **{f"deis-tab-{q}": ENDS for q in (1, 2, 3)},

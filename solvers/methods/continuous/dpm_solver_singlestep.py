@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from ...catalogue import Claim, catalogue
 from ...continuous.tableau import Tableau
@@ -12,9 +12,60 @@ from ...numerics.phi import phi
 from ...protocols import Path
 from .first_order import ddim_step
 
+Array = NDArray[np.float64]
+
 
 def _eps(step: Run, x: Combination, level: Level) -> Combination:
     return (x - level.alpha * step.denoise(x, level)) / level.sigma
+
+
+Fraction = float | Array
+
+
+def noise_second(step: Run, x: Combination, r1: Fraction, s1: Level) -> Combination:
+    """One step of DPM-Solver-2 with its second evaluation at s1, a fraction r1 of the step in log-SNR."""
+    h, s, t = step.h, step.next, step.now
+    eps = _eps(step, x, t)
+    u = s1.alpha / t.alpha * x - s1.sigma * np.expm1(r1 * h) * eps
+    D1 = _eps(step, u, s1) - eps
+    return s.alpha / t.alpha * x - s.sigma * np.expm1(h) * (eps + 1 / (2 * r1) * D1)
+
+
+def noise_third(step: Run, x: Combination, r1: Fraction, s1: Level, r2: Fraction, s2: Level) -> Combination:
+    """One step of DPM-Solver-3 with evaluations at s1 and s2, fractions r1 and r2 of the step in log-SNR."""
+    h, s, t = step.h, step.next, step.now
+    eps = _eps(step, x, t)
+    u1 = s1.alpha / t.alpha * x - s1.sigma * np.expm1(r1 * h) * eps
+    D1 = _eps(step, u1, s1) - eps
+    u2 = s2.alpha / t.alpha * x - s2.sigma * (
+        np.expm1(r2 * h) * eps + r2 / r1 * (r2 * h * phi(2, r2 * h)) * D1
+    )
+    D2 = _eps(step, u2, s2) - eps
+    return s.alpha / t.alpha * x - s.sigma * (np.expm1(h) * eps + 1 / r2 * (h * phi(2, h)) * D2)
+
+
+def data_second(step: Run, x: Combination, r1: Fraction, s1: Level) -> Combination:
+    """One step of DPM-Solver++(2S) with its second evaluation at s1, a fraction r1 of the step in log-SNR."""
+    h, s, t = step.h, step.next, step.now
+    D0 = step.denoise(x, t)
+    u = s1.sigma / t.sigma * x - s1.alpha * np.expm1(-r1 * h) * D0
+    D = (1 - 1 / (2 * r1)) * D0 + 1 / (2 * r1) * step.denoise(u, s1)
+    return s.sigma / t.sigma * x - s.alpha * np.expm1(-h) * D
+
+
+def data_third(step: Run, x: Combination, r1: Fraction, s1: Level, r2: Fraction, s2: Level) -> Combination:
+    """One step of DPM-Solver++(3S) with evaluations at s1 and s2, fractions r1 and r2 of the step in log-SNR."""
+    h, s, t = step.h, step.next, step.now
+    D0 = step.denoise(x, t)
+    u1 = s1.sigma / t.sigma * x - s1.alpha * np.expm1(-r1 * h) * D0
+    D1 = step.denoise(u1, s1) - D0
+    u2 = (
+        s2.sigma / t.sigma * x
+        - s2.alpha * np.expm1(-r2 * h) * D0
+        + s2.alpha * (r2 / r1) * (r2 * h * phi(2, -r2 * h)) * D1
+    )
+    D2 = step.denoise(u2, s2) - D0
+    return s.sigma / t.sigma * x - s.alpha * np.expm1(-h) * D0 + s.alpha / r2 * (h * phi(2, -h)) * D2
 
 
 @catalogue.method(
@@ -47,15 +98,10 @@ def dpm_solver_2(path: Path, grid: ArrayLike, r1: float = 0.5) -> Tableau:
     trace = Trace("dpm-solver-2", path, grid)
     for step, _ in trace.runs():
         (x,) = step.registers
-        s, t = step.next, step.now
-        if np.any(s.sigma == 0):
-            step.close(ddim_step(step, x, step.denoise(x, t)))
-            continue
-        h, s1 = step.h, step.between(r1)
-        eps = _eps(step, x, t)
-        u = s1.alpha / t.alpha * x - s1.sigma * np.expm1(r1 * h) * eps
-        D1 = _eps(step, u, s1) - eps
-        step.close(s.alpha / t.alpha * x - s.sigma * np.expm1(h) * (eps + 1 / (2 * r1) * D1))
+        if np.any(step.next.sigma == 0):
+            step.close(ddim_step(step, x, step.denoise(x, step.now)))
+        else:
+            step.close(noise_second(step, x, r1, step.between(r1)))
     return trace.tableau(r1=r1)
 
 
@@ -89,19 +135,10 @@ def dpm_solver_3(path: Path, grid: ArrayLike, r1: float = 1 / 3, r2: float = 2 /
     trace = Trace("dpm-solver-3", path, grid)
     for step, _ in trace.runs():
         (x,) = step.registers
-        s, t = step.next, step.now
-        if np.any(s.sigma == 0):
-            step.close(ddim_step(step, x, step.denoise(x, t)))
-            continue
-        h, s1, s2 = step.h, step.between(r1), step.between(r2)
-        eps = _eps(step, x, t)
-        u1 = s1.alpha / t.alpha * x - s1.sigma * np.expm1(r1 * h) * eps
-        D1 = _eps(step, u1, s1) - eps
-        u2 = s2.alpha / t.alpha * x - s2.sigma * (
-            np.expm1(r2 * h) * eps + r2 / r1 * (r2 * h * phi(2, r2 * h)) * D1
-        )
-        D2 = _eps(step, u2, s2) - eps
-        step.close(s.alpha / t.alpha * x - s.sigma * (np.expm1(h) * eps + 1 / r2 * (h * phi(2, h)) * D2))
+        if np.any(step.next.sigma == 0):
+            step.close(ddim_step(step, x, step.denoise(x, step.now)))
+        else:
+            step.close(noise_third(step, x, r1, step.between(r1), r2, step.between(r2)))
     return trace.tableau(r1=r1, r2=r2)
 
 
@@ -123,16 +160,10 @@ def dpm_solver_pp_2s(path: Path, grid: ArrayLike, r1: float = 0.5) -> Tableau:
     trace = Trace("dpm-solver++-2s", path, grid)
     for step, _ in trace.runs():
         (x,) = step.registers
-        s, t = step.next, step.now
-        if np.any(s.sigma == 0):
-            step.close(ddim_step(step, x, step.denoise(x, t)))
-            continue
-        h, s1 = step.h, step.between(r1)
-        D0 = step.denoise(x, t)
-        u = s1.sigma / t.sigma * x - s1.alpha * np.expm1(-r1 * h) * D0
-        D1 = step.denoise(u, s1)
-        D = (1 - 1 / (2 * r1)) * D0 + 1 / (2 * r1) * D1
-        step.close(s.sigma / t.sigma * x - s.alpha * np.expm1(-h) * D)
+        if np.any(step.next.sigma == 0):
+            step.close(ddim_step(step, x, step.denoise(x, step.now)))
+        else:
+            step.close(data_second(step, x, r1, step.between(r1)))
     return trace.tableau(r1=r1)
 
 
@@ -154,22 +185,104 @@ def dpm_solver_pp_3s(path: Path, grid: ArrayLike, r1: float = 1 / 3, r2: float =
     trace = Trace("dpm-solver++-3s", path, grid)
     for step, _ in trace.runs():
         (x,) = step.registers
-        s, t = step.next, step.now
-        if np.any(s.sigma == 0):
-            step.close(ddim_step(step, x, step.denoise(x, t)))
-            continue
-        h, s1, s2 = step.h, step.between(r1), step.between(r2)
-        D0 = step.denoise(x, t)
-        u1 = s1.sigma / t.sigma * x - s1.alpha * np.expm1(-r1 * h) * D0
-        D1 = step.denoise(u1, s1) - D0
-        u2 = (
-            s2.sigma / t.sigma * x
-            - s2.alpha * np.expm1(-r2 * h) * D0
-            + s2.alpha * (r2 / r1) * (r2 * h * phi(2, -r2 * h)) * D1
-        )
-        D2 = step.denoise(u2, s2) - D0
-        step.close(s.sigma / t.sigma * x - s.alpha * np.expm1(-h) * D0 + s.alpha / r2 * (h * phi(2, -h)) * D2)
+        if np.any(step.next.sigma == 0):
+            step.close(ddim_step(step, x, step.denoise(x, step.now)))
+        else:
+            step.close(data_third(step, x, r1, step.between(r1), r2, step.between(r2)))
     return trace.tableau(r1=r1, r2=r2)
+
+
+def order_list(steps: int, order: int, end: str) -> list[tuple[int, int]]:
+    """Intervals and order of the singlestep solver's steps: those of the code's "fast" list, or of full order.
+
+    "as-published": as many evaluations as intervals, steps of the full order and then lower ones, for order 3 always: 2
+    and 1, 1 or 2, whatever is left over. "full": what is left over is one more step of the full order.
+    """
+    whole, left = divmod(steps, order)
+    if end == "full":
+        return [(order, order)] * whole + ([(left, order)] if left else [])
+    if order == 3 and left == 0:
+        return [(3, 3)] * (whole - 1) + [(2, 2), (1, 1)]
+    return [(order, order)] * whole + ([(left, left)] if left else [])
+
+
+@catalogue.method(
+    "dpm-solver-fast",
+    claims=[
+        Claim(
+            3,
+            "ode",
+            "Lu et al. 2022, theorem 3.2, for steps of order 3",
+            options={"order": (3,), "end": ("full",)},
+        ),
+        Claim(2, "ode", "Lu et al. 2022, theorem 3.2, for steps of order 2", options={"order": (2,)}),
+        Claim(
+            3,
+            "ode",
+            "the reference code of DPM-Solver: DPM-Solver-fast, of order 3 for a budget of evaluations",
+            "code",
+            options={"order": (3,), "end": ("as-published",)},
+        ),
+    ],
+    source="Lu et al. 2022, section 3.4 (DPM-Solver-fast); its code, singlestep with order lists",
+    aliases=("dpm-fast",),
+)
+def dpm_solver_fast(
+    path: Path, grid: ArrayLike, order: int = 3, prediction: str = "noise", end: str = "as-published"
+) -> Tableau:
+    """Singlestep DPM-Solver over the grid's own nodes: a step of order k spans k intervals and evaluates at each node.
+
+    As many evaluations as intervals. Order 3 with end "full"; as published the last steps are of lower order, which on
+    one interval leaves a local error of its square, so that the order is 2, however small that error is.
+
+    Parameters
+    ----------
+    path : Path
+    grid : (nodes,) float64 array
+    order : int
+        2 or 3.
+    prediction : str
+        "noise" (DPM-Solver) or "data" (DPM-Solver++).
+    end : str
+        "as-published": lower orders on the last intervals, for order 3 always; "full": intervals that are left over
+        make one more step of the full order, with evaluations of its own between nodes.
+
+    Returns
+    -------
+    Tableau
+        Up to 3 stages, 1 register, no noise.
+
+    References
+    ----------
+    Lu et al. 2022, section 3.4, and the code's get_orders_and_timesteps_for_singlestep_solver.
+    """
+    if order not in (2, 3):
+        raise ValueError(f"order is {order!r}: use 2 or 3")
+    if prediction not in ("noise", "data"):
+        raise ValueError(f"prediction is {prediction!r}: use 'noise' or 'data'")
+    if end not in ("as-published", "full"):
+        raise ValueError(f"end is {end!r}: use 'as-published' or 'full'")
+    second, third = (noise_second, noise_third) if prediction == "noise" else (data_second, data_third)
+    trace = Trace("dpm-solver-fast", path, grid)
+    to_data = trace.terminal_zero
+    first = 0
+    inside = trace.intervals - to_data
+    for span, k in [*(order_list(inside, order, end) if inside else []), *([(1, 1)] if to_data else [])]:
+        step = trace.across(first, first + span)
+        (x,) = step.registers
+        if span == k:
+            inner = [trace.nodes(first + i, 1) for i in range(1, k)]
+        else:
+            inner = [step.between(i / k) for i in range(1, k)]
+        r = [(level.log_snr - step.now.log_snr) / step.h for level in inner]
+        if k == 1:
+            step.close(ddim_step(step, x, step.denoise(x, step.now)))
+        elif k == 2:
+            step.close(second(step, x, r[0], inner[0]))
+        else:
+            step.close(third(step, x, r[0], inner[0], r[1], inner[1]))
+        first += span
+    return trace.tableau(order=order, prediction=prediction, end=end)
 
 
 def _check_fractions(**fractions: float) -> None:

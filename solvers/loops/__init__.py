@@ -1,0 +1,19 @@
+"""Samplers that are no table of coefficients: adaptive steps, exact kernels, steps scaled by norms.
+
+Each is a function (path, grid, model, x, seed=0, **options) -> Outcome on arrays as `run` takes them, found by name in
+`catalogue`. They ask the model what tableaux ask, and build one-step tableaux where they take a known method's step.
+Their steps depend on samples, so that they have no exact law and no order: they promise a tolerance, or exactness.
+"""
+
+from . import adaptive, exact_ancestral, gotta_go_fast, norm_scaled
+from .loop import Loop, Outcome, catalogue
+
+__all__ = [
+    "Loop",
+    "Outcome",
+    "adaptive",
+    "catalogue",
+    "exact_ancestral",
+    "gotta_go_fast",
+    "norm_scaled",
+]

@@ -1,0 +1,136 @@
+"""What all loops share: their registry, what they return, and how they ask a model."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import array_api_compat
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from analytic import names, reprs
+
+from .. import grids
+from ..continuous.executors.arrays import asking
+from ..continuous.tableau import Tableau
+from ..continuous.trace import Trace
+from ..protocols import Path
+
+Array = Any  # of any library the array API knows
+Ask = Callable[[Array, float, float, float, float], Array]
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """Where samples arrived, and what it took.
+
+    Attributes
+    ----------
+    x : (n, ...) array
+    nfe : (n,) int64 array
+        Evaluations of the model for each sample, rejected steps with them.
+    accepted, rejected : (n,) int64 arrays
+        Steps of each sample.
+    times : (steps + 1,) float64 array or None
+        Where all samples stopped together; None if each had times of its own.
+    """
+
+    x: Array
+    nfe: NDArray[np.int64]
+    accepted: NDArray[np.int64]
+    rejected: NDArray[np.int64]
+    times: NDArray[np.float64] | None
+
+    __repr__ = reprs.brief
+
+    def __str__(self) -> str:
+        low, middle, high = np.quantile(self.nfe, [0.0, 0.5, 1.0])
+        share = self.rejected.sum() / max(1, (self.rejected + self.accepted).sum())
+        return f"NFE {middle:g} ({low:g} to {high:g}), {share:.1%} of steps rejected"
+
+
+@dataclass(frozen=True)
+class Loop:
+    """One entry: the function, what it promises and where it is from."""
+
+    name: str
+    solve: Callable[..., Outcome]
+    promise: str
+    source: str
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Option names with their defaults."""
+        parameters = list(inspect.signature(self.solve).parameters.values())[5:]
+        return {p.name: p.default for p in parameters}
+
+    @property
+    def summary(self) -> str:
+        """First sentence of the docstring."""
+        return (inspect.getdoc(self.solve) or "").split("\n")[0]
+
+
+class Catalogue(dict[str, Loop]):
+    """Loops by name."""
+
+    def loop(
+        self, name: str, *, promise: str, source: str
+    ) -> Callable[[Callable[..., Outcome]], Callable[..., Outcome]]:
+        """Register the decorated function under a name."""
+
+        def register(solve: Callable[..., Outcome]) -> Callable[..., Outcome]:
+            self[name] = Loop(name, solve, promise, source)
+            return solve
+
+        return register
+
+    def __missing__(self, name: str) -> Loop:
+        raise names.unknown("loop", name, list(self))
+
+
+catalogue = Catalogue()
+
+
+class Problem:
+    """A model on a path between two times, and samples to start from, checked."""
+
+    def __init__(self, path: Path, grid: ArrayLike, model: Any, x: Array) -> None:
+        self.path, self.grid, self.model = path, grids.check(path, grid), model
+        if not array_api_compat.is_array_api_obj(x):
+            x = np.asarray(x, dtype=np.float64)
+        if x.ndim < 2:
+            raise ValueError(f"x has shape {tuple(x.shape)}: give (n, dim), or a longer shape behind n")
+        self.xp, self.x, self.n = array_api_compat.array_namespace(x), x, int(x.shape[0])
+        self.ask: Ask = asking(model, self.step([float(self.grid[0]), float(self.grid[-1])], lambda s, x: x))
+
+    def step(self, times: ArrayLike, written: Callable[[Any, Any], Any]) -> Tableau:
+        """Return a one-step tableau: `written(step, x)` gives the new register or registers."""
+        trace = Trace("step", self.path, times)
+        step = trace.run()
+        (x,) = step.registers
+        registers = written(step, x)
+        step.close(*(registers if isinstance(registers, tuple) else (registers,)))
+        return trace.tableau()
+
+    def level(self, t: float) -> tuple[float, float]:
+        """Alpha and sigma at a time."""
+        return float(self.path.alpha(t)), float(self.path.sigma(t))
+
+    def velocity(self, x: Array, t: float) -> Array:
+        """Velocity dx/dt of the flow at x; one evaluation."""
+        alpha, sigma = self.level(t)
+        return self.ask(
+            x,
+            alpha,
+            sigma,
+            float(self.path.d_alpha(t)),
+            -sigma * float(self.path.d_sigma(t)) if sigma else 0.0,
+        )
+
+
+def everyone(n: int, count: int) -> NDArray[np.int64]:
+    """Return the same count for all samples."""
+    return np.full(n, count, dtype=np.int64)
