@@ -19,6 +19,7 @@ from solvers import grids
 
 from ..laws import MEASURED, Estimate, error, sharpest
 from ..setting import Job
+from .fitted import fitted
 
 Array = NDArray[np.float64]
 Grid = Callable[[paths.Gaussian, int], Array]
@@ -153,7 +154,10 @@ def by_grid(
     """Measure one method on one target on every named grid, at each number of evaluations."""
     for budget in budgets:
         steps = steps_for(job, path, budget)
-        for grid in made(path, steps).items():
+        found = made(path, steps)
+        if not costs_a_joint_density(job, path):
+            found |= fitted(job, path, target, steps)
+        for grid in found.items():
             yield on_grid(job, name, target, path, grid, steps)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import replace
 
@@ -11,9 +12,9 @@ import typer
 from typer.testing import CliRunner
 
 from analytic import GaussianMixture, paths, targets
-from solvers import grids, law
+from solvers import catalogue, grids, law, run
 from studies import laws
-from studies.schedules import figure, times
+from studies.schedules import figure, fitted, times
 from studies.schedules import grids as study
 from studies.schedules import tables as frames
 from studies.schedules.verb import schedules
@@ -48,7 +49,11 @@ def test_a_budget_buys_as_many_steps_as_it_pays_for(method, budget, steps):
 def test_the_best_grid_is_the_least_and_the_others_are_multiples_of_it():
     target = targets.load("spectrum-16")
     found = list(study.by_grid(job_of("dpm-solver++-2m"), "spectrum-16", target, VP, budgets=(16,)))
-    errors = {g: w2("dpm-solver++-2m", VP, build(VP, 16), target) for g, build in study.named_grids().items()}
+    job = job_of("dpm-solver++-2m")
+    nodes = {g: build(VP, 16) for g, build in study.named_grids().items()} | fitted.fitted(
+        job, VP, target, 16
+    )
+    errors = {g: w2("dpm-solver++-2m", VP, at, target) for g, at in nodes.items()}
     assert {g.grid: g.error for g in found} == pytest.approx(errors, rel=1e-9)
     (row,) = frames.by_grid(found).to_dict("records")
     best = min(errors, key=lambda g: errors[g])
@@ -213,7 +218,7 @@ def test_what_is_not_measured_is_a_row_that_says_why():
     found = list(study.by_grid(job_of("rk4"), "gaussian-1d", targets.load("gaussian-1d"), CLOSED, (16,)))
     none = [g for g in found if g.status == "no grid"]
     assert "geometric" in {g.grid for g in none}
-    assert len(none) < len(found) == len(study.named_grids())
+    assert len(none) < len(found) == len(study.named_grids()) + 2  # the fitted ones
     assert all(np.isnan(g.error) and g.reason and not g.nfe for g in none)
     (row,) = frames.by_grid(found).to_dict("records")
     assert row["geometric"] == "no grid"
@@ -246,3 +251,51 @@ def test_the_verb_prints_json_writes_a_table_draws_and_goes_on(tmp_path, monkeyp
     assert CliRunner().invoke(app, [*arguments, *files, "--json"]).stdout == result.stdout
     refused = CliRunner().invoke(app, ["--study", "time", "--target", "easy-1d"])
     assert isinstance(refused.exception, ValueError)
+
+
+def test_a_grid_of_equal_local_errors_beats_those_made_by_hand() -> None:
+    path, target = paths.VE(0.02, 20), targets.load("easy-1d")
+    for name in ("euler", "heun"):
+        job = job_of(name)
+        by_hand = [
+            study.law_error(job, path, at, target).value
+            for at in study.made(path, 10).values()
+            if not isinstance(at, ValueError)
+        ]
+        equal = fitted.equal_error(job, path, target, 10)
+        assert (equal[0], equal[-1], len(equal)) == (path.start, path.stop, 11)
+        assert study.law_error(job, path, equal, target).value < min(by_hand)
+
+
+def test_equal_errors_are_equal() -> None:
+    path, target = paths.VE(0.02, 20), targets.load("spectrum-16")
+    job = job_of("euler")
+
+    def spread(nodes: np.ndarray) -> float:
+        local = [study.law_error(job, path, nodes[i : i + 2], target).value for i in range(len(nodes) - 1)]
+        return max(local) / min(local)
+
+    assert spread(fitted.equal_error(job, path, target, 40)) < 1.5
+    assert spread(study.made(path, 40)["log-snr"]) > 5
+
+
+def test_gits_is_the_best_of_all_grids_on_its_nodes() -> None:
+    path, target = paths.VE(0.02, 20), targets.load("easy-1d")
+    best = fitted.gits(path, target, 3, fine=9, samples=64, discount=1.0)
+    fine = grids.log_snr(path, 8)
+    assert set(best) <= set(fine)
+    x = target.noised(1.0, float(path.sigma(fine[0]))).sample(64, 0)
+    along = run(catalogue["dpm-solver-3"].tableau(path, fine), target, x, full=True).trajectory
+
+    def deviation(nodes: list[int]) -> float:
+        total = 0.0
+        for i, j in itertools.pairwise(nodes):
+            step = run(catalogue["euler"].tableau(path, fine[[i, j]]), target, along[i])
+            total += float(np.abs(step - along[j]).mean())
+        return total
+
+    every = {(0, i, j, 8): deviation([0, i, j, 8]) for i, j in itertools.combinations(range(1, 8), 2)}
+    least = min(every, key=lambda nodes: every[nodes])
+    np.testing.assert_allclose(best, fine[list(least)])
+    with pytest.raises(ValueError, match="steps is 9: give 1 to 8"):
+        fitted.gits(path, target, 9, fine=9)
