@@ -20,7 +20,8 @@ VERBS = {
     "schedules": "Compare grids by exact errors, optimise them, vary the diffusion time, and end next to sigma = 0.",
     "likelihood": "Measure the order of log p(x) along the probability-flow ODE, with the exact divergence.",
     "draws": "Measure how far drawing tokens in float32 takes a sampler of many steps from its target.",
-    "list": "List what there is: methods with their claims and sources, targets, sequences, grids, paths, noises.",
+    "pictures": "Draw samples over the target's density, and the ways there, at equal evaluations.",
+    "list": "List what there is: methods with claims and sources, loops, targets, sequences, grids, paths, noises.",
 }
 PLAIN: dict[str, Any] = {
     "add_completion": False,

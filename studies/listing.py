@@ -27,7 +27,7 @@ def list_(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
-    """List what there is: methods with their claims and sources, loops, targets, sequences, grids, paths, noises.
+    """List what there is: methods with claims and sources, loops, targets, sequences, grids, paths, noises.
 
     Example: assay list methods
     """

@@ -34,6 +34,7 @@ VERBS = {
     "scaling": ("euler", "heun", "--against", "epsilon", "--against", "modes", "--line-limit", "64"),
     "schedules": ("euler", "heun", "--study", "grids", "--study", "time"),
     "likelihood": ("heun", "rk4", "midpoint"),
+    "pictures": ("euler", "heun", "ddpm", "--samples", "60"),
     "draws": ("--draw", "gumbel-float32", "--draw", "inverse-cdf-float32", "--bits", "12"),
 }
 

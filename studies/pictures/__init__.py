@@ -1,0 +1,1 @@
+"""The picture study: samples over a density and the ways there."""
