@@ -112,8 +112,6 @@ def _claims(order: int, published: bool = False) -> list[Claim]:
     if order == 1:
         return [Claim(1, "weak", source)]
     claims = [Claim(order, "ode", source, "code" if published else "paper", options={"noise": ("ode",)})]
-    if order == 2 and published:
-        return [*claims, Claim(2, "weak", source, "code")]
     return [*claims, Claim(2, "weak", "with noise a multistep method has weak order 2", "deduced")]
 
 
