@@ -51,6 +51,10 @@ def _torch_step(block: Block, denoise: Callable[..., Any]) -> Callable[..., Any]
     stages = [[used(getattr(block, name), i) for name in ("U", "A", "G")] for i in range(block.stages)]
     leaves = [[used(getattr(block, name), r) for name in ("V", "B", "H")] for r in range(block.registers_out)]
 
+    # decided here: a compiled step must not branch on numbers
+    asks_score = [bool(np.any(block.asks[:, i, 1])) for i in range(block.stages)]
+    asks_data = [bool(np.all(block.asks[:, i, 0] == 1)) for i in range(block.stages)]
+
     def step(
         registers: Any, xi: Any, U: Any, A: Any, G: Any, V: Any, B: Any, H: Any, asks: Any, levels: Any
     ) -> Any:
@@ -59,8 +63,8 @@ def _torch_step(block: Block, denoise: Callable[..., Any]) -> Callable[..., Any]
             x = combined(registers[0], (U[i], u, registers), (A[i], a, F), (G[i], g, xi))
             alpha, sigma = levels[i, 0], levels[i, 1]
             D = denoise(x, alpha, sigma)
-            if not np.any(block.asks[:, i, 1]):
-                F.append(D if np.all(block.asks[:, i, 0] == 1) else asks[i, 0] * D)
+            if not asks_score[i]:
+                F.append(D if asks_data[i] else asks[i, 0] * D)
             else:
                 F.append(asks[i, 0] * D + asks[i, 1] * (alpha * D - x) / (sigma * sigma))
         return tuple(

@@ -29,7 +29,21 @@ VE = paths.VE(0.02, 20.0)
 # One of each kind of noise, and the deterministic methods with the most stages and registers.
 KINDS = ["euler", "heun", "dpm-solver-3", "dpm-solver++-3m", "ddpm", "edm-churn", "predictor-corrector"]
 # Tested on their own, where a joint density of two iterates is computed.
-TWO_VARIABLES = ["sde-dpm-solver++-2m"]
+TWO_VARIABLES = ["sde-dpm-solver++-2m", "er-sde-2", "er-sde-2-as-published"]
+# Noisy methods that remember two evaluations, keep one made after their noise, or see two noises in two ways each.
+REFUSED = [
+    "dpmpp-3m-sde",
+    "dpmpp-3m-sde-as-published",
+    "er-sde-3",
+    "er-sde-3-as-published",
+    "sa-solver",
+    "seeds-3",
+    "shark",
+    "sra1",
+    "sra3",
+]
+NOISE_SEEN_TWICE = ["stochastic-heun", "dpmpp-sde", "seeds-2"]
+PARASITIC = ["reversible-heun", "edict"]  # the second register amplifies rounding
 
 
 def karras(
@@ -39,7 +53,13 @@ def karras(
 
 
 def supported() -> list[str]:
-    return [name for name in catalogue if catalogue[name].half == "continuous" and name not in TWO_VARIABLES]
+    return [name for name in catalogue.continuous if name not in (*TWO_VARIABLES, *REFUSED)]
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_density_of_three_variables_is_refused_with_a_remedy(name: str) -> None:
+    with pytest.raises(ValueError, match="measure it by coupled samples"):
+        density(catalogue[name].tableau(VE, grids.karras(VE, 8)), GAUSSIAN)
 
 
 @pytest.mark.parametrize("name", supported())
@@ -50,14 +70,15 @@ def test_on_one_gaussian_the_density_is_the_exact_law(
     name: str, path: paths.Gaussian, steps: int, zero: bool
 ) -> None:
     # A step that sees its noise in two ways is computed where the step is short.
-    steps = 64 if name == "stochastic-heun" else steps
+    steps = 64 if name in NOISE_SEEN_TWICE else steps
     tableau = catalogue[name].tableau(path, grids.log_snr(path, steps, append_zero=zero))
     f, exact = density(tableau, GAUSSIAN), law(tableau, GAUSSIAN)
     truth = GAUSSIAN.noised(*tableau.end)
     scale = float(np.sqrt(exact.variances[0]))
-    assert abs(f.mean - exact.mean[0]) < 1e-11 * (1 + scale)
-    assert abs(f.variance / exact.variances[0] - 1) < 1e-11
-    assert abs(f.w2(truth) - exact.error_to(truth).w2) < 1e-11 * (1 + scale)
+    tolerance = 1e-8 if name in PARASITIC else 1e-11
+    assert abs(f.mean - exact.mean[0]) < tolerance * (1 + scale)
+    assert abs(f.variance / exact.variances[0] - 1) < tolerance
+    assert abs(f.w2(truth) - exact.error_to(truth).w2) < tolerance * (1 + scale)
     assert f.error < 1e-11
 
 
