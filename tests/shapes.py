@@ -5,7 +5,6 @@ from __future__ import annotations
 from analytic import paths
 from solvers import catalogue, grids
 
-
 # on coarse grids these amplify rounding beyond what is allowed for the others
 AMPLIFYING = ("edict", "reversible-heun", "dpm-solver-fast")
 
