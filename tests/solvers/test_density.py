@@ -62,10 +62,15 @@ def test_a_density_of_three_variables_is_refused_with_a_remedy(name: str) -> Non
         density(catalogue[name].tableau(VE, grids.karras(VE, 8)), GAUSSIAN)
 
 
-@pytest.mark.parametrize("name", supported())
-@pytest.mark.parametrize(
-    ("path", "steps", "zero"), [(VE, 9, False), (paths.VP(), 24, False), (paths.VP(), 7, True)]
-)
+PLACES = [(VE, 9, False), (paths.VP(), 24, False), (paths.VP(), 7, True)]
+CASES = [
+    pytest.param(name, *place, marks=() if name in KINDS or place is PLACES[0] else pytest.mark.slow)
+    for place in PLACES
+    for name in supported()
+]
+
+
+@pytest.mark.parametrize(("name", "path", "steps", "zero"), CASES)
 def test_on_one_gaussian_the_density_is_the_exact_law(
     name: str, path: paths.Gaussian, steps: int, zero: bool
 ) -> None:
