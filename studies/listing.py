@@ -11,13 +11,22 @@ import typer
 from analytic import chains, paths, sequences
 from analytic import targets as named
 from analytic.names import unknown
-from solvers import catalogue, grids, loops, tables
+from solvers import Method, catalogue, grids, loops, tables
 
 from . import specifications
 from .order import tables as frames
 from .order.claims import order_of
 from .output import render
 from .output.report import clean
+from .setting import Setting
+
+
+def evaluations_a_step(method: Method) -> str:
+    """Return what a step of a continuous method costs, over 16 of them; on tokens that depends on the noise."""
+    if method.half != "continuous":
+        return frames.NOTHING
+    setting = Setting()
+    return f"{method.tableau(setting.path, setting.nodes(16)).nfe / 16:.3g}"
 
 
 def list_(
@@ -41,6 +50,7 @@ def list_(
                 "method": m.name,
                 "also": ", ".join(m.aliases) or frames.NOTHING,
                 "half": m.half,
+                "NFE/step": evaluations_a_step(m),
                 "claims": ", ".join(f"{order_of(c)} ({c.basis})" for c in m.claims) or frames.NOTHING,
                 "options": ", ".join(f"{k}={v}" for k, v in m.options.items()) or frames.NOTHING,
                 "source": m.source,

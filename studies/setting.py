@@ -93,7 +93,8 @@ class Setting:
         A grid whose last step goes to sigma = 0 from one and the same level, as a chain's does, has an error that no
         number of steps removes: what it shows of a method's order is nothing.
         """
-        coarse, fine = (self.nodes(steps) for steps in (32, 128))
+        few = min(32, self.limit // 4)
+        coarse, fine = self.nodes(few), self.nodes(4 * few)
         if self.path.sigma(coarse[-1]) != 0:
             return ""
         before, later = (float(self.path.log_snr(grid[-2])) for grid in (coarse, fine))

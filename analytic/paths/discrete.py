@@ -30,6 +30,8 @@ class Discrete(UnitPrior):
     Ho, Jain and Abbeel 2020, eq. 4; linear in log-SNR as k-diffusion's discrete schedules, which interpolate log sigma.
     """
 
+    _levels: Array
+
     def __init__(self, alphas_cumprod: Sequence[float] | npt.ArrayLike) -> None:
         try:
             table = np.array(alphas_cumprod, dtype=np.float64)
@@ -61,11 +63,11 @@ class Discrete(UnitPrior):
     @property
     def nodes(self) -> int:
         """Number of entries in the table, T."""
-        return len(self._levels)  # type: ignore[attr-defined]
+        return len(self._levels)
 
     def _parts(self, t: Array) -> tuple[Any, Array, Array, Any]:
         """Which nodes t lies between (index of the lower one), and log-SNR there, its slope, and where that holds."""
-        levels: Array = self._levels  # type: ignore[attr-defined]
+        levels = self._levels
         i = np.clip(np.ceil(t).astype(np.int64) - 2, 0, len(levels) - 2)
         with np.errstate(invalid="ignore"):
             slope = levels[i + 1] - levels[i]
@@ -114,7 +116,7 @@ class Discrete(UnitPrior):
         return self._at(t)["d_log_snr"]
 
     def _time_of_log_snr(self, log_snr: Array) -> Array:
-        levels: Array = self._levels  # type: ignore[attr-defined]
+        levels = self._levels
         table = self._parameters["alphas_cumprod"]
         finite = levels[np.isfinite(levels)]
         out = np.interp(-log_snr, -finite, np.arange(1.0, len(finite) + 1))

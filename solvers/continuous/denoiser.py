@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import log
+from math import isclose, log
 from typing import Any
 
 import array_api_compat
@@ -15,6 +15,7 @@ from ..protocols import Path
 Array = Any  # an array of any namespace the array API knows
 PREDICTS = ("x0", "eps", "v", "score", "F")
 TAKES = ("t", "sigma", "level")
+_ROUNDING = 1e-11
 
 
 def like(output: Any, x: Array, what: str) -> Array:
@@ -72,7 +73,8 @@ class Denoiser:
         """
         if self.predicts == "v":
             t, da, ds = self._flow(alpha, sigma)
-            if a == da and b == -sigma * ds:
+            # the time is found from the level, so that it is right to rounding
+            if isclose(a, da, rel_tol=_ROUNDING) and isclose(b, -sigma * ds, rel_tol=_ROUNDING):
                 return self._asked(x, t)
         if b and sigma == 0:
             raise ValueError("model has no score(x), which an evaluation at sigma = 0 needs: give a target")

@@ -166,6 +166,10 @@ class Run:
         """Evaluate the score of the marginal at a level; at sigma = 0 that of the target itself."""
         return self.ask(x, level, 0.0, 1.0)
 
+    def eps(self, x: Combination, level: Level) -> Combination:
+        """Evaluate E[eps | x] = (x - alpha D)/sigma at a level with sigma > 0, from the denoiser."""
+        return (x - level.alpha * self.denoise(x, level)) / level.sigma
+
     def velocity(self, x: Combination, level: Level) -> Combination:
         """Evaluate the flow's velocity dx/dt = alpha' E[x_0|x] + sigma' E[eps|x] at a level of the path."""
         return self.ask(x, level, *self.velocity_asks(level))

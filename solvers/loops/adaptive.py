@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ..continuous.executors.arrays import run
-from ..numerics.phi import phi
+from ..continuous.singlestep import Pair, noise_second, noise_third
+from ..continuous.trace import Combination, Run
 from ..protocols import Path
 from .loop import Array, Outcome, Problem, catalogue, everyone
 
@@ -19,32 +21,11 @@ def _check(**tolerances: float) -> None:
             raise ValueError(f"{name} is {value}: give a positive number")
 
 
-def _pair(order: int) -> Any:
+def _pair(order: int, step: Run, x: Combination) -> Pair:
     """Write one DPM-Solver step: the method of the order and the one below it, which shares its evaluations."""
-
-    def eps_at(step: Any, x: Any, level: Any) -> Any:
-        return (x - level.alpha * step.denoise(x, level)) / level.sigma
-
-    def written(step: Any, x: Any) -> Any:
-        s, t, h = step.next, step.now, step.h
-        eps = eps_at(step, x, t)
-        base = s.alpha / t.alpha * x - s.sigma * np.expm1(h) * eps
-        r1 = 0.5 if order == 2 else 1 / 3
-        one = step.between(r1)
-        u = one.alpha / t.alpha * x - one.sigma * np.expm1(r1 * h) * eps
-        D1 = eps_at(step, u, one) - eps
-        second = base - s.sigma / (2 * r1) * np.expm1(h) * D1
-        if order == 2:
-            return second, base
-        r2 = 2 / 3
-        two = step.between(r2)
-        u = two.alpha / t.alpha * x - two.sigma * (
-            np.expm1(r2 * h) * eps + r2 / r1 * (r2 * h * phi(2, r2 * h)) * D1
-        )
-        D2 = eps_at(step, u, two) - eps
-        return base - s.sigma / r2 * (h * phi(2, h)) * D2, second
-
-    return written
+    if order == 2:
+        return noise_second(step, x, 0.5, step.between(0.5))
+    return noise_third(step, x, 1 / 3, step.between(1 / 3), 2 / 3, step.between(2 / 3))
 
 
 def _dpm_solver(
@@ -70,7 +51,7 @@ def _dpm_solver(
     h, times, tries = min(first, end - level), [t], 0
     while level < end:
         ahead = stop if h >= end - level else float(path.time_of_log_snr(level + h))
-        tableau = problem.step([t, ahead], _pair(order))
+        tableau = problem.step([t, ahead], partial(_pair, order))
         high, low = run(tableau, model, x, full=True).registers
         tries += 1
         bound = xp.maximum(xp.abs(low), xp.abs(before))

@@ -119,11 +119,9 @@ def gotta_go_fast(
 
     def drift(y: Floats, times: Floats) -> Floats:
         """Per unit of decreasing time, each sample at its own time."""
-        out, sigma = np.empty_like(y), path.sigma(times)
-        score = path.g2(times) / 2 + sigma * path.d_sigma(times)
-        rows = np.stack([path.alpha(times), sigma, -path.d_alpha(times), score], axis=1)
-        for i, row in enumerate(rows.tolist()):
-            out[i] = problem.ask(y[i : i + 1], *row)[0]
+        out, g2 = np.empty_like(y), path.g2(times)
+        for i, (alpha, sigma, data, score) in enumerate(problem.velocity_asks(times)):
+            out[i] = problem.ask(y[i : i + 1], alpha, sigma, -data, float(g2[i]) / 2 - score)[0]
         return out
 
     axes = tuple(range(1, x.ndim))

@@ -104,6 +104,7 @@ class Problem:
         if x.ndim < 2:
             raise ValueError(f"x has shape {tuple(x.shape)}: give (n, dim), or a longer shape behind n")
         self.xp, self.x, self.n = array_api_compat.array_namespace(x), x, int(x.shape[0])
+        self._trace = Trace("problem", path, self.grid)
         self.ask: Ask = asking(model, self.step([float(self.grid[0]), float(self.grid[-1])], lambda s, x: x))
 
     def step(self, times: ArrayLike, written: Callable[[Any, Any], Any]) -> Tableau:
@@ -121,14 +122,16 @@ class Problem:
 
     def velocity(self, x: Array, t: float) -> Array:
         """Velocity dx/dt of the flow at x; one evaluation."""
-        alpha, sigma = self.level(t)
-        return self.ask(
-            x,
-            alpha,
-            sigma,
-            float(self.path.d_alpha(t)),
-            -sigma * float(self.path.d_sigma(t)) if sigma else 0.0,
-        )
+        (row,) = self.velocity_asks(np.array([t]))
+        return self.ask(x, *row)
+
+    def velocity_asks(self, times: NDArray[np.float64]) -> list[list[float]]:
+        """Alpha, sigma and the weights of E[x_0|x] and of the score in the velocity, a row for each time."""
+        level = self._trace.level(times)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            asks = self._trace.velocity_asks(level)
+        rows: list[list[float]] = np.stack([level.alpha, level.sigma, *asks], axis=1).tolist()
+        return rows
 
 
 def everyone(n: int, count: int) -> NDArray[np.int64]:

@@ -47,7 +47,7 @@ class Picture:
     x, y : tuple of float
         Ends of all samples.
     ways : tuple of tuples (x, y)
-        The first samples after each step over alpha, so that the scale of the data is the target's throughout.
+        The first samples at the start and after each step.
     log_density : float
         Mean log-density of the samples at the grid's end.
     status, reason : str
@@ -149,13 +149,7 @@ def drawn(job: Job, law: GaussianMixture, setting: Setting, budget: int) -> list
     start = law.noised(*tableau.start).sample(setting.samples, seed=setting.seed)
     found = run(tableau, law, start, setting.seed, full=True)
     ends = np.asarray(found.x)
-    times = [
-        tableau.grid[0],
-        *(float(block.span[i, 1]) for block in tableau.blocks for i in range(len(block))),
-    ]
-    along = [
-        np.asarray(x)[:WAYS] / float(path.alpha(t)) for x, t in zip(found.trajectory, times, strict=True)
-    ]
+    along = [np.asarray(x)[:WAYS] for x in found.trajectory]
     ways = tuple(tuple((float(x[w, 0]), float(x[w, 1])) for x in along) for w in range(min(WAYS, len(ends))))
     good = found.status == "ok"
     end = law.noised(*tableau.end)

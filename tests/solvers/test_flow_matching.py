@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from analytic import paths, targets
-from solvers import catalogue, denoiser, density, grids, law, run, sample
+from solvers import Imperfect, ScoreError, Trace, catalogue, denoiser, density, grids, law, run, sample
 
 LINEAR = paths.Linear()
+LINE = targets.load("easy-1d")
 NORMAL, SPECTRUM, MIXTURE = (targets.load(name) for name in ("gaussian-1d", "spectrum-16", "pair-2d"))
 ORDERS = {"euler": 1, "midpoint": 2, "heun": 2, "ralston": 2, "heun-3": 3, "rk4": 4, "rk4-3/8": 4}
 
@@ -39,10 +40,9 @@ def test_no_order_is_lost_at_either_end_on_a_gaussian(name: str) -> None:
 
 @pytest.mark.parametrize("name", ORDERS)
 def test_no_order_is_lost_at_either_end_on_a_mixture(name: str) -> None:
-    line = targets.load("easy-1d")
     x = np.linspace(-1.5, 1.5, 7)[:, None]
     ends = [
-        run(catalogue[name].tableau(LINEAR, _whole(n), clock="time"), line, x) for n in (32, 64, 128, 256)
+        run(catalogue[name].tableau(LINEAR, _whole(n), clock="time"), LINE, x) for n in (32, 64, 128, 256)
     ]
     changes = [np.max(np.abs(fine - coarse)) for coarse, fine in pairwise(ends)]
     assert np.log2(changes[-2] / changes[-1]) == pytest.approx(ORDERS[name], abs=0.25)
@@ -113,3 +113,54 @@ def test_samples_and_density_agree_with_run_where_velocities_are_asked_for() -> 
     assert smooth.mean == pytest.approx(
         float(law(catalogue["heun"].tableau(LINEAR, _whole(16)), NORMAL).mean[0])
     )
+
+
+@pytest.mark.parametrize("path", [paths.Trigonometric(), paths.Polynomial(2)], ids=lambda path: path.name)
+def test_times_found_from_levels_still_ask_a_network_of_velocities_alone(path: Any) -> None:
+    grid = grids.uniform(path, 7, start=0.97, stop=0.02)
+    tableau = catalogue["heun-3"].tableau(path, grid, clock="time")
+
+    def velocity(x: Any, t: float) -> Any:
+        a, s = float(path.alpha(t)), float(path.sigma(t))
+        D = MIXTURE.denoise(x, a, s)
+        return float(path.d_alpha(t)) * D + float(path.d_sigma(t)) * (x - a * D) / s
+
+    model = denoiser(velocity, predicts="v", takes="t", path=path)
+    for level, asks in zip(tableau.blocks[0].levels[:, 0], tableau.blocks[0].asks[:, 0], strict=True):
+        t = float(path.time_of_log_snr(np.log(level[0]) - np.log(level[1])))
+        x = np.ones((1, 2))
+        np.testing.assert_array_equal(model.ask(x, *level, *asks), velocity(x, t))
+    x = np.random.default_rng(0).standard_normal((5, 2))
+    np.testing.assert_allclose(run(tableau, model, x), run(tableau, MIXTURE, x), atol=1e-11)
+
+
+@pytest.mark.parametrize("of", ["score", "eps", "x0"])
+@pytest.mark.parametrize("shape", ["constant", "relative", "wave", "bump"])
+def test_a_wrong_model_is_wrong_by_as_much_when_asked_for_its_velocity(of: Any, shape: Any) -> None:
+    wrong = Imperfect(LINE, ScoreError(0.3, shape, of))
+    grid = grids.uniform(LINEAR, 6, start=0.9, stop=0.1)
+    x = np.linspace(-1, 1, 9)[:, None]
+    heun = catalogue["heun"].tableau(LINEAR, grid, clock="time")
+    ends = [run(heun, model, x) for model in (wrong, LINE)]
+    assert np.max(np.abs(ends[0] - ends[1])) > 1e-3
+    np.testing.assert_allclose(
+        sample(catalogue["heun"].tableau(LINEAR, grid, clock="time"), wrong, 9, initial=x),
+        ends[0],
+        atol=1e-12,
+    )
+    # the same slope written with the denoiser: v = (sigma'/sigma) x + (alpha' - alpha sigma'/sigma) D
+    trace = Trace("by hand", LINEAR, grid)
+    for step in trace.steps():
+        (y,) = step.registers
+        h, slopes, u = step.next.t - step.now.t, [], y
+        for level in (step.now, step.next):
+            D = step.denoise(u, level)
+            slopes.append(u / level.sigma + (-1 - level.alpha / level.sigma) * D)
+            u = y + h * slopes[0]
+        step.close(y + h / 2 * (slopes[0] + slopes[1]))
+    np.testing.assert_allclose(run(trace.tableau(), wrong, x), ends[0], atol=1e-11)
+    if shape in ("constant", "relative"):
+        normal = Imperfect(NORMAL, ScoreError(0.3, shape, of))
+        laws = [law(t, normal) for t in (trace.tableau(), heun)]
+        np.testing.assert_allclose(laws[0].variances, laws[1].variances, rtol=1e-11)
+        np.testing.assert_allclose(laws[0].mean, laws[1].mean, atol=1e-11)

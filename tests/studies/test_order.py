@@ -231,3 +231,5 @@ def test_on_a_grid_whose_last_step_stays_nothing_is_said_of_claims() -> None:
     assert "No verdicts: the last step, from sigma/alpha = 0.029 to the data" in " ".join(report.notes)
     assert list(study.verdicts(found)) == []
     assert Setting().stays == ""
+    short = scheduler_config.of({"num_train_timesteps": 100})
+    assert "is the same for any number of steps" in Setting(short.path, short).stays

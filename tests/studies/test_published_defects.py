@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -94,3 +95,20 @@ def test_the_order_is_lost_as_published_and_found_when_corrected(
 ) -> None:
     assert order(*published, PATHS[path], grid, steps) == pytest.approx(lost, abs=0.2)
     assert order(*corrected, PATHS[path], grid, steps) == pytest.approx(kept, abs=0.2)
+
+
+def test_the_order_list_as_published_makes_the_error_jump_with_the_steps_modulo_three() -> None:
+    """Errors on Karras' grid at 256, 512 and 1024 steps, which leave 1, 2 and 1 evaluations for the last step."""
+
+    def errors(end: str) -> list[float]:
+        tableaux = [
+            catalogue["dpm-solver-fast"].tableau(PATHS["ve"], grids.karras(PATHS["ve"], n), end=end)
+            for n in (256, 512, 1024)
+        ]
+        return [law(t, NORMAL).error_to(NORMAL.noised(*t.end)).w2 for t in tableaux]
+
+    published, corrected = errors("as-published"), errors("full")
+    assert published[1] < published[0] / 50
+    assert published[2] > 5 * published[1]
+    for coarse, fine in pairwise(corrected):
+        assert np.log2(coarse / fine) == pytest.approx(3, abs=0.2)

@@ -226,13 +226,10 @@ def _pseudo_runge_kutta(step: Run, x: Combination) -> tuple[Combination, Combina
     def move(eps: Combination, then: Level) -> Combination:
         return then.alpha * (x / step.now.alpha + (then.kappa - step.now.kappa) * eps)
 
-    def asked(at: Combination, level: Level) -> Combination:
-        return noise_prediction(at, step.denoise(at, level), level)
-
-    first = asked(x, step.now)
-    second = asked(move(first, middle), middle)
-    third = asked(move(second, middle), middle)
-    fourth = asked(move(third, step.next), step.next)
+    first = step.eps(x, step.now)
+    second = step.eps(move(first, middle), middle)
+    third = step.eps(move(second, middle), middle)
+    fourth = step.eps(move(third, step.next), step.next)
     return move((first + 2 * second + 2 * third + fourth) / 6, step.next), first
 
 

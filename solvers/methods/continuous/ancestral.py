@@ -16,6 +16,13 @@ from ...protocols import Path
 from .first_order import ddim_step
 
 Array = NDArray[np.float64]
+DOWN_AND_UP = Claim(
+    2,
+    "weak",
+    "an order-2 step down and the reverse SDE's own noise up",
+    "deduced",
+    options={"eta": (0.0, 1.0)},
+)
 
 
 def _check(eta: float) -> None:
@@ -40,15 +47,7 @@ def _moved(step: Run, x: Combination, D: Combination, kappa: Array, level: Level
 
 @catalogue.method(
     "dpmpp-2s-ancestral",
-    claims=[
-        Claim(
-            2,
-            "weak",
-            "an order-2 step down and the reverse SDE's own noise up",
-            "deduced",
-            options={"eta": (0.0, 1.0)},
-        )
-    ],
+    claims=[DOWN_AND_UP],
     source="k-diffusion, sample_dpmpp_2s_ancestral",
 )
 def dpmpp_2s_ancestral(path: Path, grid: ArrayLike, eta: float = 1.0) -> Tableau:
@@ -91,15 +90,7 @@ def dpmpp_2s_ancestral(path: Path, grid: ArrayLike, eta: float = 1.0) -> Tableau
 
 @catalogue.method(
     "dpm-2-ancestral",
-    claims=[
-        Claim(
-            2,
-            "weak",
-            "an order-2 step down and the reverse SDE's own noise up",
-            "deduced",
-            options={"eta": (0.0, 1.0)},
-        )
-    ],
+    claims=[DOWN_AND_UP],
     source="k-diffusion, sample_dpm_2_ancestral",
 )
 def dpm_2_ancestral(path: Path, grid: ArrayLike, eta: float = 1.0) -> Tableau:

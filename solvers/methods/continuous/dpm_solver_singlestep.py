@@ -3,69 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ...catalogue import Claim, catalogue
+from ...continuous.singlestep import data_second, data_third, noise_second, noise_third
 from ...continuous.tableau import Tableau
-from ...continuous.trace import Combination, Level, Run, Trace
-from ...numerics.phi import phi
+from ...continuous.trace import Trace
 from ...protocols import Path
 from .first_order import ddim_step
-
-Array = NDArray[np.float64]
-
-
-def _eps(step: Run, x: Combination, level: Level) -> Combination:
-    return (x - level.alpha * step.denoise(x, level)) / level.sigma
-
-
-Fraction = float | Array
-
-
-def noise_second(step: Run, x: Combination, r1: Fraction, s1: Level) -> Combination:
-    """One step of DPM-Solver-2 with its second evaluation at s1, a fraction r1 of the step in log-SNR."""
-    h, s, t = step.h, step.next, step.now
-    eps = _eps(step, x, t)
-    u = s1.alpha / t.alpha * x - s1.sigma * np.expm1(r1 * h) * eps
-    D1 = _eps(step, u, s1) - eps
-    return s.alpha / t.alpha * x - s.sigma * np.expm1(h) * (eps + 1 / (2 * r1) * D1)
-
-
-def noise_third(step: Run, x: Combination, r1: Fraction, s1: Level, r2: Fraction, s2: Level) -> Combination:
-    """One step of DPM-Solver-3 with evaluations at s1 and s2, fractions r1 and r2 of the step in log-SNR."""
-    h, s, t = step.h, step.next, step.now
-    eps = _eps(step, x, t)
-    u1 = s1.alpha / t.alpha * x - s1.sigma * np.expm1(r1 * h) * eps
-    D1 = _eps(step, u1, s1) - eps
-    u2 = s2.alpha / t.alpha * x - s2.sigma * (
-        np.expm1(r2 * h) * eps + r2 / r1 * (r2 * h * phi(2, r2 * h)) * D1
-    )
-    D2 = _eps(step, u2, s2) - eps
-    return s.alpha / t.alpha * x - s.sigma * (np.expm1(h) * eps + 1 / r2 * (h * phi(2, h)) * D2)
-
-
-def data_second(step: Run, x: Combination, r1: Fraction, s1: Level) -> Combination:
-    """One step of DPM-Solver++(2S) with its second evaluation at s1, a fraction r1 of the step in log-SNR."""
-    h, s, t = step.h, step.next, step.now
-    D0 = step.denoise(x, t)
-    u = s1.sigma / t.sigma * x - s1.alpha * np.expm1(-r1 * h) * D0
-    D = (1 - 1 / (2 * r1)) * D0 + 1 / (2 * r1) * step.denoise(u, s1)
-    return s.sigma / t.sigma * x - s.alpha * np.expm1(-h) * D
-
-
-def data_third(step: Run, x: Combination, r1: Fraction, s1: Level, r2: Fraction, s2: Level) -> Combination:
-    """One step of DPM-Solver++(3S) with evaluations at s1 and s2, fractions r1 and r2 of the step in log-SNR."""
-    h, s, t = step.h, step.next, step.now
-    D0 = step.denoise(x, t)
-    u1 = s1.sigma / t.sigma * x - s1.alpha * np.expm1(-r1 * h) * D0
-    D1 = step.denoise(u1, s1) - D0
-    u2 = (
-        s2.sigma / t.sigma * x
-        - s2.alpha * np.expm1(-r2 * h) * D0
-        + s2.alpha * (r2 / r1) * (r2 * h * phi(2, -r2 * h)) * D1
-    )
-    D2 = step.denoise(u2, s2) - D0
-    return s.sigma / t.sigma * x - s.alpha * np.expm1(-h) * D0 + s.alpha / r2 * (h * phi(2, -h)) * D2
 
 
 @catalogue.method(
@@ -101,7 +46,7 @@ def dpm_solver_2(path: Path, grid: ArrayLike, r1: float = 0.5) -> Tableau:
         if np.any(step.next.sigma == 0):
             step.close(ddim_step(step, x, step.denoise(x, step.now)))
         else:
-            step.close(noise_second(step, x, r1, step.between(r1)))
+            step.close(noise_second(step, x, r1, step.between(r1))[0])
     return trace.tableau(r1=r1)
 
 
@@ -138,7 +83,7 @@ def dpm_solver_3(path: Path, grid: ArrayLike, r1: float = 1 / 3, r2: float = 2 /
         if np.any(step.next.sigma == 0):
             step.close(ddim_step(step, x, step.denoise(x, step.now)))
         else:
-            step.close(noise_third(step, x, r1, step.between(r1), r2, step.between(r2)))
+            step.close(noise_third(step, x, r1, step.between(r1), r2, step.between(r2))[0])
     return trace.tableau(r1=r1, r2=r2)
 
 
@@ -163,7 +108,7 @@ def dpm_solver_pp_2s(path: Path, grid: ArrayLike, r1: float = 0.5) -> Tableau:
         if np.any(step.next.sigma == 0):
             step.close(ddim_step(step, x, step.denoise(x, step.now)))
         else:
-            step.close(data_second(step, x, r1, step.between(r1)))
+            step.close(data_second(step, x, r1, step.between(r1))[0])
     return trace.tableau(r1=r1)
 
 
@@ -188,7 +133,7 @@ def dpm_solver_pp_3s(path: Path, grid: ArrayLike, r1: float = 1 / 3, r2: float =
         if np.any(step.next.sigma == 0):
             step.close(ddim_step(step, x, step.denoise(x, step.now)))
         else:
-            step.close(data_third(step, x, r1, step.between(r1), r2, step.between(r2)))
+            step.close(data_third(step, x, r1, step.between(r1), r2, step.between(r2))[0])
     return trace.tableau(r1=r1, r2=r2)
 
 
@@ -278,9 +223,9 @@ def dpm_solver_fast(
         if k == 1:
             step.close(ddim_step(step, x, step.denoise(x, step.now)))
         elif k == 2:
-            step.close(second(step, x, r[0], inner[0]))
+            step.close(second(step, x, r[0], inner[0])[0])
         else:
-            step.close(third(step, x, r[0], inner[0], r[1], inner[1]))
+            step.close(third(step, x, r[0], inner[0], r[1], inner[1])[0])
         first += span
     return trace.tableau(order=order, prediction=prediction, end=end)
 

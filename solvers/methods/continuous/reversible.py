@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from ...catalogue import Claim, catalogue
 from ...continuous.tableau import Tableau
-from ...continuous.trace import Combination, Level, Run, Trace
+from ...continuous.trace import Combination, Run, Trace
 from ...protocols import Path
 from .first_order import ddim_step, noise_prediction
 
@@ -29,10 +29,6 @@ def _to_data(step: Run, x: Combination, others: list[Combination]) -> bool:
         return False
     step.close(ddim_step(step, x, step.denoise(x, step.now)), *others)
     return True
-
-
-def _eps(step: Run, x: Combination, level: Level) -> Combination:
-    return noise_prediction(x, step.denoise(x, level), level)
 
 
 @catalogue.method(
@@ -65,10 +61,10 @@ def reversible_heun(path: Path, grid: ArrayLike) -> Tableau:
         if _to_data(step, x, others):
             continue
         y = x / step.now.alpha
-        shadow, slope = others if others else (y, _eps(step, x, step.now))
+        shadow, slope = others if others else (y, step.eps(x, step.now))
         h = step.next.kappa - step.now.kappa
         following = 2 * y - shadow + h * slope
-        new = _eps(step, step.next.alpha * following, step.next)
+        new = step.eps(step.next.alpha * following, step.next)
         step.close(step.next.alpha * (y + h / 2 * (slope + new)), following, new)
     return trace.tableau()
 
@@ -110,8 +106,8 @@ def edict(path: Path, grid: ArrayLike, p: float = 0.93) -> Tableau:
         copy = others[0] if others else x
         a = step.next.alpha / step.now.alpha
         b = step.next.sigma - a * step.now.sigma
-        moved = a * x + b * _eps(step, copy, step.now)
-        copied = a * copy + b * _eps(step, moved, step.now)
+        moved = a * x + b * step.eps(copy, step.now)
+        copied = a * copy + b * step.eps(moved, step.now)
         mixed = p * moved + (1 - p) * copied
         step.close(mixed, p * copied + (1 - p) * mixed)
     return trace.tableau(p=p)

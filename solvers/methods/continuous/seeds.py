@@ -12,11 +12,7 @@ from ...continuous.tableau import Tableau
 from ...continuous.trace import Combination, Level, Run, Trace
 from ...numerics.phi import phi
 from ...protocols import Path
-from .first_order import noise_prediction, sde_step
-
-
-def _eps(step: Run, x: Combination, level: Level) -> Combination:
-    return noise_prediction(x, step.denoise(x, level), level)
+from .first_order import sde_step
 
 
 def _moved(step: Run, x: Combination, eps: Combination, level: Level) -> Combination:
@@ -77,7 +73,7 @@ def seeds_1(path: Path, grid: ArrayLike) -> Tableau:
         if _to_data(step, x):
             continue
         (noise,) = _noise(step, [step.now, step.next])
-        step.close(_moved(step, x, _eps(step, x, step.now), step.next) + step.next.alpha * noise)
+        step.close(_moved(step, x, step.eps(x, step.now), step.next) + step.next.alpha * noise)
     return trace.tableau()
 
 
@@ -103,8 +99,8 @@ def seeds_2(path: Path, grid: ArrayLike) -> Tableau:
             continue
         middle = step.between(0.5)
         first, second = _noise(step, [step.now, middle, step.next])
-        u = _moved(step, x, _eps(step, x, step.now), middle) + middle.alpha * first
-        step.close(_moved(step, x, _eps(step, u, middle), step.next) + step.next.alpha * (first + second))
+        u = _moved(step, x, step.eps(x, step.now), middle) + middle.alpha * first
+        step.close(_moved(step, x, step.eps(u, middle), step.next) + step.next.alpha * (first + second))
     return trace.tableau()
 
 
@@ -131,11 +127,11 @@ def seeds_3(path: Path, grid: ArrayLike) -> Tableau:
             continue
         h, one, two, s = step.h, step.between(r1), step.between(r2), step.next
         z1, z2, z3 = _noise(step, [step.now, one, two, s])
-        eps = _eps(step, x, step.now)
+        eps = step.eps(x, step.now)
         u1 = _moved(step, x, eps, one) + one.alpha * z1
-        D1 = _eps(step, u1, one) - eps
+        D1 = step.eps(u1, one) - eps
         u2 = _moved(step, x, eps, two) - 2 * two.sigma * (r2 / r1) * (r2 * h * phi(2, r2 * h)) * D1
-        D2 = _eps(step, u2 + two.alpha * (z1 + z2), two) - eps
+        D2 = step.eps(u2 + two.alpha * (z1 + z2), two) - eps
         mean = _moved(step, x, eps, s) - 2 * s.sigma / r2 * (h * phi(2, h)) * D2
         step.close(mean + s.alpha * (z1 + z2 + z3))
     return trace.tableau()
