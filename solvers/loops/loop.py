@@ -105,7 +105,7 @@ class Problem:
             raise ValueError(f"x has shape {tuple(x.shape)}: give (n, dim), or a longer shape behind n")
         self.xp, self.x, self.n = array_api_compat.array_namespace(x), x, int(x.shape[0])
         self._trace = Trace("problem", path, self.grid)
-        self.ask: Ask = asking(model, self.step([float(self.grid[0]), float(self.grid[-1])], lambda s, x: x))
+        self.ask: Ask = asking(model, path)
 
     def step(self, times: ArrayLike, written: Callable[[Any, Any], Any]) -> Tableau:
         """Return a one-step tableau: `written(step, x)` gives the new register or registers."""

@@ -13,6 +13,7 @@ import numpy as np
 from analytic import reprs
 
 from ...numerics.philox import check_seed, normals
+from ...protocols import Path
 from ..denoiser import Denoiser, combined, denoiser, like
 from ..tableau import Tableau
 from .initial import as_mixture
@@ -48,7 +49,7 @@ class Solution:
     __repr__ = reprs.brief
 
 
-def asking(model: Any, tableau: Tableau) -> Callable[[Array, float, float, float, float], Array]:
+def asking(model: Any, path: Path | None) -> Callable[[Array, float, float, float, float], Array]:
     """Return ask(x, alpha, sigma, a, b) = a E[x_0|x] + b score from a target, a `Denoiser` or a callable D(x, t)."""
     if isinstance(model, Denoiser):
         return model.ask
@@ -67,11 +68,11 @@ def asking(model: Any, tableau: Tableau) -> Callable[[Array, float, float, float
 
         return of_target
     if callable(model):
-        if tableau.path is None:
+        if path is None:
             raise ValueError(
                 "tableau has no path, which D(x, t) needs: load it with Tableau.load(file, path=...)"
             )
-        return denoiser(model, predicts="x0", takes="t", path=tableau.path).ask
+        return denoiser(model, predicts="x0", takes="t", path=path).ask
     raise TypeError(f"model is {model!r}: give a target, solvers.denoiser(...) or a callable D(x, t)")
 
 
@@ -119,7 +120,7 @@ def run(
         The sample became NaN or infinite, without `full`.
     """
     check_seed(seed)
-    ask = asking(model, tableau)
+    ask = asking(model, tableau.path)
     if isinstance(initial, str) or hasattr(initial, "variances"):
         if n is None or not hasattr(model, "means"):
             raise ValueError(
