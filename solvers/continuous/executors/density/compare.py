@@ -40,7 +40,8 @@ def beside(curve: Curve, truth: MixtureOnLine) -> Pair:
     """Halve a law's panels until the truth is resolved on them too."""
     done: list[Pair] = []
     order: Array = np.arange(len(curve.left), dtype=np.float64)
-    top = 0.0
+    # Where the truth has next to no probability on the law's panels, it is still 1 that it is small beside.
+    top = 1.0 / float(np.sum(curve.right - curve.left))
     for depth in count():
         log_truth = truth.log_density(curve.place)
         density = np.exp(log_truth) * curve.slope

@@ -18,7 +18,7 @@ from .sampler_on_target import SamplerOnTarget
 Array = NDArray[np.float64]
 _DEEPEST = 60
 # Panels that are still rough at one depth, beyond which no end is in sight.
-_MOST = 1 << 17
+_MOST = 1 << 14
 # A fold that holds less probability than this is left alone.
 _UNSEEN = 1e-13
 
