@@ -5,7 +5,7 @@ Each is a function (path, grid, model, x, seed=0, **options) -> Outcome on array
 Their steps depend on samples, so that they have no exact law and no order: they promise a tolerance, or exactness.
 """
 
-from . import adaptive, exact_ancestral, gotta_go_fast, norm_scaled
+from . import adaptive, denoising_mcmc, dpm_solver_v3, exact_ancestral, gotta_go_fast, norm_scaled
 from .loop import Loop, Outcome, catalogue
 
 __all__ = [
@@ -13,6 +13,8 @@ __all__ = [
     "Outcome",
     "adaptive",
     "catalogue",
+    "denoising_mcmc",
+    "dpm_solver_v3",
     "exact_ancestral",
     "gotta_go_fast",
     "norm_scaled",

@@ -12,7 +12,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.solvers.reference import Denoise, Node, Sampler, amount, ddim_step, noisy_drift, pairs
+from tests.solvers.reference import (
+    Denoise,
+    Node,
+    Sampler,
+    amount,
+    ddim_step,
+    forward_variance,
+    noisy_drift,
+    pairs,
+)
 
 Array = NDArray[np.float64]
 
@@ -111,6 +120,35 @@ def sra(name: str) -> Sampler:
         return x
 
     return sampler
+
+
+# Drift weights a, b of Foster 2024, definition 1.6, and of the increment and the space-time area of the noise
+SPARK_A = [[], [1 / 2], [0, 1]]
+SPARK_B = [(3 - np.sqrt(3)) / 6, np.sqrt(3) / 3, (3 - np.sqrt(3)) / 6]
+SPARK_H = ([[], [np.sqrt(3)], [0, 0]], [1, 0, -1])
+
+
+def spark(
+    path: Any, grid: Array, D: Denoise, x: Array, z: Array, eta: float = 1.0, weight: str = "g2"
+) -> Array:
+    """SPaRK as a table: a stage takes a f h + g (a W + a_H H), the step b f h + g (b W + b_H H)."""
+    noise = iter(z)
+    for _, now, then in pairs(path, grid):
+        if then.s == 0:
+            return to_data(now, then, D, x, eta)
+        h = now.t - then.t
+        W, H = np.sqrt(h) * next(noise), -np.sqrt(h / 12) * next(noise)
+        f, g = [], []
+        for i, c in enumerate((0, 1 / 2, 1)):
+            node = then if c == 1 else Node(path, now.t - c * h)
+            u = x + sum((a * v * h for a, v in zip(SPARK_A[i], f, strict=True)), np.zeros_like(x))
+            u = u + sum(v * a * W for a, v in zip(SPARK_A[i], g, strict=True))
+            u = u + sum(v * a * H for a, v in zip(SPARK_H[0][i], g, strict=True))
+            f.append(-noisy_drift(node, D, u, amount(node, eta, weight)))
+            g.append(np.sqrt(amount(node, eta, weight)))
+        x = x + sum(b * v * h for b, v in zip(SPARK_B, f, strict=True))
+        x = x + sum(v * (b * W + c * H) for b, c, v in zip(SPARK_B, SPARK_H[1], g, strict=True))
+    return x
 
 
 def shark(path: Any, grid: Array, D: Denoise, x: Array, z: Array, eta: float = 1.0) -> Array:
@@ -255,9 +293,89 @@ def belm(path: Any, grid: Array, D: Denoise, x: Array, z: Array) -> Array:
     return x
 
 
+REX_TABLES: dict[str, tuple[list[float], list[list[float]], list[float]]] = {
+    "euler": ([0], [[]], [1]),
+    "midpoint": ([0, 0.5], [[], [0.5]], [0, 1]),
+    "rk4": ([0, 0.5, 0.5, 1], [[], [0.5], [0, 0.5], [0, 0, 1]], [1 / 6, 1 / 3, 1 / 3, 1 / 6]),
+    "published": ([0, 0.5, 0.5, 1], [[], [0.5], [0.5, 0], [0, 0.5, 0]], [1 / 6, 1 / 3, 1 / 3, 1 / 6]),
+}
+
+
+def rex(fixed: str | None = None) -> Sampler:
+    """Rex in x, with sigma' / sigma (zeta x + (1 - zeta) x^) + sigma' Psi_h(x^), then x^ less sigma' Psi_-h(x)."""
+
+    def sampler(
+        path: Any,
+        grid: Array,
+        D: Denoise,
+        x: Array,
+        z: Array,
+        base: str = "midpoint",
+        zeta: float = 0.9,
+    ) -> Array:
+        c, a, b = REX_TABLES[fixed or base]
+
+        def psi(x: Array, start: Node, stop: Node) -> Array:
+            h = stop.a / stop.s - start.a / start.s
+            k: list[Array] = []
+            for place, row in zip(c, a, strict=True):
+                node = {0: start, 1: stop}.get(place) or start.at(np.log(start.a / start.s + place * h))
+                inside = x / start.s + h * sum((w * v for w, v in zip(row, k, strict=True)), np.zeros_like(x))
+                k.append(D(node.s * inside, node.a, node.s))
+            return h * sum(w * v for w, v in zip(b, k, strict=True))
+
+        shadow = x
+        for _, now, then in pairs(path, grid):
+            if then.s == 0:
+                return ddim_step(now, then, D, x)
+            x = then.s / now.s * (zeta * x + (1 - zeta) * shadow) + then.s * psi(shadow, now, then)
+            shadow = then.s / now.s * shadow - then.s * psi(x, then, now)
+        return x
+
+    return sampler
+
+
+# ---------------------------------------------------------------- accelerated
+
+
+def accelerated_ddim(path: Any, grid: Array, D: Denoise, x: Array, z: Array, end: str = "full") -> Array:
+    """Li et al. 2024, their code's formula in X and alpha-bar, on x scaled to preserve variance."""
+
+    def bar(node: Node) -> float:
+        return node.a**2 / (node.a**2 + node.s**2)
+
+    before: tuple[Node, Array] | None = None
+    first_order = end == "lower" or (end == "as-published" and len(grid) < 16)
+    for i, now, then in pairs(path, grid):
+        eps = now.eps(D, x)
+        now_bar, then_bar = bar(now), bar(then)
+        X = x / np.hypot(now.a, now.s)
+        new = np.sqrt(then_bar / now_bar) * X
+        new = new + (np.sqrt(1 - then_bar) - np.sqrt(1 - now_bar) * np.sqrt(then_bar / now_bar)) * eps
+        if before is not None and then.s > 0 and not (first_order and i == len(grid) - 2):
+            ends = [
+                now_bar * np.sqrt(1 - b) / np.sqrt(b) + np.arcsin(np.sqrt(b)) for b in (then_bar, now_bar)
+            ]
+            share = np.sqrt(then_bar) / (now_bar - bar(before[0]))
+            new = new + share * (ends[0] - ends[1]) * (before[1] - eps)
+        before, x = (now, eps), np.hypot(then.a, then.s) * new
+    return x
+
+
+def accelerated_ddpm(path: Any, grid: Array, D: Denoise, x: Array, z: Array) -> Array:
+    """Li et al. 2024, Phi and Psi of their code, with beta_t for 1 - alpha_t."""
+    noise = iter(z)
+    for _, now, then in pairs(path, grid):
+        beta, root = forward_variance(now, then), now.a / then.a
+        y = x + np.sqrt(beta / 2) * next(noise)
+        x = (y + beta * now.score(D, y)) / root + np.sqrt(beta / 2) * next(noise)
+    return x
+
+
 NOISY_AND_REVERSIBLE: dict[str, Sampler] = {
     **{f"seeds-{k}": seeds(k) for k in (1, 2, 3)},
     **{name: sra(name) for name in SRA},
+    "spark": spark,
     "shark": shark,
     "restart": restart,
     "annealed-langevin": annealed_langevin,
@@ -265,4 +383,8 @@ NOISY_AND_REVERSIBLE: dict[str, Sampler] = {
     "edict": edict,
     "bdia": bdia,
     "belm": belm,
+    "rex": rex(),
+    "rex-rk4-as-published": rex("published"),
+    "accelerated-ddim": accelerated_ddim,
+    "accelerated-ddpm": accelerated_ddpm,
 }

@@ -56,7 +56,7 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
             {"eta": 0.6, "weight": "sigma"},
             {"eta": 0.1, "weight": "constant"},
         ]
-        for name in ("stochastic-heun", "sit-sde-heun", "sra1", "sra3")
+        for name in ("stochastic-heun", "sit-sde-heun", "sra1", "sra3", "spark")
     },
     "euler-maruyama": [
         {},
@@ -125,6 +125,9 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
     "restart": [{}, {"intervals": ((2, 1, 0.3, 1.0), (4, 3, 0.05, 0.2))}],
     "annealed-langevin": [{}, {"steps_each": 2, "ratio": 0.05}],
     "edict": [{}, {"p": 1.0}],
+    "rex": [{}, {"base": "euler", "zeta": 0.999}, {"base": "rk4"}, {"zeta": 1.0}],
+    "rex-rk4-as-published": [{}, {"zeta": 0.999}],
+    "accelerated-ddim": ENDS,
     "bdia": [{}, {"gamma": 0.0}, {"gamma": 0.6}],
     "dpmpp-sde": [{}, {"eta": 0.0}, {"eta": 0.5}, {"r": 0.3}, {"r": 1.0}],
     "predictor-corrector": [

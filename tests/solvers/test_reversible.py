@@ -70,12 +70,27 @@ def _belm_back(x: Array, before: Array) -> Array:
     return LEVELS[0][0] * before
 
 
+def _rex_back(x: Array, shadow: Array, zeta: float) -> Array:
+    """McCallum and Foster's coupling undone, Euler's method within: the shadow first, then the sample."""
+
+    def moved(y: Array, start: tuple[float, float], stop: tuple[float, float]) -> Array:
+        return (stop[0] / stop[1] - start[0] / start[1]) * TARGET.denoise(start[1] * y, *start)
+
+    y = x / LEVELS[-1][1]
+    for before, now in reversed(list(pairwise(LEVELS))):
+        shadow = shadow + moved(y, now, before)
+        y = (y - (1 - zeta) * shadow - moved(shadow, before, now)) / zeta
+    return LEVELS[0][1] * y
+
+
 BACK: list[tuple[str, dict[str, Any], Callable[..., Array]]] = [
     ("reversible-heun", {}, _heun_back),
     ("edict", {"p": 0.93}, lambda x, copy: _edict_back(x, copy, 0.93)),
     ("edict", {"p": 1.0}, lambda x, copy: _edict_back(x, copy, 1.0)),
     ("bdia", {}, _bdia_back),
     ("belm", {}, _belm_back),
+    ("rex", {"base": "euler", "zeta": 0.999}, lambda x, shadow: _rex_back(x, shadow, 0.999)),
+    ("rex", {"base": "euler", "zeta": 0.9}, lambda x, shadow: _rex_back(x, shadow, 0.9)),
 ]
 
 

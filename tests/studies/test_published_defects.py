@@ -71,6 +71,15 @@ PAIRS: list[Any] = [
         3,
         (2048, 4096),
     ),
+    (
+        ("rex-rk4-as-published", {"zeta": 0.5}),
+        ("rex", {"base": "rk4", "zeta": 0.5}),
+        "ve",
+        "karras",
+        1,
+        4,
+        (512, 1024),
+    ),
     (("sit-sde-heun", {}), ("stochastic-heun", {}), "vp", "log-snr", 1, 2, (256, 512, 1024)),
 ]
 PATHS: dict[str, Any] = {"vp": paths.VP(), "ve": paths.VE(0.02, 20)}

@@ -1,4 +1,4 @@
-"""Stochastic Runge-Kutta methods for additive noise, of strong order 1.5: SRA1, SRA3 and ShARK.
+"""Stochastic Runge-Kutta methods for additive noise, of strong order 1.5: SRA1, SRA3, SPaRK and ShARK.
 
 They take, beside the increment W of the Brownian path, its space-time area H = int (W_t - t/h W) dt / h, which is
 independent of W with variance h/12: H = sqrt(h/12) z with z the functional "time-area" or "variance-area".
@@ -115,6 +115,46 @@ def sra3(path: Path, grid: ArrayLike, eta: float = 1.0, weight: str = "g2") -> T
         u = x + h / 4 * (first + second) + (g_next + g / 2) * mean
         third = drift(step, u, middle, amount_of_noise(path, middle, eta, weight))
         step.close(x + h / 6 * (first + second + 4 * third) + g_next * W + (g - g_next) * mean)
+    return trace.tableau(eta=eta, weight=weight)
+
+
+@catalogue.method(
+    "spark",
+    claims=[
+        Claim(1.5, "strong", "diffrax, SPaRK: strong order 1.5 for additive noise", "code"),
+        Claim(2, "weak", "strong order 1.5 and order 2 without noise", "deduced"),
+    ],
+    source="Foster 2024, definition 1.6; diffrax, SPaRK",
+)
+def spark(path: Path, grid: ArrayLike, eta: float = 1.0, weight: str = "g2") -> Tableau:
+    """SPaRK, the splitting-path Runge-Kutta method, on the reverse SDE in time: drift and noise by the same weights.
+
+    Strong order 1.5, weak order 2. Three denoiser evaluations a step, so that `sra1` or `shark` serve better where the
+    noise is additive, as it is here. A first-order step to sigma = 0. Parameters as `sra1`.
+
+    References
+    ----------
+    Foster 2024 (On the convergence of adaptive approximations for stochastic differential equations), definition 1.6;
+    coefficients as in diffrax.
+    """
+    trace = Trace("spark", path, grid, stochasticity=follows(eta, weight))
+    outer, inner = (3 - np.sqrt(3)) / 6, np.sqrt(3) / 3
+    for step, _ in trace.runs():
+        (x,) = step.registers
+        if _to_data(step, x, eta):
+            continue
+        t, s = step.now, step.next
+        h = t.t - s.t
+        middle = step.between(0.5, "time")
+        squares = [amount_of_noise(path, level, eta, weight) for level in (t, middle, s)]
+        g, g_middle, g_next = (np.sqrt(square) for square in squares)
+        W, mean = _integrals(step, "time")
+        area = mean - W / 2
+        first = drift(step, x, t, squares[0])
+        second = drift(step, x + h / 2 * first + g * (W / 2 + np.sqrt(3) * area), middle, squares[1])
+        third = drift(step, x + h * second + g_middle * W, s, squares[2])
+        moved = x + h * (outer * first + inner * second + outer * third)
+        step.close(moved + (outer * g + inner * g_middle + outer * g_next) * W + (g - g_next) * area)
     return trace.tableau(eta=eta, weight=weight)
 
 

@@ -6,14 +6,16 @@ out in tests/solvers/test_reversible.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from fractions import Fraction as Q
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ...catalogue import Claim, catalogue
+from ...continuous.butcher import EULER, MIDPOINT, RK4, Butcher
 from ...continuous.tableau import Tableau
-from ...continuous.trace import Combination, Run, Trace
+from ...continuous.trace import Combination, Level, Run, Trace
 from ...protocols import Path
 from .first_order import ddim_step, noise_prediction
 
@@ -201,3 +203,105 @@ def belm(path: Path, grid: ArrayLike) -> Tableau:
         eps = noise_prediction(x, D, step.now)
         step.close(step.next.alpha * (r**2 * others[0] + (1 - r**2) * y + h * (1 + r) * eps), y)
     return trace.tableau()
+
+
+BASES = {"euler": EULER, "midpoint": MIDPOINT, "rk4": RK4}
+# Rex's code evaluates its third stage where the second was and its fourth where the third should have been.
+RK4_AS_PUBLISHED = Butcher(((), (Q(1, 2),), (Q(1, 2),), (0, Q(1, 2))), RK4.b)
+# With zeta nearer 1 an order shows only beyond some 1/(1 - zeta) steps, before which nothing is damped.
+DAMPED = {"zeta": (0.5, 0.9)}
+INHERITED = "Blasingame and Liu 2026 (Rex): the coupling inherits the order of the Runge-Kutta method within"
+
+
+def _increment(
+    step: Run, y: Combination, start: Level, stop: Level, butcher: Butcher, nodes: Sequence[Q | int]
+) -> Combination:
+    """Change of y = x/sigma over a Runge-Kutta step in gamma = alpha/sigma, where dy/dgamma = D."""
+    begin, h = 1 / start.kappa, 1 / stop.kappa - 1 / start.kappa
+    slopes: list[Combination] = []
+    for row, c in zip(butcher.a, nodes, strict=True):
+        level = stop if c else start
+        if c not in (0, 1):
+            level = step.level_of_kappa(1 / (begin + float(c) * h))
+        stage = y
+        for weight, slope in zip(row, slopes, strict=False):
+            if weight:
+                stage = stage + float(weight) * h * slope
+        slopes.append(step.denoise(level.sigma * stage, level))
+    change = Combination({})
+    for weight, slope in zip(butcher.b, slopes, strict=True):
+        if weight:
+            change = change + float(weight) * h * slope
+    return change
+
+
+def _rex(name: str, path: Path, grid: ArrayLike, butcher: Butcher, zeta: float) -> Trace:
+    if not 0 < zeta <= 1:
+        raise ValueError(f"zeta is {zeta}: give a weight with 0 < zeta <= 1")
+    trace = Trace(name, path, grid)
+    nodes = RK4.c if butcher is RK4_AS_PUBLISHED else butcher.c
+    for step in _steps(trace):
+        x, *others = step.registers
+        if _to_data(step, x, others):
+            continue
+        y = x / step.now.sigma
+        shadow = others[0] if others else y
+        moved = _increment(step, shadow, step.now, step.next, butcher, nodes)
+        y = zeta * y + (1 - zeta) * shadow + moved
+        shadow = shadow - _increment(step, y, step.next, step.now, butcher, nodes)
+        step.close(step.next.sigma * y, shadow)
+    return trace
+
+
+@catalogue.method(
+    "rex",
+    claims=[
+        Claim(2, "ode", INHERITED, options={"base": ("midpoint",), **DAMPED}),
+        Claim(1, "ode", INHERITED, options={"base": ("euler",), **DAMPED}),
+        Claim(4, "ode", INHERITED, options={"base": ("rk4",), **DAMPED}),
+    ],
+    source="Blasingame and Liu 2026 (Rex), and its code",
+)
+def rex(path: Path, grid: ArrayLike, base: str = "midpoint", zeta: float = 0.9) -> Tableau:
+    """Rex: a Runge-Kutta step in alpha/sigma on x/sigma, where D is the slope, in McCallum and Foster's coupling.
+
+    A step of the shadow moves the sample; the step back from there moves the shadow. Order of `base`. Two, four or
+    eight denoiser evaluations a step; a first-order last step to sigma = 0.
+
+    Parameters
+    ----------
+    path : Path
+    grid : (nodes,) float64 array
+    base : str
+        "euler", "midpoint" or "rk4".
+    zeta : float
+        0 < zeta <= 1: what of the sample is kept beside its shadow, the rest is the shadow's. The paper's code has
+        0.999, which damps nothing until 1000 steps are taken; 1 never does.
+
+    Returns
+    -------
+    Tableau
+        2, 4 or 8 stages, 2 registers (sample, its shadow over sigma), no noise.
+
+    References
+    ----------
+    Blasingame and Liu 2026 (Rex: a family of reversible exponential (stochastic) Runge-Kutta solvers); McCallum and
+    Foster 2024 (Efficient, accurate and stable gradients for neural ODEs).
+    """
+    if base not in BASES:
+        raise ValueError(f"base is {base!r}: use one of {', '.join(BASES)}")
+    return _rex("rex", path, grid, BASES[base], zeta).tableau(base=base, zeta=zeta)
+
+
+@catalogue.method(
+    "rex-rk4-as-published",
+    claims=[Claim(4, "ode", f"{INHERITED}; as its code writes RK4", "code", options=DAMPED)],
+    source="Rex's code, exp_rk4",
+)
+def rex_rk4_as_published(path: Path, grid: ArrayLike, zeta: float = 0.9) -> Tableau:
+    """Rex with RK4 as its code has it: stages off by one, so that the third repeats the second and the fourth is short.
+
+    Order 1: the state of the last stage has gone half the step when its time has gone the whole. Still exact for a
+    frozen D. Eight denoiser evaluations a step. Parameters as `rex`, which has it right.
+    """
+    return _rex("rex-rk4-as-published", path, grid, RK4_AS_PUBLISHED, zeta).tableau(zeta=zeta)
