@@ -23,7 +23,7 @@ from .fitted import fitted
 
 Array = NDArray[np.float64]
 Grid = Callable[[paths.Gaussian, int], Array]
-BUDGETS = (16, 64)
+BUDGETS = (5, 10, 20)
 ALIASES = ("exponential",)
 # Grids with a parameter, at values other than one that makes them another grid.
 VARIANTS: Mapping[str, Mapping[str, Mapping[str, float]]] = {
@@ -155,7 +155,7 @@ def by_grid(
     for budget in budgets:
         steps = steps_for(job, path, budget)
         found = made(path, steps)
-        if not costs_a_joint_density(job, path):
+        if target.is_gaussian or not costs_a_joint_density(job, path):
             found |= fitted(job, path, target, steps)
         for grid in found.items():
             yield on_grid(job, name, target, path, grid, steps)

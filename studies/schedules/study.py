@@ -16,6 +16,8 @@ from ..setting import Job
 from ..study import Cell, Plain
 from . import tables
 from .grids import OPTIMISED_STEPS, GridError, by_grid, by_optimum, costs_a_joint_density
+from .search import STEPS as SEARCH_STEPS
+from .search import Searched, by_search
 from .times import (
     SINGULAR_CASES,
     SINGULAR_STOP,
@@ -135,6 +137,42 @@ class Optimised(Plain[GridError]):
         )
         title, whole = f"Optimised grids, {self.path!r} path", {"optimised": tables.long(found)}
         yield Report("optimised", title, tables.optimised(found), [note, *_failed(found)], whole)
+
+
+@dataclass(frozen=True)
+class Searches(Plain[Searched]):
+    """Orders and predictions chosen step by step, for each target, beside the best with one choice for all steps.
+
+    Attributes
+    ----------
+    targets, path
+        As of `Grids`.
+    """
+
+    targets: Targets
+    path: paths.Gaussian
+
+    name: ClassVar[str] = "search"
+    record: ClassVar[Any] = Searched
+
+    def cells(self) -> Iterable[Cell[Searched]]:
+        """One for each target and number of steps."""
+        for name, law in self.targets.items():
+            others = {n: other for n, other in self.targets.items() if n != name}
+            for steps in SEARCH_STEPS:
+                measure = partial(by_search, name, law, self.path, others, steps)
+                given = {"law": law, "others": others, "path": self.path}
+                yield Cell({"target": name, "steps": steps}, measure, given)
+
+    def reports(self, found: list[Searched]) -> Iterable[Report]:
+        """Return the solvers found, beside the best uniform ones."""
+        note = (
+            "a step's choice: 1 is DDIM, d2 and d3 two and three data predictions, n2 and n3 noise predictions. gain: "
+            "the best uniform solver's error over the found one's, on the target of column `on`; below 1 the found one "
+            "is the worse."
+        )
+        title, whole = f"Solvers searched step by step, {self.path!r} path", {"search": tables.long(found)}
+        yield Report("search", title, tables.searched(found), [note], whole)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from analytic import paths
 from ..inference import Verdict, judge
 from ..laws import MEASURED
 from .grids import OPTIMISED, GridError
+from .search import FOUND, UNIFORM, Searched
 from .times import (
     FORMS,
     INSTANTS,
@@ -71,6 +72,30 @@ def optimised(found: Sequence[GridError]) -> pd.DataFrame:
                 "best hand-made": f"{made.error:.3g}",
                 "grid": made.grid,
                 "gain": f"{made.error / fitted.error:.3g}",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def searched(found: Sequence[Searched]) -> pd.DataFrame:
+    """One row per target searched for, target measured on, grid and steps: the solver found against a uniform one."""
+    rows = []
+    for key in dict.fromkeys((s.target, s.on, s.steps, s.grid) for s in found):
+        own = {s.which: s for s in found if (s.target, s.on, s.steps, s.grid) == key}
+        one, other = own[FOUND], own[UNIFORM]
+        rows.append(
+            {
+                "searched for": key[0],
+                "on": key[1],
+                "steps": str(key[2]),
+                "grid": key[3],
+                "tried": str(one.tried),
+                "metric": one.metric,
+                "found": one.solver,
+                "its error": f"{one.error:.3g}",
+                "uniform": other.solver,
+                "error": f"{other.error:.3g}",
+                "gain": f"{other.error / one.error:.3g}",
             }
         )
     return pd.DataFrame(rows)
@@ -147,7 +172,7 @@ def derivatives(path: paths.VP = SINGULAR_PATH) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def long(found: Sequence[GridError | TimeError]) -> pd.DataFrame:
+def long(found: Sequence[GridError | Searched | TimeError]) -> pd.DataFrame:
     """Return everything measured, one row each, every digit."""
     return pd.DataFrame([asdict(record) for record in found])
 

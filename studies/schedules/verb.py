@@ -9,13 +9,16 @@ import typer
 from ..command import verb
 from ..study import Study
 
-STUDIES = ("grids", "optimised", "time", "singularity")
+STUDIES = ("grids", "optimised", "search", "time", "singularity")
 METHODS = {
-    "grids": ("euler", "heun", "dpm-solver++-2m", "ddpm", "sde-dpm-solver++-2m"),
+    "grids": ("euler", "heun", "dpm-solver++-2m", "unipc", "ddpm", "euler-maruyama", "sde-dpm-solver++-2m"),
     "optimised": ("euler", "heun", "dpm-solver++-2m"),
     "time": ("heun", "ddpm"),
 }
-TARGETS = ("spectrum-16", "easy-1d")
+TARGETS = {
+    "grids": ("gaussian-1d", "spectrum-16", "easy-1d", "separated-1d"),
+    "optimised": ("spectrum-16", "easy-1d"),
+}
 TIME_TARGET, SINGULAR_TARGET = "gaussian-1d", "spectrum-16"
 
 
@@ -34,9 +37,10 @@ def schedules(
     ] = None,
     path: Annotated[str, typer.Option(help="Gaussian path of grids and optimised.")] = "VP",
 ) -> list[Study[Any]]:
-    """Compare grids by exact errors, optimise them, vary the diffusion time, and end next to sigma = 0.
+    """Compare grids by exact errors, optimise grids and solvers, vary the diffusion time, and end next to sigma = 0.
 
-    On Gaussian targets by the sampler's law (W2), on the line by its density (TV). `time` starts an Ornstein-Uhlenbeck
+    On Gaussian targets by the sampler's law (W2), on the line by its density (TV). `search` chooses the order and the
+    prediction of `scheduled-adams` in every step. `time` starts an Ornstein-Uhlenbeck
     process from N(0, I) and takes Gaussian targets only; `singularity` runs on VP(2, 2) with methods of its own.
 
     Example: assay schedules heun --study grids --study time --plot schedules.png
@@ -46,29 +50,32 @@ def schedules(
 
     from .. import specifications
     from ..laws import sharpest
-    from .study import Grids, Optimised, Singularity, Times
+    from .study import Grids, Optimised, Searches, Singularity, Times
 
     asked = tuple(dict.fromkeys(studies or STUDIES))
     for name in asked:
         if name not in STUDIES:
             raise unknown("study", name, list(STUDIES))
     work = {name: [specifications.job_of(m) for m in methods or METHODS[name]] for name in METHODS}
-    laws = {name: named.load(name) for name in target or TARGETS}
-    for law in laws.values():
+    laws = {study: {name: named.load(name) for name in target or names} for study, names in TARGETS.items()}
+    own = {name: named.load(name) for name in target or ()}
+    for law in own.values():
         sharpest(law)  # complains about targets without an exact law before anything is measured
     along = specifications.path_of(path)
     found: list[Study[Any]] = []
     if "grids" in asked:
-        found.append(Grids(work["grids"], laws, along))
+        found.append(Grids(work["grids"], laws["grids"], along))
     if "optimised" in asked:
-        found.append(Optimised(work["optimised"], laws, along))
+        found.append(Optimised(work["optimised"], laws["optimised"], along))
+    if "search" in asked:
+        found.append(Searches(laws["optimised"], along))
     if "time" in asked:
-        gaussian = {name: law for name, law in laws.items() if law.is_gaussian} if target else {}
+        gaussian = {name: law for name, law in own.items() if law.is_gaussian}
         if target and studies and not gaussian:
             raise ValueError(
                 f"target is {', '.join(target)}: study time needs a Gaussian, such as {TIME_TARGET}"
             )
         found.append(Times(work["time"], gaussian or {TIME_TARGET: named.load(TIME_TARGET)}))
     if "singularity" in asked:
-        found.append(Singularity(laws if target else {SINGULAR_TARGET: named.load(SINGULAR_TARGET)}))
+        found.append(Singularity(own or {SINGULAR_TARGET: named.load(SINGULAR_TARGET)}))
     return found

@@ -115,6 +115,11 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
         {"predictor": 1, "corrector": 3},
         {"predictor": 4, "corrector": 4, "tau": 0.0},
     ],
+    "scheduled-adams": [
+        {},
+        *({"nodes": nodes, "predict": predict} for nodes in (1, 3) for predict in ("data", "noise")),
+        {"nodes": (1, 2, 3, 1, 3, 2), "predict": ("data", "noise", "data", "data", "noise", "noise")},
+    ],
     "er-sde-1": [{}, *NOISES],
     **{
         name: [*ENDS, *NOISES]

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from analytic import GaussianMixture, paths, targets
 from solvers import catalogue, grids, law, run
 from studies import laws
-from studies.schedules import figure, fitted, times
+from studies.schedules import figure, fitted, search, times
 from studies.schedules import grids as study
 from studies.schedules import tables as frames
 from studies.schedules.verb import schedules
@@ -218,7 +218,7 @@ def test_what_is_not_measured_is_a_row_that_says_why():
     found = list(study.by_grid(job_of("rk4"), "gaussian-1d", targets.load("gaussian-1d"), CLOSED, (16,)))
     none = [g for g in found if g.status == "no grid"]
     assert "geometric" in {g.grid for g in none}
-    assert len(none) < len(found) == len(study.named_grids()) + 2  # the fitted ones
+    assert len(none) < len(found) == len(study.named_grids()) + 3  # the fitted ones
     assert all(np.isnan(g.error) and g.reason and not g.nfe for g in none)
     (row,) = frames.by_grid(found).to_dict("records")
     assert row["geometric"] == "no grid"
@@ -236,8 +236,8 @@ def test_the_verb_prints_json_writes_a_table_draws_and_goes_on(tmp_path, monkeyp
     result = CliRunner().invoke(app, [*arguments, *files, "--json"])
     assert result.exit_code == 0, result.exception
     found = json.loads(result.stdout)
-    chosen = next(r for r in found["grids"] if r["grid"] == "cosine" and r["steps"] == 16)
-    nodes = grids.cosine(VP, 16)
+    chosen = next(r for r in found["grids"] if r["grid"] == "cosine" and r["steps"] == 20)
+    nodes = grids.cosine(VP, 20)
     assert chosen["error"] == pytest.approx(w2("euler", VP, nodes, targets.load("gaussian-1d")), rel=1e-9)
     assert {file.name for file in tmp_path.iterdir()} == {
         "s.csv",
@@ -299,3 +299,76 @@ def test_gits_is_the_best_of_all_grids_on_its_nodes() -> None:
     np.testing.assert_allclose(best, fine[list(least)])
     with pytest.raises(ValueError, match="steps is 9: give 1 to 8"):
         fitted.gits(path, target, 9, fine=9)
+
+
+@pytest.mark.parametrize("name", ["easy-1d", "rotated-16", "spectrum-16"])
+def test_the_error_of_denoising_is_what_samples_have_and_what_d_gains(name: str) -> None:
+    """E|x_0 - D|^2, and along the reverse process E|D_s - D_t|^2 = m(t) - m(s), since D is a martingale."""
+    target = targets.load(name)
+    if not target.is_gaussian and target.dim > 1:
+        with pytest.raises(ValueError, match="exact"):
+            fitted.denoising_error(target, np.array([1.0]))
+        return
+    n, low, high = 200_000 // target.dim, 0.4, 0.9
+    clean, rng = target.sample(n, 1), np.random.default_rng(2)
+    near = clean + low * rng.standard_normal(clean.shape)
+    far = near + np.sqrt(high**2 - low**2) * rng.standard_normal(clean.shape)
+    Ds, Dt = target.denoise(near, 1.0, low), target.denoise(far, 1.0, high)
+    m = fitted.denoising_error(target, np.array([low, high]))
+    for samples, exact in (
+        (np.sum((clean - Ds) ** 2, axis=1), m[0]),
+        (np.sum((clean - Dt) ** 2, axis=1), m[1]),
+        (np.sum((Ds - Dt) ** 2, axis=1), m[1] - m[0]),
+    ):
+        assert abs(samples.mean() - exact) < 4.5 * samples.std() / np.sqrt(n)
+
+
+@pytest.mark.parametrize(("name", "steps"), [("easy-1d", 5), ("spectrum-16", 20), ("separated-1d", 9)])
+def test_the_aligned_grid_is_stationary_and_has_the_least_bound(name: str, steps: int) -> None:
+    target = targets.load(name)
+
+    def riemann(nodes: np.ndarray) -> float:
+        gamma = np.exp(2 * VP.log_snr(nodes))
+        return float(fitted.denoising_error(target, gamma**-0.5)[:-1] @ np.diff(gamma))
+
+    nodes = fitted.aligned(VP, target, steps)
+    by_hand = [riemann(at) for at in study.made(VP, steps).values() if not isinstance(at, ValueError)]
+    assert riemann(nodes) < min(by_hand)
+    gamma, small = np.exp(2 * VP.log_snr(nodes)), 1e-4
+    m, up, down = (
+        fitted.denoising_error(target, (gamma * factor) ** -0.5) for factor in (1, 1 + small, 1 - small)
+    )
+    slope = (up - down) / (2 * small * gamma)
+    np.testing.assert_allclose(slope[1:-1] * np.diff(gamma)[1:], np.diff(m)[:-1], rtol=1e-4)
+    with pytest.raises(ValueError, match="steps is 1"):
+        fitted.aligned(VP, target, 1)
+
+
+def test_the_objective_bounds_the_divergence_of_ddpm() -> None:
+    target = targets.load("gaussian-1d")
+    nodes = fitted.aligned(VP, target, 12)
+    gamma = np.exp(2 * VP.log_snr(nodes))
+    fine = np.exp(np.linspace(*np.log(gamma[[0, -1]]), 4001))
+    whole = np.trapezoid(fitted.denoising_error(target, fine**-0.5) * fine, np.log(fine))
+    bound = (fitted.denoising_error(target, gamma**-0.5)[:-1] @ np.diff(gamma) - whole) / 2
+    tableau = catalogue["ddpm"].tableau(VP, nodes)
+    divergence = law(tableau, target).error_to(target.noised(*tableau.end)).kl
+    assert 0 < divergence < bound < 100 * divergence
+
+
+def test_few_steps_are_searched_whole_and_more_until_no_single_change_helps() -> None:
+    target, nodes = targets.load("gaussian-1d"), grids.log_snr(VP, 4)
+    whole = search.Search(VP, nodes, target)
+    found = whole.best()
+    assert len(whole.known) == 1 * 3 * 5 * 5
+    every = itertools.product(*[search.CHOICES] * 4)
+    assert whole.error(found) == min(whole.error(choices) for choices in every)
+    assert len(whole.known) == 75
+    assert whole.error(found) < 0.7 * whole.error(whole.uniform())
+    longer = search.Search(VP, grids.log_snr(VP, 7), target)
+    ahead = longer.best()
+    for place, choice in itertools.product(range(7), search.CHOICES):
+        assert longer.error((*ahead[:place], choice, *ahead[place + 1 :])) >= longer.error(ahead)
+    assert search.written(((1, "noise"), (2, "data"), (3, "noise"))) == "1 d2 n3"
+    own, other = itertools.islice(search.by_search("a", target, VP, {}, 3), 2)
+    assert (own.which, other.which, other.error <= own.error) == ("uniform", "found", True)

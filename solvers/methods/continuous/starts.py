@@ -15,7 +15,7 @@ from .runge_kutta import flow_step
 PARTS = 8
 NOISY_PARTS = 64
 Advance = Callable[[Run, Combination], tuple[Combination, Combination]]
-Remember = Callable[[Combination, Combination, Level], Combination]
+Remember = Callable[[Combination, Combination, Level], Combination | tuple[Combination, ...]]
 
 
 def on_the_flow(step: Run, x: Combination) -> tuple[Combination, Combination]:
@@ -61,7 +61,7 @@ def started(
     history : int
         Nodes the method looks back; with 0 there is nothing to start.
     remember : callable
-        (x, D, level) -> the register kept of a node, D by default.
+        (x, D, level) -> the register or registers kept of a node, D by default.
     advance : callable
         (step, x) -> x after a step and the step's first evaluation.
 
@@ -84,6 +84,7 @@ def started(
             x, *kept = step.registers
             advanced, D = advance(step, x)
             if part == 0:
-                kept = [remember(x, D, step.now), *kept]
+                new = remember(x, D, step.now)
+                kept = [*(new if isinstance(new, tuple) else (new,)), *kept]
             step.close(advanced, *kept)
     return True
