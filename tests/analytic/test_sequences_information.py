@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -165,3 +166,28 @@ def test_shares_outside_their_range_are_named(name: str) -> None:
     profile = sequences.InformationProfile(chain(0.9, 4))
     with pytest.raises(ValueError, match=r"revealed\[1\] is 1.5; give shares from 0 to 1"):
         getattr(profile, name)([0.5, 1.5])
+
+
+def test_jump_your_steps_splits_where_most_is_saved_and_the_best_schedule_is_below_it() -> None:
+    profile = sequences.InformationProfile(
+        sequences.MarkovSequence([0.5, 0.3, 0.2], np.full((3, 3), 0.1) + 0.7 * np.eye(3), 40)
+    )
+
+    def cost(shares: Any) -> float:
+        return float(profile.step_costs(shares).sum())
+
+    fine = np.linspace(0.0, 1.0, 4001)
+    (_, middle, _) = profile.jump_shares(2)
+    assert cost([0.0, middle, 1.0]) == pytest.approx(min(cost([0.0, m, 1.0]) for m in fine[1:-1]), rel=1e-6)
+    for steps in (2, 3, 8, 13, 32):
+        jumps = profile.jump_shares(steps)
+        assert len(jumps) == steps + 1
+        assert np.all(np.diff(jumps) > 0)
+        assert set(profile.jump_shares(2)) <= set(jumps)
+        assert cost(profile.best_shares(steps)) <= cost(jumps) * (1 + 1e-12)
+        # a last round that splits some intervals and not others costs more than even steps
+        power = steps & (steps - 1) == 0
+        assert (cost(jumps) < cost(np.linspace(0.0, 1.0, steps + 1))) == power
+        assert (cost(jumps) < 1.001 * cost(profile.best_shares(steps))) == power
+    with pytest.raises(ValueError, match="steps is 0"):
+        profile.jump_shares(0)
