@@ -31,8 +31,9 @@ _GRADES = 1099511627776.0  # 2^40
 
 
 @njit(**COMPILED)
-def _grade(probability: float) -> float:
-    # The law and the samples find posteriors by different sums: rounded, equal confidences are ties in both.
+def grade(probability: float) -> float:
+    """Return a confidence to compare by."""
+    # the law and the samples find posteriors by different sums: rounded, equal confidences are ties in both
     return float(math.floor(probability * _GRADES + 0.5))
 
 
@@ -42,11 +43,11 @@ def _sure(c: Any) -> float:
     best = 0.0
     for v in range(c.shape[0]):
         best = max(best, c[v])
-    return _grade(best)
+    return grade(best)
 
 
 @njit(**COMPILED)
-def _select(keys: Any, k: int, chosen: Any) -> None:
+def select(keys: Any, k: int, chosen: Any) -> None:
     """Mark the k largest of keys (m,) in chosen (m,), the first of equal ones."""
     for j in range(keys.shape[0]):
         chosen[j] = False
@@ -85,7 +86,7 @@ def fill_subsets(order: int, temperature: float, confidence: Any, k: int, out: A
             out[subset] /= total
     elif temperature == 0.0:
         chosen = np.zeros(m, np.bool_)
-        _select(confidence, k, chosen)
+        select(confidence, k, chosen)
         out[:] = 0.0
         subset = 0
         for j in range(m):
@@ -140,7 +141,7 @@ def _push(
                     p *= posteriors[x, masked[j], drawn[j]]
                     key[j] = posteriors[x, masked[j], drawn[j]]
                     if temperature == 0.0:
-                        key[j] = _grade(key[j])
+                        key[j] = grade(key[j])
                 if p == 0.0:
                     continue
                 if order == DRAWN:
@@ -185,11 +186,11 @@ def reveal_row(
         elif order == LARGEST:
             key[m] = _sure(c)
         elif order == DRAWN and temperature == 0.0:
-            key[m] = _grade(c[drawn[m]])
+            key[m] = grade(c[drawn[m]])
         elif order == DRAWN:
             key[m] = math.log(c[drawn[m]]) - temperature * math.log(-math.log(w[i % 2]))
         m += 1
-    _select(key[:m], m - after[m], chosen[:m])
+    select(key[:m], m - after[m], chosen[:m])
     for j in range(m):
         if chosen[j]:
             tokens[masked[j]] = drawn[j]

@@ -11,6 +11,7 @@ from analytic import chains
 from ... import grids
 from ...catalogue import Claim, catalogue
 from ...discrete import Kernel
+from ...discrete.moves.plan import Plan
 from ...discrete.moves.reveal import Reveal
 
 _SITES_ORDERS = ("random", "left-to-right")
@@ -129,6 +130,48 @@ def maskgit(noise: chains.SiteProcess, grid: ArrayLike, temperature: float = 1.0
         share = mask_share(process, s) if number < steps else 0.0
         moves.append((Reveal(process, "maskgit", None, share, True, heat),))
     return Kernel("maskgit", process, times, tuple(moves))
+
+
+@catalogue.method(
+    "path-planning",
+    half="discrete",
+    claims=[],
+    source="Peng et al. 2025 (P2, path planning), Algorithm 1 and its code",
+    aliases=("p2",),
+)
+def path_planning(noise: chains.SiteProcess, grid: ArrayLike, eta: float = 1.0) -> Kernel:
+    """Propose a token at every masked site, then mask the sites that a planner is least sure of, revealed ones too.
+
+    The planner here is the exact law of a site given all others, for which the paper trains or borrows a model: a
+    proposal is scored by its own probability, a revealed token by that it has given the others, to the power eta.
+    Biased, as `maskgit` without noise is, which it equals at eta = 0 but for the count of sites: tokens compete on
+    what was drawn. Of L sites floor(L (1 - alpha(s))) are masked after a step, and none after the last. One evaluation
+    a step.
+
+    Parameters
+    ----------
+    noise : Absorbing
+    grid : (steps + 1,) array
+    eta : float
+        0 or more. 0 never masks again; above 1 revealed tokens are doubted the more. Published: 1 and tuned.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Noise that is no Absorbing, or an eta that is no finite number >= 0.
+
+    References
+    ----------
+    Peng, Bezemek, Patel, Rector-Brooks, Yao, Bose, Tong and Chatterjee 2025 (Path planning for masked diffusion model
+    sampling).
+    """
+    if isinstance(eta, bool) or not isinstance(eta, int | float):
+        raise TypeError(f"eta is {eta!r}: give a number")
+    if not 0 <= eta < math.inf:
+        raise ValueError(f"eta is {eta!r}: give a finite number, at least 0")
+    process, times = absorbing(noise), grids.check(noise, grid)
+    shares = [*(mask_share(process, s) for s in times[1:-1].tolist()), 0.0]
+    return Kernel("path-planning", process, times, tuple((Plan(process, s, float(eta)),) for s in shares))
 
 
 def _revealing(
