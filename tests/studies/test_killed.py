@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
-KILLS = 6
+KILLS = 3
 MADE_UP = (
     "import typer\nfrom studies.command import verb\nfrom tests.studies.made_up import Pi\n"
     "@verb(methods=False)\n"
@@ -28,14 +28,23 @@ MADE_UP = (
     "    app = typer.Typer()\n    app.command()(pi)\n    app()\n"
 )
 VERBS = {
-    "order": ("euler", "sde-dpm-solver++-2m", "tau-leaping", "gillespie", "--limit", "64"),
-    "gap": ("--study", "pulse", "--study", "evaluations", "--steps", "16"),
-    "budget": ("euler", "ddpm", "--target", "spectrum-16", "--target", "easy-1d", "--samples", "5000"),
-    "scaling": ("euler", "heun", "--against", "epsilon", "--against", "modes", "--line-limit", "64"),
-    "schedules": ("euler", "heun", "--study", "grids", "--study", "time"),
-    "likelihood": ("heun", "rk4", "midpoint"),
-    "pictures": ("euler", "heun", "ddpm", "--samples", "60"),
-    "draws": ("--draw", "gumbel-float32", "--draw", "inverse-cdf-float32", "--bits", "12"),
+    "order": ("euler", "ddpm", "tau-leaping", "--limit", "32"),
+    "gap": ("--study", "pulse", "--study", "evaluations", "--steps", "4"),
+    "budget": ("euler", "ddpm", "--target", "spectrum-16", "--target", "gaussian-1d", "--samples", "2000"),
+    "scaling": ("euler", "heun", "--against", "epsilon", "--against", "modes", "--line-limit", "32"),
+    "schedules": ("euler", "heun", "--study", "grids", "--study", "time", "--target", "gaussian-1d"),
+    "likelihood": ("heun", "midpoint", "--target", "easy-1d"),
+    "pictures": ("euler", "ddpm", "--samples", "40"),
+    "draws": (
+        "--draw",
+        "gumbel-float32",
+        "--draw",
+        "inverse-cdf-float32",
+        "--draw",
+        "exponential-race-float32",
+        "--bits",
+        "8",
+    ),
 }
 
 
