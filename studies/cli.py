@@ -17,10 +17,11 @@ VERBS = {
     "gap": "Measure how far ODE and SDE samplers with a wrong score are from each other and from the truth.",
     "budget": "Split a sampler's W2 error by cause: initial law, truncation, discretisation, score, precision.",
     "scaling": "Measure how many evaluations an error costs, against the error and against the size of the target.",
-    "schedules": "Compare grids by exact errors, optimise them, vary the diffusion time, and end next to sigma = 0.",
+    "schedules": "Compare grids by exact errors, optimise grids and solvers, vary the time, and end next to sigma = 0.",
     "likelihood": "Measure the order of log p(x) along the probability-flow ODE, with the exact divergence.",
     "draws": "Measure how far drawing tokens in float32 takes a sampler of many steps from its target.",
     "pictures": "Draw samples over the target's density, and the ways there, at equal evaluations.",
+    "verify": "Ask a sampler all checks: its order by exact law on even and uneven grids, its levels and noise.",
     "list": "List what there is: methods with claims and sources, loops, targets, sequences, grids, paths, noises.",
 }
 PLAIN: dict[str, Any] = {

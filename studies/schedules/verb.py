@@ -37,7 +37,7 @@ def schedules(
     ] = None,
     path: Annotated[str, typer.Option(help="Gaussian path of grids and optimised.")] = "VP",
 ) -> list[Study[Any]]:
-    """Compare grids by exact errors, optimise grids and solvers, vary the diffusion time, and end next to sigma = 0.
+    """Compare grids by exact errors, optimise grids and solvers, vary the time, and end next to sigma = 0.
 
     On Gaussian targets by the sampler's law (W2), on the line by its density (TV). `search` chooses the order and the
     prediction of `scheduled-adams` in every step. `time` starts an Ornstein-Uhlenbeck

@@ -1,0 +1,431 @@
+"""The contract of a sampler as named checks. Each says what it found, and what it means where it fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analytic import GaussianMixture, paths, targets
+from solvers import grids
+from solvers.loops import catalogue as loops
+
+from ..inference import Slope, fit, judge
+from .subject import Denoise, Ran, Subject
+
+Array = NDArray[np.float64]
+STEPS = (8, 16, 32, 64, 128, 256)
+FEW = 6  # steps of checks that do not ask for an order
+NORMAL = GaussianMixture([1.0], [[1.0]], [[0.25]])
+MIXTURE, PLANE = targets.load("easy-1d"), targets.load("rotated-2d")
+LOWEST, HIGHEST = -2.5, 1.5  # log-SNR between which orders are measured, as far as the path reaches
+ROUNDING = 1e-9
+FLOOR = 1e-12
+PASSED, FAILED, UNRESOLVED, NOT_ASKED = "passed", "failed", "unresolved", "not asked"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found of one sampler.
+
+    Attributes
+    ----------
+    sampler, check : str
+    result : str
+        "passed", "failed", "unresolved" (the measurement says too little) or "not asked" (it does not apply).
+    found : str
+        What was measured.
+    means : str
+        Where it failed, what that means and where to look.
+    """
+
+    sampler: str
+    check: str
+    result: str
+    found: str
+    means: str = ""
+
+
+Verdict = tuple[str, str, str]
+
+
+@dataclass(frozen=True)
+class Check:
+    """A property that samplers have, and what it means to lack it."""
+
+    name: str
+    means: str
+    ask: Callable[[Subject], Verdict]
+
+    def __call__(self, subject: Subject) -> Finding:
+        """Ask a sampler; what it raises is a failure that says so."""
+        try:
+            result, found, hint = self.ask(subject)
+        except Exception as problem:
+            result, found, hint = FAILED, f"{type(problem).__name__}: {problem}", ""
+        means = f"{self.means}{'; ' if hint else ''}{hint}" if result == FAILED else hint
+        return Finding(str(subject), self.name, result, found, means)
+
+
+CHECKS: dict[str, Check] = {}
+
+
+def _check(name: str, means: str) -> Callable[[Callable[[Subject], Verdict]], Callable[[Subject], Verdict]]:
+    def register(ask: Callable[[Subject], Verdict]) -> Callable[[Subject], Verdict]:
+        CHECKS[name] = Check(name, means, ask)
+        return ask
+
+    return register
+
+
+def _ends(path: paths.Gaussian) -> tuple[float, float]:
+    """Return the times between which orders are measured."""
+    low, high = (float(path.log_snr(t)) for t in (path.start, path.stop))
+    wanted = np.array([max(low, LOWEST), min(high, HIGHEST)])
+    first, last = (float(t) for t in path.time_of_log_snr(wanted))
+    return (path.start if low >= LOWEST else first), (path.stop if high <= HIGHEST else last)
+
+
+def nodes_of(path: paths.Gaussian, grid: str, steps: int) -> Array:
+    """Return a grid by its name in `GRIDS`, between the ends of orders."""
+    start, stop = _ends(path)
+    if grid == "uneven":  # every other step three times as long: smooth grids hide what equal steps assume
+        shares = np.where(np.arange(steps) % 2 == 0, 3.0, 1.0)
+        low, high = (float(path.log_snr(t)) for t in (start, stop))
+        levels = low + (high - low) * np.cumsum(shares)[:-1] / shares.sum()
+        return np.concatenate([[start], np.asarray(path.time_of_log_snr(levels)), [stop]])
+    return np.asarray(grids.catalogue[grid](path, steps, start=start, stop=stop))
+
+
+GRIDS = ("log-snr", "karras", "uneven")
+
+
+def exact(subject: Subject, target: GaussianMixture) -> Denoise:
+    """Return a target's own denoiser on the subject's path."""
+    path = subject.path
+    return lambda x, t: np.asarray(target.denoise(x, float(path.alpha(t)), float(path.sigma(t))))
+
+
+def _start(subject: Subject, target: GaussianMixture, nodes: Array, n: int) -> Array:
+    alpha, sigma = float(subject.path.alpha(nodes[0])), float(subject.path.sigma(nodes[0]))
+    return np.asarray(target.noised(alpha, sigma).sample(n, seed=5))
+
+
+def _noise(seed: int = 3) -> Callable[[int, tuple[int, ...]], Array]:
+    """Normals of each call; those of a sample do not depend on how many there are."""
+
+    def draw(k: int, shape: tuple[int, ...]) -> Array:
+        whole = np.random.default_rng([seed, k]).standard_normal((64, *shape[1:]))
+        return whole[: shape[0]]
+
+    return draw
+
+
+def _some(subject: Subject, n: int = 7) -> tuple[Array, Array, Ran]:
+    """Return a grid, a start and a run on a mixture in the plane."""
+    nodes = nodes_of(subject.path, "log-snr", FEW)
+    x = _start(subject, PLANE, nodes, n)
+    return nodes, x, subject.run(exact(subject, PLANE), x.copy(), nodes, _noise())
+
+
+@_check("result", "samples come back in another shape, or not finite")
+def _result(subject: Subject) -> Verdict:
+    _, x, ran = _some(subject)
+    if not isinstance(ran.x, np.ndarray) or ran.x.shape != x.shape:
+        return FAILED, f"{type(ran.x).__name__} of shape {getattr(ran.x, 'shape', None)} for {x.shape}", ""
+    bad = int((~np.isfinite(ran.x)).sum())
+    return (FAILED if bad else PASSED), f"{bad} of {x.size} numbers are not finite", ""
+
+
+@_check("inputs", "samples or grid that were given are written to, and the caller's own change with them")
+def _inputs(subject: Subject) -> Verdict:
+    nodes, x, _ = _some(subject)
+    given, kept = x.copy(), nodes.copy()
+    subject.run(exact(subject, PLANE), given, kept, _noise())
+    changed = not (np.array_equal(given, x) and np.array_equal(kept, nodes))
+    return (FAILED if changed else PASSED), "x has changed" if changed else "unchanged", ""
+
+
+@_check(
+    "reproducible", "with the same noise another result: something is drawn elsewhere, or kept between calls"
+)
+def _reproducible(subject: Subject) -> Verdict:
+    nodes, x, first = _some(subject)
+    again = subject.run(exact(subject, PLANE), x.copy(), nodes, _noise())
+    away = float(np.max(np.abs(again.x - first.x)))
+    return (PASSED if away == 0 else FAILED), f"differs by {away:.1e}", ""
+
+
+@_check("batch", "a sample depends on what it is batched with: a mean, a norm or an error over the batch")
+def _batch(subject: Subject) -> Verdict:
+    nodes, x, whole = _some(subject)
+    part = subject.run(exact(subject, PLANE), x[:3].copy(), nodes, _noise())
+    away = float(np.max(np.abs(part.x - whole.x[:3])))
+    return (PASSED if away < ROUNDING else FAILED), f"differs by {away:.1e}", ""
+
+
+@_check("rotation", "turned data give other than turned samples: coordinates are treated differently")
+def _rotation(subject: Subject) -> Verdict:
+    nodes, x, plain = _some(subject)
+    c, s = np.cos(0.7), np.sin(0.7)
+    turn = np.array([[c, -s], [s, c]])
+    model, noise = exact(subject, PLANE), _noise()
+    turned = subject.run(
+        lambda y, t: model(y @ turn, t) @ turn.T, x @ turn.T, nodes, lambda k, shape: noise(k, shape) @ turn.T
+    )
+    away = float(np.max(np.abs(turned.x - plain.x @ turn.T)))
+    return (PASSED if away < ROUNDING else FAILED), f"differs by {away:.1e}", ""
+
+
+@_check("evaluations", "the model is asked more or less often than claimed, or at times off the path")
+def _evaluations(subject: Subject) -> Verdict:
+    nodes = nodes_of(subject.path, "log-snr", 24)
+    x = _start(subject, PLANE, nodes, 2)
+    ran = subject.run(exact(subject, PLANE), x, nodes, _noise())
+    a_step = len(ran.asked) / 24
+    off = [t for t, _ in ran.asked if not (0 <= t <= max(1.0, float(nodes[0])))]
+    found = f"{len(ran.asked)} in 24 steps"
+    if off:
+        return FAILED, f"{found}, {len(off)} of them at times off the path such as {off[0]:.3g}", ""
+    if subject.nfe is not None and abs(a_step - subject.nfe) > 2 / 24:
+        return FAILED, f"{found}, claimed {subject.nfe:g} a step", ""
+    return PASSED, found, ""
+
+
+@_check("noise", "noise is drawn that the samples do not depend on")
+def _noises(subject: Subject) -> Verdict:
+    affine = probe(subject, nodes_of(subject.path, "log-snr", FEW))
+    if not len(affine.noise):
+        return NOT_ASKED, "no noise is drawn", ""
+    if not affine.linear:
+        return NOT_ASKED, "the sampler is not linear in its noise", ""
+    unused = [k for k, size in enumerate(affine.noise) if size == 0]
+    found = f"{len(affine.noise)} draws in {FEW} steps, {len(unused)} unused"
+    # a last step to its end may drop what it drew
+    late = {len(affine.noise) - 1} if len(affine.noise) > 1 else set()
+    return (FAILED if set(unused) - late else PASSED), found, ""
+
+
+@dataclass(frozen=True)
+class Affine:
+    """A sampler on one Gaussian: y = offset + scale x + sum of noise_k z_k, if it is linear."""
+
+    offset: float
+    scale: float
+    noise: Array
+    linear: bool
+
+    def error(self, subject: Subject, nodes: Array, node: int = -1) -> float:
+        """Return W2 of the law that comes out from the true marginal at a node."""
+        path = subject.path
+        (a0, a1), (s0, s1) = ([float(f(t)) for t in nodes[[0, node]]] for f in (path.alpha, path.sigma))
+        mean, own = float(NORMAL.means[0, 0]), float(NORMAL.variances[0, 0])
+        spread = self.scale**2 * (a0**2 * own + s0**2) + float(self.noise @ self.noise)
+        gap = self.offset + self.scale * a0 * mean - a1 * mean
+        return float(np.hypot(gap, np.sqrt(spread) - np.sqrt(a1**2 * own + s1**2)))
+
+
+def _of_normal(path: paths.Gaussian) -> Denoise:
+    """Return the denoiser of NORMAL, written out."""
+    mean, own = float(NORMAL.means[0, 0]), float(NORMAL.variances[0, 0])
+
+    def denoise(x: Array, t: float) -> Array:
+        alpha, sigma = float(path.alpha(t)), float(path.sigma(t))
+        return mean + own * alpha / (alpha**2 * own + sigma**2) * (x - alpha * mean)
+
+    return denoise
+
+
+def probe(subject: Subject, nodes: Array, model: Denoise | None = None) -> Affine:
+    """Take a sampler apart on a Gaussian, where the model is affine: by its outputs at unit inputs."""
+    model = model or _of_normal(subject.path)
+    if len(nodes) not in subject.draws:
+        subject.draws[len(nodes)] = len(subject.run(model, np.zeros((1, 1)), nodes).drawn)
+    drawn = subject.draws[len(nodes)]
+    rows = 3 + drawn
+    x = np.zeros((rows, 1))
+    x[1], x[-1] = 1.0, 0.7
+    mixed = np.random.default_rng(1).standard_normal(drawn)
+
+    def noise(k: int, shape: tuple[int, ...]) -> Array:
+        z = np.zeros(shape)
+        if k < drawn:
+            z[2 + k], z[-1] = 1.0, mixed[k]
+        return z
+
+    y = np.asarray(subject.run(model, x, nodes, noise).x, dtype=np.float64)[:, 0]
+    parts = y - y[0]
+    expected = 0.7 * parts[1] + mixed @ parts[2:-1]
+    size = max(1.0, float(np.abs(y).max()))
+    return Affine(float(y[0]), float(parts[1]), parts[2:-1], bool(abs(parts[-1] - expected) < 1e-7 * size))
+
+
+def _judged(order: float, slope: Slope, hint: str = "") -> Verdict:
+    verdict = judge(order, slope)
+    found = f"order {slope}, claimed {order:g}"
+    # a slope that still moves confirms nothing, but half an order below the claim it says enough
+    low = slope.status == "drifting" and slope.high < order - 0.5 and slope.high - slope.low < 0.5
+    if verdict == "refuted" or low:
+        return FAILED, found, hint
+    return (PASSED if verdict == "confirmed" else UNRESOLVED), found, ""
+
+
+def _nearest(subject: Subject, nodes: Array, affine: Affine) -> str:
+    """Say at which other node the law is the true one, if it is at any."""
+    errors = [affine.error(subject, nodes, node) for node in range(len(nodes))]
+    best = int(np.argmin(errors))
+    if best != len(nodes) - 1 and errors[best] < errors[-1] / 10:
+        return _at_node(best, len(nodes) - 1)
+    return ""
+
+
+def _at_node(node: int, last: int) -> str:
+    return f"the samples are at the level of node {node} of {last}: look at where the loop ends"
+
+
+def _law_order(grid: str, subject: Subject) -> Verdict:
+    if subject.order is None:
+        return NOT_ASKED, "no order is claimed", ""
+    errors, hint = [], ""
+    for steps in STEPS:
+        nodes = nodes_of(subject.path, grid, steps)
+        affine = probe(subject, nodes)
+        if not affine.linear:
+            return NOT_ASKED, "the sampler is not linear in samples, model and noise", ""
+        errors.append(affine.error(subject, nodes))
+        hint = _nearest(subject, nodes, affine)
+    return _judged(subject.order, fit(STEPS, errors, FLOOR), hint)
+
+
+for _grid in GRIDS:
+    CHECKS[f"order, {_grid}"] = Check(
+        f"order, {_grid}",
+        {
+            "uneven": "the order is lost where steps differ: a ratio of steps is missing, or equal steps are assumed",
+        }.get(
+            _grid,
+            "the law on a Gaussian does not approach the true one as fast as claimed: a coefficient, a level, "
+            "or a noise that should have been used again",
+        ),
+        partial(_law_order, _grid),
+    )
+
+
+@_check(
+    "order, mixture",
+    "on a mixture the flow is not followed as fast as claimed, though a Gaussian may hide it",
+)
+def _flow_order(subject: Subject) -> Verdict:
+    if subject.order is None:
+        return NOT_ASKED, "no order is claimed", ""
+    nodes = nodes_of(subject.path, "log-snr", 8)
+    x = _start(subject, MIXTURE, nodes, 40)
+    if subject.run(exact(subject, MIXTURE), x, nodes).drawn:
+        return NOT_ASKED, "it draws noise, and its law on a mixture needs many samples", ""
+    ends = nodes[[0, -1]]
+    truth = loops["dormand-prince"].solve(subject.path, ends, MIXTURE, x, rtol=1e-12, atol=1e-13).x
+    errors = []
+    for steps in STEPS:
+        found = subject.run(exact(subject, MIXTURE), x.copy(), nodes_of(subject.path, "log-snr", steps)).x
+        errors.append(float(np.sqrt(np.mean((found - truth) ** 2))))
+    return _judged(subject.order, fit(STEPS, errors, 1e-11))
+
+
+def _frozen(x: Array, t: float) -> Array:
+    return np.full_like(x, 0.7)
+
+
+def _frozen_errors(subject: Subject, steps: int) -> Array:
+    """Return how far a sampler ends from the flow of a denoiser that says 0.7 everywhere, at each node."""
+    nodes = nodes_of(subject.path, "log-snr", steps)
+    affine = probe(subject, nodes, _frozen)
+    alpha, sigma = subject.path.alpha(nodes), subject.path.sigma(nodes)
+    kept = sigma / sigma[0]
+    return np.asarray(
+        np.maximum(abs(affine.scale - kept), abs(affine.offset - 0.7 * (alpha - kept * alpha[0])))
+    )
+
+
+@_check(
+    "frozen model",
+    "with a denoiser that never changes the flow is missed: a scale or the last level is wrong",
+)
+def _frozen_model(subject: Subject) -> Verdict:
+    if probe(subject, nodes_of(subject.path, "log-snr", FEW), _frozen).noise.size:
+        return NOT_ASKED, "it draws noise", ""
+    at_nodes = [_frozen_errors(subject, steps) for steps in STEPS]
+    errors = [float(found[-1]) for found in at_nodes]
+    if max(errors) < ROUNDING:
+        return PASSED, "exact", ""
+    best = int(np.argmin(at_nodes[-1]))
+    if best != STEPS[-1] and at_nodes[-1][best] < ROUNDING:
+        return FAILED, f"off by {errors[-1]:.1e}", _at_node(best, STEPS[-1])
+    slope = fit(STEPS, errors, FLOOR)
+    result, found, _ = _judged(subject.order or 1.0, slope)
+    return result, f"not exact, {found}", ""
+
+
+@_check(
+    "levels", "the model is asked at another level than its sample has: a time of the wrong end of a step"
+)
+def _levels(subject: Subject) -> Verdict:
+    """With D = 0 the flow scales samples by sigma: the scale of what the model is asked tells its level."""
+    mismatch, where = [], ""
+    for steps in STEPS:
+        nodes = nodes_of(subject.path, "log-snr", steps)
+        ran = subject.run(lambda x, t: np.zeros_like(x), np.ones((1, 1)), nodes)
+        if ran.drawn:
+            return NOT_ASKED, "it draws noise", ""
+        begin = float(subject.path.sigma(nodes[0]))
+        gaps = []
+        for t, x in ran.asked:
+            if np.isnan(t) or float(subject.path.sigma(t)) == 0 or x[0, 0] <= 0:
+                return NOT_ASKED, "the model is asked off the path", ""
+            gaps.append(abs(float(np.log(x[0, 0] * begin / float(subject.path.sigma(t))))))
+        worst = int(np.argmax(gaps))
+        mismatch.append(gaps[worst])
+        where = f"evaluation {worst + 1} of {len(gaps)} is asked at t = {ran.asked[worst][0]:.4g}"
+    if max(mismatch) < ROUNDING:
+        return PASSED, "samples have the levels that the model is told", ""
+    slope = fit(STEPS, mismatch, FLOOR)
+    # of a sampler that is exact here all samples have the scale of a level, but for stages that come near it
+    exact_when_frozen = max(float(_frozen_errors(subject, steps)[-1]) for steps in (FEW, 2 * FEW)) < FLOOR
+    found = f"levels differ by {mismatch[0]:.1e} to {mismatch[-1]:.1e}, order {slope}"
+    near = judge(1.5, slope)
+    second = subject.order is not None and subject.order >= 2
+    if (exact_when_frozen and near != "confirmed") or (second and near == "refuted"):
+        return FAILED, found, where
+    return PASSED, found, ""
+
+
+@_check(
+    "last step to the data",
+    "a step that ends at sigma = 0 gives numbers that are not finite, or forgets the data",
+)
+def _to_data(subject: Subject) -> Verdict:
+    path = subject.path
+    if float(path.sigma(0.0)) > 0 or not np.isfinite(float(path.alpha(0.0))):
+        return NOT_ASKED, "the path does not reach the data", ""
+    errors = []
+    for steps in (16, 128):
+        nodes = np.append(nodes_of(path, "log-snr", steps), 0.0)
+        affine = probe(subject, nodes)
+        if not affine.linear:
+            return NOT_ASKED, "the sampler is not linear in samples, model and noise", ""
+        errors.append(affine.error(subject, nodes))
+    if not np.isfinite(errors).all():
+        return FAILED, "not finite", ""
+    # the last step goes from sigma/alpha = e^-1.5 to 0 and may be as wrong as that
+    return (
+        (PASSED if errors[1] < 0.1 else FAILED),
+        f"W2 {errors[0]:.1e} in 17 steps, {errors[1]:.1e} in 129",
+        "",
+    )
+
+
+def findings(subject: Subject) -> Iterator[Finding]:
+    """Ask all checks."""
+    return (check(subject) for check in CHECKS.values())
