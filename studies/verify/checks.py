@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -218,6 +219,10 @@ class Affine:
     noise: Array
     linear: bool
 
+    def deviation(self, start: float) -> float:
+        """Return the deviation of what comes out where that of the start is given."""
+        return float(np.hypot(self.scale * start, np.linalg.norm(self.noise)))
+
     def error(self, subject: Subject, nodes: Array, node: int = -1) -> float:
         """Return W2 of the law that comes out from the true marginal at a node."""
         path = subject.path
@@ -241,7 +246,11 @@ def _of_normal(path: paths.Gaussian) -> Denoise:
 
 def probe(subject: Subject, nodes: Array, model: Denoise | None = None) -> Affine:
     """Take a sampler apart on a Gaussian, where the model is affine: by its outputs at unit inputs."""
-    model = model or _of_normal(subject.path)
+    return _taken_apart(subject, nodes, model or _of_normal(subject.path))[0]
+
+
+def _taken_apart(subject: Subject, nodes: Array, model: Denoise) -> tuple[Affine, list[tuple[float, Affine]]]:
+    """Return a sampler, and every sample that it asks the model about with the time, as affine functions."""
     if len(nodes) not in subject.draws:
         subject.draws[len(nodes)] = len(subject.run(model, np.zeros((1, 1)), nodes).drawn)
     drawn = subject.draws[len(nodes)]
@@ -256,11 +265,17 @@ def probe(subject: Subject, nodes: Array, model: Denoise | None = None) -> Affin
             z[2 + k], z[-1] = 1.0, mixed[k]
         return z
 
-    y = np.asarray(subject.run(model, x, nodes, noise).x, dtype=np.float64)[:, 0]
-    parts = y - y[0]
-    expected = 0.7 * parts[1] + mixed @ parts[2:-1]
-    size = max(1.0, float(np.abs(y).max()))
-    return Affine(float(y[0]), float(parts[1]), parts[2:-1], bool(abs(parts[-1] - expected) < 1e-7 * size))
+    def affine(found: Any) -> Affine:
+        y = np.asarray(found, dtype=np.float64)[:, 0]
+        parts = y - y[0]
+        expected = 0.7 * parts[1] + mixed @ parts[2:-1]
+        size = max(1.0, float(np.abs(y).max()))
+        return Affine(
+            float(y[0]), float(parts[1]), parts[2:-1], bool(abs(parts[-1] - expected) < 1e-7 * size)
+        )
+
+    ran = subject.run(model, x, nodes, noise)
+    return affine(ran.x), [(t, affine(places)) for t, places in ran.asked]
 
 
 def _judged(order: float, slope: Slope, hint: str = "") -> Verdict:
@@ -334,28 +349,26 @@ def _flow_order(subject: Subject) -> Verdict:
     return _judged(subject.order, fit(STEPS, errors, 1e-11))
 
 
+POINT = 0.7
+
+
 def _frozen(x: Array, t: float) -> Array:
-    return np.full_like(x, 0.7)
+    return np.full_like(x, POINT)
 
 
 def _frozen_errors(subject: Subject, steps: int) -> Array:
-    """Return how far a sampler ends from the flow of a denoiser that says 0.7 everywhere, at each node."""
+    """Return how far the law is from the true one at each node, where all data are one point: D never changes."""
     nodes = nodes_of(subject.path, "log-snr", steps)
     affine = probe(subject, nodes, _frozen)
     alpha, sigma = subject.path.alpha(nodes), subject.path.sigma(nodes)
-    kept = sigma / sigma[0]
-    return np.asarray(
-        np.maximum(abs(affine.scale - kept), abs(affine.offset - 0.7 * (alpha - kept * alpha[0])))
-    )
+    mean = affine.offset + affine.scale * alpha[0] * POINT
+    return np.asarray(np.hypot(mean - alpha * POINT, affine.deviation(float(sigma[0])) - sigma))
 
 
-@_check(
-    "frozen model",
-    "with a denoiser that never changes the flow is missed: a scale or the last level is wrong",
-)
+@_check("frozen model", "where all data are one point, the law is missed: a scale or the last level is wrong")
 def _frozen_model(subject: Subject) -> Verdict:
-    if probe(subject, nodes_of(subject.path, "log-snr", FEW), _frozen).noise.size:
-        return NOT_ASKED, "it draws noise", ""
+    if not probe(subject, nodes_of(subject.path, "log-snr", FEW), _frozen).linear:
+        return NOT_ASKED, "the sampler is not linear in samples, model and noise", ""
     at_nodes = [_frozen_errors(subject, steps) for steps in STEPS]
     errors = [float(found[-1]) for found in at_nodes]
     if max(errors) < ROUNDING:
@@ -372,22 +385,23 @@ def _frozen_model(subject: Subject) -> Verdict:
     "levels", "the model is asked at another level than its sample has: a time of the wrong end of a step"
 )
 def _levels(subject: Subject) -> Verdict:
-    """With D = 0 the flow scales samples by sigma: the scale of what the model is asked tells its level."""
-    mismatch, where = [], ""
+    """Where all data are 0, samples have the deviation sigma(t): that of what the model is asked tells its level."""
+    mismatch, where, path = [], "", subject.path
     for steps in STEPS:
-        nodes = nodes_of(subject.path, "log-snr", steps)
-        ran = subject.run(lambda x, t: np.zeros_like(x), np.ones((1, 1)), nodes)
-        if ran.drawn:
-            return NOT_ASKED, "it draws noise", ""
-        begin = float(subject.path.sigma(nodes[0]))
-        gaps = []
-        for t, x in ran.asked:
-            if np.isnan(t) or float(subject.path.sigma(t)) == 0 or x[0, 0] <= 0:
-                return NOT_ASKED, "the model is asked off the path", ""
-            gaps.append(abs(float(np.log(x[0, 0] * begin / float(subject.path.sigma(t))))))
+        nodes = nodes_of(path, "log-snr", steps)
+        _, asked = _taken_apart(subject, nodes, lambda x, t: np.zeros_like(x))
+        begin, gaps = float(path.sigma(nodes[0])), []
+        for index, (t, place) in enumerate(asked):
+            if place.scale == 1 and place.offset == 0 and not place.noise.any() and t != nodes[0]:
+                told = f"evaluation {index + 1} is about the samples as they were given, at t = {t:.4g}"
+                return FAILED, told, f"the grid starts at {nodes[0]:.4g}: look at where the loop begins"
+            level, has = float(path.sigma(t)), place.deviation(begin)
+            if level == 0 or has == 0 or not place.linear:
+                return NOT_ASKED, "a sample that the model is asked about has no level", ""
+            gaps.append(abs(float(np.log(has / level))))
         worst = int(np.argmax(gaps))
         mismatch.append(gaps[worst])
-        where = f"evaluation {worst + 1} of {len(gaps)} is asked at t = {ran.asked[worst][0]:.4g}"
+        where = f"evaluation {worst + 1} of {len(gaps)} is asked at t = {asked[worst][0]:.4g}"
     if max(mismatch) < ROUNDING:
         return PASSED, "samples have the levels that the model is told", ""
     slope = fit(STEPS, mismatch, FLOOR)

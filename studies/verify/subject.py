@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analytic import paths
-from solvers import denoiser, run
+from solvers import Tableau, denoiser, run
 
 from ..specifications import job_of
 
@@ -132,12 +132,19 @@ class Subject:
 def of_method(text: str, path: paths.Gaussian) -> Callable[..., Any]:
     """Return a method of the catalogue in the plain form."""
     job = job_of(text)
+    return of_tableau(
+        lambda times: job.method.tableau(path, times, start=job.start, **job.options), path, text
+    )
+
+
+def of_tableau(build: Callable[[Array], Tableau], path: paths.Gaussian, text: str) -> Callable[..., Any]:
+    """Return what a function from times to a tableau samples, in the plain form."""
     built: dict[bytes, tuple[Any, Mapping[tuple[float, float], float]]] = {}
 
     def sampler(denoise: Denoise, x: Array, grid: Levels, normal: Callable[[], Array]) -> Array:
         key = grid.t.tobytes()
         if key not in built:
-            new = job.method.tableau(path, grid.t, start=job.start, **job.options)
+            new = build(grid.t)
             built[key] = new, _times(new)
         tableau, times = built[key]
         noise = np.array([normal() for _ in tableau.channels]).reshape(-1, *x.shape)
@@ -244,4 +251,4 @@ def _object(where: str, module: Any, name: str) -> Callable[..., Any]:
     return found
 
 
-__all__ = ["Levels", "Ran", "Subject", "of_method", "source_of", "subject_of"]
+__all__ = ["Levels", "Ran", "Subject", "of_method", "of_tableau", "source_of", "subject_of"]

@@ -18,8 +18,9 @@ from solvers import catalogue
 from studies.cli import app
 from studies.verify import CHECKS, Subject, parametrize_with_checks
 from studies.verify.checks import FAILED, PASSED
-from studies.verify.subject import subject_of
+from studies.verify.subject import of_tableau, subject_of
 from tests.studies import broken_samplers as broken
+from tests.studies.mutants import PATH, mutants
 
 ROOT = Path(__file__).parent.parent.parent
 SOUND = [
@@ -200,3 +201,33 @@ def test_a_ratio_upside_down_telescopes() -> None:
 
     subject = Subject("upside-down", paths.VP(), 2, given=upside_down)
     assert CHECKS["order, uneven"](subject).result == PASSED
+
+
+# Mutants that are no faults: noise is as good with the other sign, and with its two weights exchanged Heun's method
+# still has the sum of weights and, since they differ by O(h^2), order 2.
+EQUIVALENT = {("ddpm", "-H[0, 0]"), ("heun", "B columns 0 and 1 swapped")}
+CHEAP_FIRST = (
+    "noise",
+    "frozen model",
+    "levels",
+    "order, log-snr",
+    "order, uneven",
+    "order, mixture",
+    "order, karras",
+)
+
+
+@pytest.mark.parametrize(
+    "name", ["euler", *(pytest.param(n, marks=pytest.mark.slow) for n in ("ddpm", "heun"))]
+)
+def test_mutants_are_caught_but_for_those_that_are_no_faults(name: str) -> None:
+    sound = subject_of(name)
+    tried, left = 0, set()
+    for mutant in mutants(name):
+        wrong = of_tableau(mutant.build, PATH, mutant.fault)
+        subject = Subject(mutant.fault, PATH, sound.order, sound.sense, given=wrong)
+        tried += 1
+        if not any(CHECKS[check](subject).result == FAILED for check in CHEAP_FIRST):
+            left.add((name, mutant.fault))
+    assert tried > 5
+    assert left == {known for known in EQUIVALENT if known[0] == name}
