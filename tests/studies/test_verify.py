@@ -34,7 +34,7 @@ SOUND = [
 LAWS = {"order, log-snr", "order, karras", "order, uneven"}
 FAULTS: list[tuple[Any, float, str, Any, set[str], str]] = [
     # off by one in time: the order stays, the levels do not
-    (broken.ddim(ask=1), 1, "ode", paths.VP(), {"levels"}, "evaluation"),
+    (broken.ddim(ask=1), 1, "ode", paths.VP(), {"levels"}, "look at where the loop begins"),
     (broken.ddim(last=1), 1, "ode", paths.VP(), {"frozen model"}, "level of node 255 of 256"),
     (broken.stochastic_heun(last=1), 2, "weak", paths.VP(), {"order, log-snr"}, "level of node 255 of 256"),
     (broken.ddim(lift=0.99), 1, "ode", paths.VP(), {*LAWS, "frozen model", "order, mixture"}, ""),
