@@ -187,7 +187,7 @@ def _evaluations(subject: Subject) -> Verdict:
     x = _start(subject, PLANE, nodes, 2)
     ran = subject.run(exact(subject, PLANE), x, nodes, _noise())
     a_step = len(ran.asked) / 24
-    off = [t for t, _ in ran.asked if not (0 <= t <= max(1.0, float(nodes[0])))]
+    off = [t for t, _ in ran.asked if not (0 <= t <= max(1.0, float(nodes[0]), subject.path.start))]
     found = f"{len(ran.asked)} in 24 steps"
     if off:
         return FAILED, f"{found}, {len(off)} of them at times off the path such as {off[0]:.3g}", ""
@@ -338,7 +338,7 @@ def _flow_order(subject: Subject) -> Verdict:
         return NOT_ASKED, "no order is claimed", ""
     nodes = nodes_of(subject.path, "log-snr", 8)
     x = _start(subject, MIXTURE, nodes, 40)
-    if subject.run(exact(subject, MIXTURE), x, nodes).drawn:
+    if probe(subject, nodes).noise.any():
         return NOT_ASKED, "it draws noise, and its law on a mixture needs many samples", ""
     ends = nodes[[0, -1]]
     truth = loops["dormand-prince"].solve(subject.path, ends, MIXTURE, x, rtol=1e-12, atol=1e-13).x

@@ -17,13 +17,15 @@ from numpy.typing import NDArray
 from analytic import paths
 from solvers import Tableau, denoiser, run
 
-from ..specifications import job_of
+from ..specifications import job_of, split
+from .adapters import from_k_diffusion
 
 Array = NDArray[np.float64]
 Denoise = Callable[[Array, float], Array]
 Noise = Callable[[int, tuple[int, ...]], Array]
 SENSES = ("ode", "weak")
 DEFAULT = "sampler"
+LIBRARIES: dict[str, Callable[..., Any]] = {"k_diffusion": from_k_diffusion}
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,8 @@ class Subject:
     Attributes
     ----------
     where : str
-        FILE.py, FILE.py:OBJECT, a method of the catalogue with its options, or a name alone where `given` is set.
+        FILE.py, FILE.py:OBJECT, k_diffusion:FUNCTION or a method of the catalogue, with options in brackets, or a name
+        alone where `given` is set.
     path : Gaussian path
         What it is for.
     order : float or None
@@ -95,6 +98,10 @@ class Subject:
         if _is_file(self.where):
             module, name = _module(self.where)
             return _object(self.where, module, name)
+        library, _, rest = self.where.partition(":")
+        if library in LIBRARIES:
+            name, _, options = split("sampler", rest)
+            return LIBRARIES[library](name, self.path, options)
         return of_method(self.where, self.path)
 
     def run(self, denoise: Denoise, x: Array, nodes: Array, noise: Noise | None = None) -> Ran:
@@ -195,6 +202,8 @@ def subject_of(
         claimed = {key: getattr(module, key, None) for key in ("order", "sense", "nfe")}
         named = getattr(module, "path", None)
         path = path or (path_of(named) if isinstance(named, str) else named)
+    elif where.partition(":")[0] in LIBRARIES:
+        path = path or paths.EDM(0.02, 20)
     else:
         job = job_of(where)
         options = job.method.options | job.options

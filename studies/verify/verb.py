@@ -12,7 +12,10 @@ from ..study import Study
 
 @verb(plots=False, methods=False)
 def verify(
-    sampler: Annotated[str, typer.Argument(help="FILE.py, FILE.py:FUNCTION, or a method of the catalogue.")],
+    sampler: Annotated[
+        str,
+        typer.Argument(help="FILE.py, FILE.py:FUNCTION, k_diffusion:FUNCTION, or a method of the catalogue."),
+    ],
     order: Annotated[
         float | None, typer.Option(help="Order that it claims; that of the file by default.")
     ] = None,

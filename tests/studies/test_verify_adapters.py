@@ -1,0 +1,101 @@
+"""Samplers of other libraries in the plain form: k-diffusion's, by functions of its form that are written here."""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from analytic import paths
+from studies.verify import CHECKS, Subject
+from studies.verify.adapters import BrownianPath, of_k_diffusion
+from studies.verify.checks import FAILED, PASSED
+from studies.verify.subject import subject_of
+
+EDM = paths.EDM(0.02, 20)
+
+
+def sample_heun(model: Any, x: Any, sigmas: Any, disable: Any = None, s_noise: float = 1.0) -> Any:
+    """Heun's method as k-diffusion has it: noise is drawn in every step, and without churn not used."""
+    for i in range(len(sigmas) - 1):
+        torch.randn_like(x)
+        s_in = x.new_ones([x.shape[0]])
+        d = (x - model(x, sigmas[i] * s_in)) / sigmas[i]
+        ahead = x + d * (sigmas[i + 1] - sigmas[i])
+        if sigmas[i + 1] > 0:
+            late = (ahead - model(ahead, sigmas[i + 1] * s_in)) / sigmas[i + 1]
+            ahead = x + (d + late) / 2 * (sigmas[i + 1] - sigmas[i])
+        x = ahead
+    return x
+
+
+def sample_two_noises(model: Any, x: Any, sigmas: Any, noise_sampler: Any = None, nested: bool = True) -> Any:
+    """The exponential midpoint rule on the reverse SDE, noise to the middle and to the end; 1 - e^(-2h) is fresh."""
+    for i in range(len(sigmas) - 1):
+        now, then = sigmas[i], sigmas[i + 1]
+        s_in = x.new_ones([x.shape[0]])
+        D = model(x, now * s_in)
+        if then == 0:
+            x = D
+            continue
+        middle = torch.sqrt(now * then)
+
+        def moved(D: Any, to: Any, z: Any, x: Any = x, now: Any = now) -> Any:
+            kept = (to / now) ** 2
+            return kept * x + (1 - kept) * D + to * torch.sqrt(1 - kept) * z
+
+        between = noise_sampler(now, middle)
+        D = model(moved(D, middle, between), middle * s_in)
+        x = moved(D, then, noise_sampler(now, then) if nested else torch.randn_like(x))
+    return x
+
+
+def test_increments_of_a_brownian_path_are_those_of_one_path() -> None:
+    """Each normal that is drawn is a coordinate, so that products of increments are their covariances."""
+    count = [0]
+
+    def normal() -> Any:
+        count[0] += 1
+        return np.eye(16)[count[0] - 1]
+
+    path = BrownianPath(normal)
+    asked = [(5.0, 3.0), (5.0, 1.0), (3.0, 1.0), (4.0, 2.0), (1.0, 0.5), (6.0, 0.5)]
+    found = np.array([path.increment(*ends) * np.sqrt(ends[0] - ends[1]) for ends in asked])
+    overlaps = [[max(0.0, min(a, c) - max(b, d)) for c, d in asked] for a, b in asked]
+    np.testing.assert_allclose(found @ found.T, overlaps, atol=1e-12)
+
+
+def test_a_deterministic_sampler_passes_but_for_the_noise_that_it_draws_in_vain() -> None:
+    subject = Subject("heun", EDM, 2, given=of_k_diffusion(sample_heun, EDM))
+    found = {name: check(subject) for name, check in CHECKS.items()}
+    assert {name for name, f in found.items() if f.result == FAILED} == {"noise"}
+    assert found["order, mixture"].result == PASSED
+
+
+@pytest.mark.parametrize(("nested", "order"), [(True, 2.0), (False, 1.0)])
+def test_noises_of_nested_times_are_of_one_path(nested: bool, order: float) -> None:
+    sampler = of_k_diffusion(sample_two_noises, EDM, nested=nested)
+    assert CHECKS["order, log-snr"](Subject("two", EDM, order, "weak", given=sampler)).result != FAILED
+    finding = CHECKS["order, log-snr"](Subject("two", EDM, 2.0, "weak", given=sampler))
+    assert (finding.result == FAILED) != nested
+
+
+def test_what_the_library_lacks_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "k_diffusion", None)
+    finding = CHECKS["result"](subject_of("k_diffusion:sample_heun"))
+    assert "cannot be imported" in finding.found
+    library = ModuleType("k_diffusion.sampling")
+    library.sample_heun = sample_heun  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "k_diffusion", ModuleType("k_diffusion"))
+    monkeypatch.setitem(sys.modules, "k_diffusion.sampling", library)
+    assert CHECKS["result"](subject_of("k_diffusion:sample_heun(s_noise=1.0)")).result == PASSED
+    assert "use one of sample_heun" in CHECKS["result"](subject_of("k_diffusion:sample_hein")).found
+    assert (
+        "a path with alpha = 1" in CHECKS["result"](subject_of("k_diffusion:sample_heun", paths.VP())).found
+    )
+    with pytest.raises(TypeError, match="takes no sigmas"):
+        of_k_diffusion(lambda model, x, sigma_min, sigma_max, n: x, EDM)
