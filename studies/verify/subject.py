@@ -49,11 +49,14 @@ class Ran:
         Times and samples that the model was asked with, in order.
     drawn : list of array
         What was handed out as noise, in order.
+    changed : list of str
+        Arrays of the grid that the sampler wrote to.
     """
 
     x: Any
     asked: list[tuple[float, Array]] = field(default_factory=list)
     drawn: list[Array] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -131,8 +134,14 @@ class Subject:
             ran.drawn.append(z.copy())
             return z
 
-        levels = Levels(nodes.copy(), self.path.alpha(nodes), self.path.sigma(nodes))
+        own = {"t": nodes, "alpha": self.path.alpha(nodes), "sigma": self.path.sigma(nodes)}
+        levels = Levels(**{name: values.copy() for name, values in own.items()})
         ran.x = self.function(model, x, levels, normal)
+        ran.changed = [
+            f"grid.{name}"
+            for name, values in own.items()
+            if not np.array_equal(getattr(levels, name), values)
+        ]
         return ran
 
 

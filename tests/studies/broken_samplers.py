@@ -150,13 +150,15 @@ def ancestral(straight: bool = False) -> Sampler:
 
 
 def careless(how: str) -> Sampler:
-    """DDIM that writes to its input, averages over the batch, draws noise in vain, or keeps something between calls."""
+    """DDIM with one careless habit: it writes to what it is given, averages over the batch, keeps something, ..."""
     calls = [0]
 
     def sampler(denoise: Any, x: Any, grid: Any, normal: Any) -> Any:
         calls[0] += 1
         if how == "input":
             x *= 1.0 + 1e-9
+        if how == "grid":
+            grid.sigma[-1] *= 1.0 + 1e-9
         if how == "noise":
             normal()
             normal()

@@ -51,6 +51,7 @@ FAULTS: list[tuple[Any, float, str, Any, set[str], str]] = [
     (broken.third_order(0.5), 3, "ode", paths.VP(), {"order, log-snr"}, "a coefficient"),
     (broken.ancestral(straight=True), 1, "weak", paths.Linear(), LAWS, ""),
     (broken.careless("input"), 1, "ode", paths.VP(), {"inputs"}, "written to"),
+    (broken.careless("grid"), 1, "ode", paths.VP(), {"inputs"}, "written to"),
     (broken.careless("batch"), 1, "ode", paths.VP(), {"batch"}, "a mean"),
     (broken.careless("noise"), 1, "ode", paths.VP(), {"noise"}, ""),
     (broken.careless("state"), 1, "ode", paths.VP(), {"reproducible"}, "kept between calls"),
