@@ -217,8 +217,9 @@ class TokenOrders(Plain[Measurement]):
             "tokens",
             "Claimed and measured order on tokens",
             tables.token_summary(found, judged),
-            [tables.TOKEN_LEGEND, self.where, *reasons(judged), *uncovered(found, self._jobs, self._classes)],
+            [tables.TOKEN_LEGEND, self.where, *uncovered(found, self._jobs, self._classes)],
             tables.everything(found, judged),
+            reasons=reasons(judged),
         )
         equal = tables.equal_cost(found, "tv", first)
         yield Report("tokens-cost", f"Total variation on {first} at equal NFE", equal)

@@ -54,10 +54,11 @@ class Orders(Plain[Measurement]):
         """Return the table of claims beside measurements."""
         judged = self._judged(found)
         title = f"Claimed and measured order, {self.setting.where}"
-        notes = [tables.legend(found), *reasons(judged)]
+        notes = [tables.legend(found)]
         stays = self.setting.stays
         notes += [f"No verdicts: {stays}."] if stays else uncovered(found, self.work)
-        yield Report("order", title, tables.summary(found, judged), notes, tables.everything(found, judged))
+        table, whole = tables.summary(found, judged), tables.everything(found, judged)
+        yield Report("order", title, table, notes, whole, reasons=reasons(judged))
 
     def figures(self, found: list[Measurement]) -> Mapping[str, Any]:
         """Draw errors on the last target against NFE."""

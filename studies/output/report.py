@@ -30,6 +30,8 @@ class Report:
         To read.
     notes : list of str
         Lines below the table.
+    reasons : list of str
+        Why verdicts are what they are, below the notes, and below the table in Markdown too.
     everything : mapping of str to DataFrame
         To compute with, by name: every number that was measured. Reports that give a table of one name add to it. The
         table to read itself, if empty.
@@ -39,6 +41,7 @@ class Report:
     title: str
     frame: pd.DataFrame
     notes: list[str] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list, kw_only=True)
     everything: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
 
@@ -126,12 +129,14 @@ def _print(reports: Sequence[Report], skipped: Sequence[tuple[str, str]], form: 
             print()
         if form is None:
             render.to_terminal(report.frame, report.title)
-            for note in report.notes:
+            for note in [*report.notes, *report.reasons]:
                 print(note)
         else:
             if form == "markdown" and len(reports) > 1:
                 print(f"{report.title}\n")
             sys.stdout.write(render.render(report.frame, form))  # type: ignore[arg-type]  # Output checked it
+            if form == "markdown" and report.reasons:
+                print("\n" + "\n".join(f"- {reason}" for reason in report.reasons))
     if form is None:
         for what, why in skipped:
             print(f"not measured: {what}: {why}")
