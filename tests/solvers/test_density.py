@@ -40,6 +40,7 @@ REFUSED = [
     "sa-solver",
     "seeds-3",
     "shark",
+    "spark",
     "sra1",
     "sra3",
 ]

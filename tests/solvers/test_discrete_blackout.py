@@ -172,7 +172,7 @@ def test_draws_follow_the_law() -> None:
 
 @pytest.mark.slow
 def test_many_draws_follow_the_law() -> None:
-    check_draws(300_000)
+    check_draws(200_000)
 
 
 def test_draws_do_not_depend_on_threads_or_cuts() -> None:

@@ -192,7 +192,7 @@ def test_samples_follow_the_law(corrector: str, noise: chains.Chain) -> None:
 @pairs
 def test_many_samples_follow_the_law(corrector: str, noise: chains.Chain) -> None:
     data, kern = markov(SHARP, 4), kernel(noise, 5, corrector=corrector, corrector_steps=2)
-    assert chi_square(law(kern, data), sample(kern, data, 300_000, seed=9)) > ALARM
+    assert chi_square(law(kern, data), sample(kern, data, 200_000, seed=9)) > ALARM
 
 
 @pytest.mark.parametrize("corrector", CORRECTORS)

@@ -196,7 +196,7 @@ def test_samples_follow_the_law(method: str, noise: str, data: str) -> None:
 def test_many_samples_follow_the_law(method: str, noise: str, data: str) -> None:
     kernel, tables = _kernel(method, NOISES[noise], steps=3), Tables(NOISES[noise], DATA[data])
     exact = tables.evidence(0.05).reshape((tables.states,) * 4)
-    _assert_drawn_from(sample(kernel, DATA[data], 300_000, seed=2), exact)
+    _assert_drawn_from(sample(kernel, DATA[data], 200_000, seed=2), exact)
 
 
 @pytest.mark.parametrize(("method", "noise"), PAIRS)

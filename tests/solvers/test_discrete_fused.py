@@ -125,7 +125,7 @@ def test_long_sequences_of_many_tokens_and_several_matrices(noise: Any) -> None:
 
 @pytest.mark.parametrize("noise", NOISES.values(), ids=list(NOISES))
 @pytest.mark.parametrize("method", ["tweedie-tau-leaping", "corrector"])
-@pytest.mark.parametrize("n", [100_000, pytest.param(300_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n", [100_000, pytest.param(200_000, marks=pytest.mark.slow)])
 def test_samples_follow_the_exact_law(method: str, noise: Any, n: int) -> None:
     data = sequences.MarkovSequence(START, SMOOTH, 4)
     kernel = kernel_of(method, noise)

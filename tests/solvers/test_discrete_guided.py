@@ -268,7 +268,7 @@ def test_draws_follow_the_law(noise: Any, method: tuple[str, str]) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(("noise", "method"), DRAWN)
 def test_many_draws_follow_the_law(noise: Any, method: tuple[str, str]) -> None:
-    check_draws(noise, *method, 300_000)
+    check_draws(noise, *method, 200_000)
 
 
 @pytest.mark.parametrize("guide", ["transition", "classifier"])

@@ -183,7 +183,7 @@ def test_at_the_published_eta_tv_falls_with_order_one_at_first():
     assert np.log2(np.array(errors[:-1]) / errors[1:]) == pytest.approx([1, 1], abs=0.1)
 
 
-@pytest.mark.parametrize("n", [100_000, pytest.param(300_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n", [100_000, pytest.param(200_000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("data", [SMOOTH, SHARP])
 @pytest.mark.parametrize("options", CASES)
 def test_samples_have_the_law(options, data, n):

@@ -166,7 +166,7 @@ def test_many_samples_follow_the_law(name: str, transition: np.ndarray) -> None:
     data = markov(transition, 4)
     for noise in (MASK, UNIFORM):
         kern = kernel(name, noise, 6)
-        assert chi_square(law(kern, data), sample(kern, data, 300_000, seed=4)) > ALARM
+        assert chi_square(law(kern, data), sample(kern, data, 200_000, seed=4)) > ALARM
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -225,7 +225,7 @@ def test_ties_go_to_the_first_site_in_law_and_samples():
         assert (x[:, 0] < 2).all()
 
 
-@pytest.mark.parametrize("n", [100_000, pytest.param(300_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n", [100_000, pytest.param(200_000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("data", [SMOOTH, SHARP])
 @pytest.mark.parametrize(("name", "options"), CASES)
 def test_samples_have_the_law(name, options, data, n):

@@ -191,6 +191,7 @@ def test_an_exact_start_is_far_nearer_the_truth_than_one_step_of_a_good_method(n
     path, grid = paths.VP(), grids.log_snr(paths.VP(), 6, start=0.8)
     tableau = catalogue[name].tableau(path, grid, start="exact")
     history = tableau.blocks[-1].registers_in - (2 if name in ("unipc", "sa-solver") else 1)
+    history = history // 2 if name == "scheduled-adams" else history  # which keeps two predictions of a node
     time = float(grid[history])
     begun = replace(
         tableau,

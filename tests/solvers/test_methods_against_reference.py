@@ -208,6 +208,8 @@ FROM_ALPHA_ZERO = {
 }
 # polynomials over an infinite first step are beyond the loop's quadrature
 BEYOND_THE_LOOP = {
+    "accelerated-ddim",
+    "scheduled-adams",
     "dpm-solver++-3m",
     "dpmpp-3m-sde",
     "dpmpp-3m-sde-as-published",

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
-KILLS = 3
+KILLS = 2
 MADE_UP = (
     "import typer\nfrom studies.command import verb\nfrom tests.studies.made_up import Pi\n"
     "@verb(methods=False)\n"

@@ -29,7 +29,7 @@ def check(name: str, n: int, method: str = "ddpm", ladder: tuple[int, ...] = STE
         found = distances.tv_witness(sample(tableau, target, n, seed=steps), intervals, probability)
         low, high = found.interval(LEVEL)
         assert low <= law.tv(truth) <= high
-        # power: at most 4.9 standard deviations of a share, so 3 10^6 samples see a TV that is wrong by 1.4e-3
+        # power: at most 4.9 standard deviations of a share, so 10^6 samples see a TV that is wrong by 2.5e-3
         assert (high - low) / 2 < 1.03 * 4.9 * 0.5 / np.sqrt(n)
 
 
@@ -41,12 +41,6 @@ def test_a_million_samples_agree_with_the_density_on_its_witness_set(name: str) 
 @pytest.mark.parametrize("method", ["sde-dpm-solver++-2m", "stochastic-heun", "edm-churn"])
 def test_a_million_samples_agree_with_the_density_of_every_kind_of_noise(method: str) -> None:
     check("easy-1d", 1_000_000, method, (64,))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["easy-1d", "narrow-1d"])
-def test_three_million_samples_agree_with_the_density_on_its_witness_set(name: str) -> None:
-    check(name, 3_000_000)
 
 
 @pytest.mark.parametrize("name", ["easy-1d", "narrow-1d"])
