@@ -16,7 +16,7 @@ from analytic.mixtures.gaussian_mixture import GaussianMixture
 from solvers import catalogue, density, grids, law
 from solvers.continuous.executors.density import DensityLaw
 from solvers.continuous.executors.density.panels import WEIGHTS
-from tests.shapes import AMPLIFYING
+from tests.shapes import PARASITIC
 
 Array = NDArray[np.float64]
 
@@ -81,7 +81,7 @@ def test_on_one_gaussian_the_density_is_the_exact_law(
     f, exact = density(tableau, GAUSSIAN), law(tableau, GAUSSIAN)
     truth = GAUSSIAN.noised(*tableau.end)
     scale = float(np.sqrt(exact.variances[0]))
-    tolerance = 1e-8 if name in AMPLIFYING else 1e-11
+    tolerance = 1e-8 if name in PARASITIC else 1e-11
     assert abs(f.mean - exact.mean[0]) < tolerance * (1 + scale)
     assert abs(f.variance / exact.variances[0] - 1) < tolerance
     assert abs(f.w2(truth) - exact.error_to(truth).w2) < tolerance * (1 + scale)

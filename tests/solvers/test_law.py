@@ -13,7 +13,7 @@ from analytic import GaussianMixture, paths
 from solvers import catalogue, grids, law, run
 from solvers.continuous.executors.law import GaussianLaw, marginal
 from studies.inference import Slope, fit, judge
-from tests.shapes import AMPLIFYING
+from tests.shapes import PARASITIC
 
 Array = NDArray[np.float64]
 STARTS = [
@@ -75,7 +75,7 @@ def test_law_equals_the_probed_sampler(name: str, start: str) -> None:
         ):
             mean, spread = _probed(tableau, target, centre, covariance)
             found = law(tableau, target, initial)
-            scale = max(1.0, float(np.abs(spread).max())) * (100 if name in AMPLIFYING else 1)
+            scale = max(1.0, float(np.abs(spread).max())) * (100 if name in PARASITIC else 1)
             np.testing.assert_allclose(found.mean, mean, rtol=0, atol=1e-12 * scale**0.5)
             np.testing.assert_allclose(found.covariance, spread, rtol=0, atol=1e-12 * scale)
 

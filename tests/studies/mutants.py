@@ -81,12 +81,11 @@ def _with_noise_redrawn(channel: int) -> Callable[[Block], Block]:
 
     def change(block: Block) -> Block:
         G, H = block.G, block.H
-        fresh = np.zeros_like(H[:, :, :1])
         return replace(
             block,
             G=np.concatenate([G, np.zeros_like(G[:, :, :1])], axis=2),
             H=np.concatenate(
-                [np.where(np.arange(H.shape[2]) == channel, 0.0, H), H[:, :, channel : channel + 1] + fresh],
+                [np.where(np.arange(H.shape[2]) == channel, 0.0, H), H[:, :, channel : channel + 1]],
                 axis=2,
             ),
             during=np.concatenate([block.during, block.during[:, channel : channel + 1]], axis=1),

@@ -93,12 +93,12 @@ def accelerated_ddpm(path: Path, grid: ArrayLike) -> Tableau:
     Li, Huang, Efimov, Wei, Chi and Chen 2024 (Accelerating convergence of score-based diffusion models, provably).
     """
     trace = Trace("accelerated-ddpm", path, grid, stochasticity=1.0)
-    for step in (trace.run(),):
-        (x,) = step.registers
-        shrink = step.now.alpha / step.next.alpha
-        added = step.now.sigma**2 - shrink**2 * step.next.sigma**2
-        half = np.sqrt(added / 2)
-        ahead = x + half * step.noise(None)
-        score = step.score(ahead, step.now)
-        step.close((ahead + added * score) / shrink + half * step.noise(None))
+    step = trace.run()
+    (x,) = step.registers
+    shrink = step.now.alpha / step.next.alpha
+    added = step.now.sigma**2 - shrink**2 * step.next.sigma**2
+    half = np.sqrt(added / 2)
+    ahead = x + half * step.noise(None)
+    score = step.score(ahead, step.now)
+    step.close((ahead + added * score) / shrink + half * step.noise(None))
     return trace.tableau()
