@@ -62,7 +62,7 @@ class Check:
         """Ask a sampler; what it raises is a failure that says so."""
         try:
             result, found, hint = self.ask(subject)
-        except Exception as problem:
+        except Exception as problem:  # whatever a stranger's sampler raises is what was found of it
             result, found, hint = FAILED, f"{type(problem).__name__}: {problem}", ""
         means = f"{self.means}{'; ' if hint else ''}{hint}" if result == FAILED else hint
         return Finding(str(subject), self.name, result, found, means)
