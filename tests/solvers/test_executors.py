@@ -17,8 +17,9 @@ from solvers import catalogue, grids, law, run, sample
 
 Array = NDArray[np.float64]
 VP, LINEAR = paths.VP(), paths.Linear()
+# an exact start adds steps of other shapes, which take long to compile: for CI
 STARTS = [
-    pytest.param(name, start, id=f"{name}-{start}")
+    pytest.param(name, start, id=f"{name}-{start}", marks=pytest.mark.slow if start == "exact" else ())
     for name, method in catalogue.continuous.items()
     for start in (("practical", "exact") if method.multistep else ("practical",))
 ]
