@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +12,11 @@ from numpy.typing import NDArray
 from analytic import GaussianMixture, paths
 from solvers import grids
 
-from .subject import Denoise, Subject
+from .subject import Denoise, Noise, Ran, Subject
 
 Array = NDArray[np.float64]
 NORMAL = GaussianMixture([1.0], [[1.0]], [[0.25]])
+STEPS = (8, 16, 32, 64, 128, 256)
 LOWEST, HIGHEST = -2.5, 1.5  # log-SNR between which orders are measured, as far as the path reaches
 
 
@@ -35,6 +37,12 @@ def nodes_of(path: paths.Gaussian, grid: str, steps: int) -> Array:
         levels = low + (high - low) * np.cumsum(shares)[:-1] / shares.sum()
         return np.concatenate([[start], np.asarray(path.time_of_log_snr(levels)), [stop]])
     return np.asarray(grids.catalogue[grid](path, steps, start=start, stop=stop))
+
+
+def ladder(subject: Subject, more: int = 0) -> tuple[int, ...]:
+    """Return the numbers of steps at which orders are measured: STEPS, and `more`, in whole groups of steps."""
+    group = getattr(subject.function, "group", 1)
+    return tuple(-(-(steps + more) // group) * group for steps in STEPS)
 
 
 GRIDS = ("log-snr", "karras", "uneven")
@@ -89,7 +97,11 @@ def taken_apart(subject: Subject, nodes: Array, model: Denoise) -> tuple[Affine,
     """Return a sampler, and every sample that it asks the model about with the time, as affine functions."""
     if len(nodes) not in subject.draws:
         subject.draws[len(nodes)] = len(subject.run(model, np.zeros((1, 1)), nodes).drawn)
-    drawn = subject.draws[len(nodes)]
+    return parts(lambda x, noise: subject.run(model, x, nodes, noise), subject.draws[len(nodes)])
+
+
+def parts(run: Callable[[Array, Noise], Ran], drawn: int) -> tuple[Affine, list[tuple[float, Affine]]]:
+    """Return what a run from given samples and noise, of `drawn` draws, gives and asks as affine functions of both."""
     rows = 3 + drawn
     x = np.zeros((rows, 1))
     x[1], x[-1] = 1.0, 0.7
@@ -103,12 +115,10 @@ def taken_apart(subject: Subject, nodes: Array, model: Denoise) -> tuple[Affine,
 
     def affine(found: Any) -> Affine:
         y = np.asarray(found, dtype=np.float64)[:, 0]
-        parts = y - y[0]
-        expected = 0.7 * parts[1] + mixed @ parts[2:-1]
+        by = y - y[0]
+        expected = 0.7 * by[1] + mixed @ by[2:-1]
         size = max(1.0, float(np.abs(y).max()))
-        return Affine(
-            float(y[0]), float(parts[1]), parts[2:-1], bool(abs(parts[-1] - expected) < 1e-7 * size)
-        )
+        return Affine(float(y[0]), float(by[1]), by[2:-1], bool(abs(by[-1] - expected) < 1e-7 * size))
 
-    ran = subject.run(model, x, nodes, noise)
+    ran = run(x, noise)
     return affine(ran.x), [(t, affine(places)) for t, places in ran.asked]

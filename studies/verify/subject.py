@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,14 @@ from analytic import paths
 from solvers import Tableau, denoiser, run
 
 from ..specifications import job_of, split
-from .adapters import from_k_diffusion
+from .adapters import LIBRARIES, k_diffusion, schedulers, steppers
+from .adapters.modules import InTorch
 
 Array = NDArray[np.float64]
 Denoise = Callable[[Array, float], Array]
 Noise = Callable[[int, tuple[int, ...]], Array]
 SENSES = ("ode", "weak")
 DEFAULT = "sampler"
-LIBRARIES: dict[str, Callable[..., Any]] = {"k_diffusion": from_k_diffusion}
 
 
 @dataclass(frozen=True)
@@ -99,12 +100,11 @@ class Subject:
         if self.given is not None:
             return self.given
         if _is_file(self.where):
-            module, name = _module(self.where)
-            return _object(self.where, module, name)
+            return _taken(self.where, self.path)
         library, _, rest = self.where.partition(":")
         if library in LIBRARIES:
             name, _, options = split("sampler", rest)
-            return LIBRARIES[library](name, self.path, options)
+            return LIBRARIES[library].named(name, self.path, options)
         return of_method(self.where, self.path)
 
     def run(self, denoise: Denoise, x: Array, nodes: Array, noise: Noise | None = None) -> Ran:
@@ -120,6 +120,28 @@ class Subject:
         noise : callable (k, shape) -> array, optional
             The k-th noise that is asked for; zeros by default.
         """
+        own = {"t": nodes, "alpha": self.path.alpha(nodes), "sigma": self.path.sigma(nodes)}
+        levels = Levels(**{name: values.copy() for name, values in own.items()})
+        ran = self._recorded(lambda model, normal: self.function(model, x, levels, normal), denoise, x, noise)
+        ran.changed = [
+            f"grid.{name}"
+            for name, values in own.items()
+            if not np.array_equal(getattr(levels, name), values)
+        ]
+        return ran
+
+    def run_own(self, denoise: Denoise, x: Array, steps: int, noise: Noise | None = None) -> Ran:
+        """Run a sampler that chooses a grid by itself on that grid, whose path `function.own_path` is."""
+        own = getattr(self.function, "own")  # noqa: B009 - only some have it
+        return self._recorded(lambda model, normal: own(model, x, steps, normal), denoise, x, noise)
+
+    def _recorded(
+        self,
+        call: Callable[[Denoise, Callable[[], Array]], Any],
+        denoise: Denoise,
+        x: Array,
+        noise: Noise | None,
+    ) -> Ran:
         ran = Ran(None)
 
         def model(places: Any, t: Any) -> Array:
@@ -134,14 +156,7 @@ class Subject:
             ran.drawn.append(z.copy())
             return z
 
-        own = {"t": nodes, "alpha": self.path.alpha(nodes), "sigma": self.path.sigma(nodes)}
-        levels = Levels(**{name: values.copy() for name, values in own.items()})
-        ran.x = self.function(model, x, levels, normal)
-        ran.changed = [
-            f"grid.{name}"
-            for name, values in own.items()
-            if not np.array_equal(getattr(levels, name), values)
-        ]
+        ran.x = call(model, normal)
         return ran
 
 
@@ -206,13 +221,15 @@ def subject_of(
 
     claimed: dict[str, Any] = {}
     if _is_file(where):
-        module, name = _module(where)
-        _object(where, module, name)
+        module, found, _ = _object(where)
         claimed = {key: getattr(module, key, None) for key in ("order", "sense", "nfe")}
         named = getattr(module, "path", None)
         path = path or (path_of(named) if isinstance(named, str) else named)
+        if path is None and _is_scheduler(found):
+            path = schedulers.path_of(found)
     elif where.partition(":")[0] in LIBRARIES:
-        path = path or paths.EDM(0.02, 20)
+        library, _, rest = where.partition(":")
+        path = path or LIBRARIES[library].path(split("sampler", rest)[0])
     else:
         job = job_of(where)
         options = job.method.options | job.options
@@ -236,18 +253,25 @@ def source_of(subject: Subject) -> str:
     return Path(_file(subject.where)).read_text() if _is_file(subject.where) else subject.where
 
 
+_FILE = re.compile(r"(?P<file>.+?\.py)(?::(?P<object>.+))?")
+
+
 def _file(where: str) -> str:
-    return where.partition(".py")[0] + ".py"
+    match = _FILE.fullmatch(where)
+    assert match is not None
+    return match["file"]
 
 
 def _is_file(where: str) -> bool:
-    head, _, tail = where.partition(".py")
-    return bool(head) and ".py" in where and (not tail or tail.startswith(":"))
+    return _FILE.fullmatch(where) is not None
 
 
-def _module(where: str) -> tuple[Any, str]:
-    file = Path(_file(where))
-    name = where[len(str(_file(where))) :].lstrip(":") or DEFAULT
+def _object(where: str) -> tuple[Any, Any, dict[str, Any]]:
+    """Return a file's module, the object in it that a user named, and its options."""
+    match = _FILE.fullmatch(where)
+    assert match is not None
+    file = Path(match["file"])
+    name, _, options = split("sampler", match["object"] or DEFAULT)
     if not file.is_file():
         raise ValueError(f"sampler is {where!r}: there is no file {str(file)!r}")
     known = f"verified_{file.stem}"
@@ -257,16 +281,32 @@ def _module(where: str) -> tuple[Any, str]:
     module = importlib.util.module_from_spec(spec)
     sys.modules[known] = module
     spec.loader.exec_module(module)
-    return module, name
-
-
-def _object(where: str, module: Any, name: str) -> Callable[..., Any]:
     found = getattr(module, name, None)
     if not callable(found):
         raise ValueError(
             f"sampler is {where!r}: the file has no function {name!r}; write FILE.py:NAME for one of another name"
         )
-    return found
+    return module, found, options
+
+
+def _is_scheduler(found: Any) -> bool:
+    return isinstance(found, type) and hasattr(found, "step") and hasattr(found, "set_timesteps")
+
+
+def _taken(where: str, path: paths.Gaussian) -> Callable[..., Any]:
+    """Return what a file has in the plain form, by the form that it has."""
+    module, found, options = _object(where)
+    if _is_scheduler(found):
+        return schedulers.of_class(found, path, options)
+    if isinstance(found, type) and hasattr(found, "step"):
+        return steppers.of_class(found, path, options)
+    if isinstance(found, type):
+        found, options = found(**options), {}
+    if getattr(module, "arrays", "numpy") == "torch":
+        return InTorch(partial(found, **options) if options else found)
+    if "sigmas" in inspect.signature(found).parameters:
+        return k_diffusion.of_function(found, path, **options)
+    return partial(found, **options) if options else found
 
 
 __all__ = ["Levels", "Ran", "Subject", "of_method", "of_tableau", "source_of", "subject_of"]

@@ -12,7 +12,8 @@ import torch
 
 from analytic import paths
 from studies.verify import CHECKS, Subject
-from studies.verify.adapters import BrownianPath, of_k_diffusion
+from studies.verify.adapters.k_diffusion import of_function
+from studies.verify.adapters.shared import BrownianPath
 from studies.verify.checks import FAILED, PASSED
 from studies.verify.subject import subject_of
 
@@ -70,7 +71,7 @@ def test_increments_of_a_brownian_path_are_those_of_one_path() -> None:
 
 
 def test_a_deterministic_sampler_passes_but_for_the_noise_that_it_draws_in_vain() -> None:
-    subject = Subject("heun", EDM, 2, given=of_k_diffusion(sample_heun, EDM))
+    subject = Subject("heun", EDM, 2, given=of_function(sample_heun, EDM))
     found = {name: check(subject) for name, check in CHECKS.items()}
     assert {name for name, f in found.items() if f.result == FAILED} == {"noise"}
     assert found["order, mixture"].result == PASSED
@@ -78,7 +79,7 @@ def test_a_deterministic_sampler_passes_but_for_the_noise_that_it_draws_in_vain(
 
 @pytest.mark.parametrize(("nested", "order"), [(True, 2.0), (False, 1.0)])
 def test_noises_of_nested_times_are_of_one_path(nested: bool, order: float) -> None:
-    sampler = of_k_diffusion(sample_two_noises, EDM, nested=nested)
+    sampler = of_function(sample_two_noises, EDM, nested=nested)
     assert CHECKS["order, log-snr"](Subject("two", EDM, order, "weak", given=sampler)).result != FAILED
     finding = CHECKS["order, log-snr"](Subject("two", EDM, 2.0, "weak", given=sampler))
     assert (finding.result == FAILED) != nested
@@ -93,9 +94,9 @@ def test_what_the_library_lacks_is_said(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setitem(sys.modules, "k_diffusion", ModuleType("k_diffusion"))
     monkeypatch.setitem(sys.modules, "k_diffusion.sampling", library)
     assert CHECKS["result"](subject_of("k_diffusion:sample_heun(s_noise=1.0)")).result == PASSED
-    assert "use one of sample_heun" in CHECKS["result"](subject_of("k_diffusion:sample_hein")).found
+    assert "did you mean sample_heun" in CHECKS["result"](subject_of("k_diffusion:sample_hein")).found
     assert (
         "a path with alpha = 1" in CHECKS["result"](subject_of("k_diffusion:sample_heun", paths.VP())).found
     )
     with pytest.raises(TypeError, match="takes no sigmas"):
-        of_k_diffusion(lambda model, x, sigma_min, sigma_max, n: x, EDM)
+        of_function(lambda model, x, sigma_min, sigma_max, n: x, EDM)
