@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from pathlib import Path
+from typing import Any
 
 PACKAGES = ("analytic", "solvers", "studies")
 
@@ -28,6 +29,11 @@ def shadowed(beside: Path) -> str | None:
                 "folder, take that one off PYTHONPATH, or uninstall what brought it"
             )
     return None
+
+
+def pytest_configure(config: Any) -> None:
+    """Tell pytest, of which this file is a plugin, the mark of `studies.verify.parametrize_with_checks`."""
+    config.addinivalue_line("markers", "verify: a check of assay's of one sampler")
 
 
 def main() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -14,8 +13,9 @@ from numpy.typing import NDArray
 from analytic import GaussianMixture, targets
 from solvers.loops import catalogue as loops
 
-from ..inference import Slope, fit, judge
-from .adapters import GridRefusedError
+from ..inference import fit, judge
+from .adapters import RefusedError
+from .contract import FAILED, NOT_ASKED, PASSED, Check, Verdict, judged
 from .probe import GRIDS, Affine, exact, ladder, nodes_of, parts, probe, taken_apart
 from .subject import Denoise, Ran, Subject
 
@@ -24,54 +24,6 @@ FEW = 6  # steps of checks that do not ask for an order
 MIXTURE, PLANE = targets.load("easy-1d"), targets.load("rotated-2d")
 ROUNDING = 1e-9
 FLOOR = 1e-12
-PASSED, FAILED, UNRESOLVED, NOT_ASKED = "passed", "failed", "unresolved", "not asked"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What one check found of one sampler.
-
-    Attributes
-    ----------
-    sampler, check : str
-    result : str
-        "passed", "failed", "unresolved" (the measurement says too little) or "not asked" (it does not apply).
-    found : str
-        What was measured.
-    means : str
-        Where it failed, what that means and where to look.
-    """
-
-    sampler: str
-    check: str
-    result: str
-    found: str
-    means: str = ""
-
-
-Verdict = tuple[str, str, str]
-
-
-@dataclass(frozen=True)
-class Check:
-    """A property that samplers have, and what it means to lack it."""
-
-    name: str
-    means: str
-    ask: Callable[[Subject], Verdict]
-
-    def __call__(self, subject: Subject) -> Finding:
-        """Ask a sampler; what it raises is a failure that says so."""
-        try:
-            result, found, hint = self.ask(subject)
-        except GridRefusedError as problem:
-            result, found, hint = NOT_ASKED, str(problem), ""
-        except Exception as problem:  # whatever a stranger's sampler raises is what was found of it
-            result, found, hint = FAILED, f"{type(problem).__name__}: {problem}", ""
-        means = f"{self.means}{'; ' if hint else ''}{hint}" if result == FAILED else hint
-        return Finding(str(subject), self.name, result, found, means)
-
-
 CHECKS: dict[str, Check] = {}
 
 
@@ -183,16 +135,6 @@ def _noises(subject: Subject) -> Verdict:
     return (FAILED if set(unused) - late else PASSED), found, ""
 
 
-def _judged(order: float, slope: Slope, hint: str = "") -> Verdict:
-    verdict = judge(order, slope)
-    found = f"order {slope}, claimed {order:g}"
-    # a slope that still moves confirms nothing, but half an order below the claim it says enough
-    low = slope.status == "drifting" and slope.high < order - 0.5 and slope.high - slope.low < 0.5
-    if verdict == "refuted" or low:
-        return FAILED, found, hint
-    return (PASSED if verdict == "confirmed" else UNRESOLVED), found, ""
-
-
 def _nearest(subject: Subject, nodes: Array, affine: Affine) -> str:
     """Say at which other node the law is the true one, if it is at any."""
     errors = [affine.error(subject, nodes, node) for node in range(len(nodes))]
@@ -218,7 +160,7 @@ def _law_order(grid: str, subject: Subject) -> Verdict:
             return NOT_ASKED, "the sampler is not linear in samples, model and noise", ""
         errors.append(affine.error(subject, nodes))
         hint = _nearest(subject, nodes, affine)
-    return _judged(subject.order, fit(rungs, errors, FLOOR), hint)
+    return judged(subject.order, fit(rungs, errors, FLOOR), hint)
 
 
 for _grid in GRIDS:
@@ -252,7 +194,7 @@ def _flow_order(subject: Subject) -> Verdict:
     for steps in rungs:
         found = subject.run(exact(subject, MIXTURE), x.copy(), nodes_of(subject.path, "log-snr", steps)).x
         errors.append(float(np.sqrt(np.mean((found - truth) ** 2))))
-    return _judged(subject.order, fit(rungs, errors, 1e-11))
+    return judged(subject.order, fit(rungs, errors, 1e-11))
 
 
 POINT = 0.7
@@ -271,6 +213,14 @@ def _frozen_errors(subject: Subject, steps: int) -> Array:
     return np.asarray(np.hypot(mean - alpha * POINT, affine.deviation(float(sigma[0])) - sigma))
 
 
+def _exact_when_frozen(subject: Subject) -> bool:
+    """Whether the law is exact where all data are one point; of a sampler that takes no grid it is assumed."""
+    try:
+        return max(float(_frozen_errors(subject, steps)[-1]) for steps in (FEW, 2 * FEW)) < FLOOR
+    except RefusedError:
+        return True
+
+
 @_check("frozen model", "where all data are one point, the law is missed: a scale or the last level is wrong")
 def _frozen_model(subject: Subject) -> Verdict:
     if not probe(subject, nodes_of(subject.path, "log-snr", FEW), _frozen).linear:
@@ -284,7 +234,7 @@ def _frozen_model(subject: Subject) -> Verdict:
     if best != rungs[-1] and at_nodes[-1][best] < ROUNDING:
         return FAILED, f"off by {errors[-1]:.1e}", _at_node(best, rungs[-1])
     slope = fit(rungs, errors, FLOOR)
-    result, found, _ = _judged(subject.order or 1.0, slope)
+    result, found, _ = judged(subject.order or 1.0, slope)
     return result, f"not exact, {found}", ""
 
 
@@ -313,7 +263,7 @@ def _levels(subject: Subject) -> Verdict:
         return PASSED, "samples have the levels that the model is told", ""
     slope = fit(rungs, mismatch, FLOOR)
     # of a sampler that is exact here all samples have the scale of a level, but for stages that come near it
-    exact_when_frozen = max(float(_frozen_errors(subject, steps)[-1]) for steps in (FEW, 2 * FEW)) < FLOOR
+    exact_when_frozen = _exact_when_frozen(subject)
     found = f"levels differ by {mismatch[0]:.1e} to {mismatch[-1]:.1e}, order {slope}"
     near = judge(1.5, slope)
     # a stage of a noisy sampler may do without the noise of its level, as SRA methods' do
@@ -329,6 +279,8 @@ def _levels(subject: Subject) -> Verdict:
 )
 def _to_data(subject: Subject) -> Verdict:
     path = subject.path
+    if hasattr(subject.function, "own"):
+        return NOT_ASKED, "its own grid says how it ends", ""
     if float(path.sigma(0.0)) > 0 or not np.isfinite(float(path.alpha(0.0))):
         return NOT_ASKED, "the path does not reach the data", ""
     errors, left = [], 0.0
@@ -375,7 +327,9 @@ def _own_grid(subject: Subject) -> Verdict:
         end, asked = zero
         sigma = [float(path.sigma(t)) for t, _ in asked]
         has = [place.deviation(sigma[0]) for _, place in asked]
-        fault = _first_fault(steps, sigma, has, end.deviation(sigma[0]), gaussian)
+        # a sampler that is not exact there has other levels on a grid without fault too
+        told = sigma if _exact_when_frozen(subject) else has
+        fault = _first_fault(steps, told, has, end.deviation(sigma[0]), gaussian)
         if fault:
             return FAILED, fault, ""
         said.append(f"{float(path.alpha(start)):.2g}")

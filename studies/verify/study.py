@@ -11,14 +11,23 @@ import pandas as pd
 
 from ..output.report import Report
 from ..study import Cell, Plain
-from .checks import CHECKS, FAILED, NOT_ASKED, PASSED, UNRESOLVED, Finding
-from .subject import Subject, source_of
+from .checks import CHECKS
+from .contract import FAILED, NOT_ASKED, PASSED, UNRESOLVED, Check, Finding
+from .named import CLAIMS, source_of
+from .subject import Subject
+from .token_checks import TOKEN_CHECKS
+from .token_subject import TokenSubject
 
 WORDS = {PASSED: "confirmed", FAILED: "refuted", UNRESOLVED: "unresolved"}
 
 
-def _asked(name: str, subject: Subject) -> list[Finding]:
-    return [CHECKS[name](subject)]
+def checks_of(subject: Subject | TokenSubject) -> dict[str, Check]:
+    """Return the checks that there are for a sampler of its kind, by name."""
+    return TOKEN_CHECKS if isinstance(subject, TokenSubject) else CHECKS
+
+
+def _asked(name: str, subject: Subject | TokenSubject) -> list[Finding]:
+    return [checks_of(subject)[name](subject)]
 
 
 @dataclass(frozen=True)
@@ -27,22 +36,20 @@ class Verification(Plain[Finding]):
 
     Attributes
     ----------
-    subject : Subject
+    subject : Subject or TokenSubject
     """
 
-    subject: Subject
+    subject: Subject | TokenSubject
 
     name: ClassVar[str] = "verify"
     record: ClassVar[Any] = Finding
 
     def cells(self) -> Iterable[Cell[Finding]]:
         """One for each check."""
-        given = {
-            "source": source_of(self.subject),
-            "path": self.subject.path,
-            "claim": (self.subject.order, self.subject.sense, self.subject.nfe),
-        }
-        for name in CHECKS:
+        kept = ("where", *CLAIMS)
+        given = {"source": source_of(self.subject)}
+        given |= {name: value for name, value in vars(self.subject).items() if name in kept}
+        for name in checks_of(self.subject):
             yield Cell(
                 {"sampler": str(self.subject), "check": name}, partial(_asked, name, self.subject), given
             )
@@ -55,13 +62,18 @@ class Verification(Plain[Finding]):
             word: sum(f.result == word for f in found) for word in (PASSED, FAILED, UNRESOLVED, NOT_ASKED)
         }
         said = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
-        claim = (
-            "no order" if self.subject.order is None else f"{self.subject.sense} order {self.subject.order:g}"
-        )
-        title = f"{self.subject}, {self.subject.path!r} path, claims {claim}: {said}"
+        title = f"{_told(self.subject)}: {said}"
         whole = {"verify": pd.DataFrame([vars(f) for f in found])}
         yield Report("verify", title, pd.DataFrame(rows), notes, whole)
 
     def verdicts(self, found: list[Finding]) -> Iterable[str]:
         """Passed, failed and unresolved, in the words of claims."""
         return [WORDS[f.result] for f in found if f.result in WORDS]
+
+
+def _told(subject: Subject | TokenSubject) -> str:
+    """Return a sampler's name, where it is asked and what it claims."""
+    where = f"{subject.noise} tokens" if isinstance(subject, TokenSubject) else f"{subject.path!r} path"
+    sense = "TV" if isinstance(subject, TokenSubject) else subject.sense
+    claim = "no order" if subject.order is None else f"{sense} order {subject.order:g}"
+    return f"{subject.where}, {where}, claims {claim}"

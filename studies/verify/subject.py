@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
-import inspect
-import re
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, partial
-from pathlib import Path
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,15 +13,10 @@ from numpy.typing import NDArray
 from analytic import paths
 from solvers import Tableau, denoiser, run
 
-from ..specifications import job_of, split
-from .adapters import LIBRARIES, k_diffusion, schedulers, steppers
-from .adapters.modules import InTorch
-
 Array = NDArray[np.float64]
 Denoise = Callable[[Array, float], Array]
 Noise = Callable[[int, tuple[int, ...]], Array]
 SENSES = ("ode", "weak")
-DEFAULT = "sampler"
 
 
 @dataclass(frozen=True)
@@ -67,8 +57,8 @@ class Subject:
     Attributes
     ----------
     where : str
-        FILE.py, FILE.py:OBJECT, k_diffusion:FUNCTION or a method of the catalogue, with options in brackets, or a name
-        alone where `given` is set.
+        FILE.py, FILE.py:OBJECT, LIBRARY:NAME or a method of the catalogue, with options in brackets, or a name alone
+        where `given` is set.
     path : Gaussian path
         What it is for.
     order : float or None
@@ -97,15 +87,9 @@ class Subject:
     @cached_property
     def function(self) -> Callable[..., Any]:
         """The sampler: (denoise, x, grid, normal) -> x."""
-        if self.given is not None:
-            return self.given
-        if _is_file(self.where):
-            return _taken(self.where, self.path)
-        library, _, rest = self.where.partition(":")
-        if library in LIBRARIES:
-            name, _, options = split("sampler", rest)
-            return LIBRARIES[library].named(name, self.path, options)
-        return of_method(self.where, self.path)
+        from .named import taken
+
+        return taken(self.where, self.path) if self.given is None else self.given
 
     def run(self, denoise: Denoise, x: Array, nodes: Array, noise: Noise | None = None) -> Ran:
         """Run the sampler once.
@@ -160,14 +144,6 @@ class Subject:
         return ran
 
 
-def of_method(text: str, path: paths.Gaussian) -> Callable[..., Any]:
-    """Return a method of the catalogue in the plain form."""
-    job = job_of(text)
-    return of_tableau(
-        lambda times: job.method.tableau(path, times, start=job.start, **job.options), path, text
-    )
-
-
 def of_tableau(build: Callable[[Array], Tableau], path: paths.Gaussian, text: str) -> Callable[..., Any]:
     """Return what a function from times to a tableau samples, in the plain form."""
     built: dict[bytes, tuple[Any, Mapping[tuple[float, float], float]]] = {}
@@ -201,112 +177,3 @@ def _times(tableau: Any) -> Mapping[tuple[float, float], float]:
         for levels, times in zip(block.levels.reshape(-1, 2), block.times.ravel(), strict=True):
             found[float(levels[0]), float(levels[1])] = float(times)
     return found
-
-
-def subject_of(
-    where: str,
-    path: paths.Gaussian | None = None,
-    order: float | None = None,
-    sense: str | None = None,
-    nfe: float | None = None,
-) -> Subject:
-    """Return the sampler that a user named, with what it claims.
-
-    Of a file: module attributes `order`, `sense`, `nfe` and `path` (as assay order --path takes it), for those not
-    given here. Of a method of the catalogue: its first claim on the flow or of the law.
-
-    Raises ValueError for what is not there, or is no claim.
-    """
-    from ..specifications import path_of
-
-    claimed: dict[str, Any] = {}
-    if _is_file(where):
-        module, found, _ = _object(where)
-        claimed = {key: getattr(module, key, None) for key in ("order", "sense", "nfe")}
-        named = getattr(module, "path", None)
-        path = path or (path_of(named) if isinstance(named, str) else named)
-        if path is None and _is_scheduler(found):
-            path = schedulers.path_of(found)
-    elif where.partition(":")[0] in LIBRARIES:
-        library, _, rest = where.partition(":")
-        path = path or LIBRARIES[library].path(split("sampler", rest)[0])
-    else:
-        job = job_of(where)
-        options = job.method.options | job.options
-        claims = [c for c in job.method.claims if c.sense in SENSES and c.covers(options, job.start)]
-        if claims:
-            claimed = {"order": claims[0].order, "sense": claims[0].sense}
-    order = claimed.get("order") if order is None else order
-    sense = sense or claimed.get("sense") or "ode"
-    nfe = claimed.get("nfe") if nfe is None else nfe
-    if sense not in SENSES:
-        raise ValueError(f"sense is {sense!r}: use one of {', '.join(SENSES)}")
-    if order is not None and not order > 0:
-        raise ValueError(f"order is {order}: give a positive number, or leave it out")
-    return Subject(where, path or paths.VP(), order, sense, nfe)
-
-
-def source_of(subject: Subject) -> str:
-    """Return what a sampler's results depend on, as text: its file, its source, or its name."""
-    if subject.given is not None:
-        return inspect.getsource(subject.given)
-    return Path(_file(subject.where)).read_text() if _is_file(subject.where) else subject.where
-
-
-_FILE = re.compile(r"(?P<file>.+?\.py)(?::(?P<object>.+))?")
-
-
-def _file(where: str) -> str:
-    match = _FILE.fullmatch(where)
-    assert match is not None
-    return match["file"]
-
-
-def _is_file(where: str) -> bool:
-    return _FILE.fullmatch(where) is not None
-
-
-def _object(where: str) -> tuple[Any, Any, dict[str, Any]]:
-    """Return a file's module, the object in it that a user named, and its options."""
-    match = _FILE.fullmatch(where)
-    assert match is not None
-    file = Path(match["file"])
-    name, _, options = split("sampler", match["object"] or DEFAULT)
-    if not file.is_file():
-        raise ValueError(f"sampler is {where!r}: there is no file {str(file)!r}")
-    known = f"verified_{file.stem}"
-    spec = importlib.util.spec_from_file_location(known, file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[known] = module
-    spec.loader.exec_module(module)
-    found = getattr(module, name, None)
-    if not callable(found):
-        raise ValueError(
-            f"sampler is {where!r}: the file has no function {name!r}; write FILE.py:NAME for one of another name"
-        )
-    return module, found, options
-
-
-def _is_scheduler(found: Any) -> bool:
-    return isinstance(found, type) and hasattr(found, "step") and hasattr(found, "set_timesteps")
-
-
-def _taken(where: str, path: paths.Gaussian) -> Callable[..., Any]:
-    """Return what a file has in the plain form, by the form that it has."""
-    module, found, options = _object(where)
-    if _is_scheduler(found):
-        return schedulers.of_class(found, path, options)
-    if isinstance(found, type) and hasattr(found, "step"):
-        return steppers.of_class(found, path, options)
-    if isinstance(found, type):
-        found, options = found(**options), {}
-    if getattr(module, "arrays", "numpy") == "torch":
-        return InTorch(partial(found, **options) if options else found)
-    if "sigmas" in inspect.signature(found).parameters:
-        return k_diffusion.of_function(found, path, **options)
-    return partial(found, **options) if options else found
-
-
-__all__ = ["Levels", "Ran", "Subject", "of_method", "of_tableau", "source_of", "subject_of"]

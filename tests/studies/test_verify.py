@@ -17,8 +17,9 @@ from analytic import paths
 from solvers import catalogue
 from studies.cli import app
 from studies.verify import CHECKS, Subject, parametrize_with_checks
-from studies.verify.checks import FAILED, PASSED
-from studies.verify.subject import of_tableau, subject_of
+from studies.verify.contract import FAILED, PASSED
+from studies.verify.named import subject_of
+from studies.verify.subject import of_tableau
 from tests.studies import broken_samplers as broken
 from tests.studies.mutants import PATH, mutants
 

@@ -14,8 +14,8 @@ from analytic import paths
 from studies.verify import CHECKS, Subject
 from studies.verify.adapters.k_diffusion import of_function
 from studies.verify.adapters.shared import BrownianPath
-from studies.verify.checks import FAILED, PASSED
-from studies.verify.subject import subject_of
+from studies.verify.contract import FAILED, PASSED
+from studies.verify.named import subject_of
 
 EDM = paths.EDM(0.02, 20)
 

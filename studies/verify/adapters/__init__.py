@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from analytic import paths
 
 from . import equations, k_diffusion, schedulers
-from .shared import GridRefusedError
+from .shared import RefusedError
 
 
 class Library(NamedTuple):
@@ -24,4 +24,4 @@ LIBRARIES = {
     "diffrax": Library(equations.of_diffrax, lambda name: paths.VP()),
 }
 
-__all__ = ["LIBRARIES", "GridRefusedError", "Library"]
+__all__ = ["LIBRARIES", "Library", "RefusedError"]

@@ -11,7 +11,7 @@ import numpy as np
 from analytic import paths
 from analytic.names import unknown
 
-from .shared import BrownianPath, GridRefusedError, diffusion, library, reverse_sde, tensor, velocity
+from .shared import BrownianPath, RefusedError, diffusion, library, reverse_sde, tensor, velocity
 
 Sampler = Callable[..., Any]
 FLOWS = ("euler", "midpoint", "heun2", "heun3", "rk4")
@@ -58,7 +58,7 @@ class _Driven:
 def of_torchsde(method: str, path: paths.Gaussian, options: dict[str, Any]) -> Sampler:
     """Return a method of torchsde on the reverse SDE, whose noise is additive; a call of sdeint an interval.
 
-    Raises ValueError for a method that it does not have with fixed steps, and GridRefusedError, when run to sigma = 0.
+    Raises ValueError for a method that it does not have with fixed steps, and RefusedError, when run to sigma = 0.
     """
     torchsde = library("torchsde", "torchsde")
     if method not in SDES:
@@ -83,9 +83,9 @@ def _before_the_data(grid: Any, path: paths.Gaussian, noisy: bool) -> None:
     if grid.sigma[-1] > 0:
         return
     if noisy:
-        raise GridRefusedError("the reverse SDE has no drift at sigma = 0: its solvers end before the data")
+        raise RefusedError("the reverse SDE has no drift at sigma = 0: its solvers end before the data")
     if not np.isfinite(float(path.d_sigma(0.0))):
-        raise GridRefusedError(
+        raise RefusedError(
             "the flow's velocity in t is infinite at sigma = 0 of this path: end before the data"
         )
 
@@ -132,7 +132,7 @@ class _Increments:
 def of_diffrax(name: str, path: paths.Gaussian, options: dict[str, Any]) -> Sampler:
     """Return a solver of diffrax on the probability flow or, if it is for SDEs or with sde=True, the reverse SDE.
 
-    Raises ValueError for one that it does not have, and GridRefusedError, where noise is added, when run to sigma = 0.
+    Raises ValueError for one that it does not have, and RefusedError, where noise is added, when run to sigma = 0.
     """
     diffrax = library("diffrax", "diffrax")
     kinds = {

@@ -12,7 +12,7 @@ import numpy as np
 from analytic import paths
 from analytic.names import unknown
 
-from .shared import BrownianPath, GridRefusedError, library, lifted, tensor
+from .shared import BrownianPath, RefusedError, library, lifted, tensor
 
 
 def of_function(function: Callable[..., Any], path: paths.Gaussian, **options: Any) -> Callable[..., Any]:
@@ -22,7 +22,7 @@ def of_function(function: Callable[..., Any], path: paths.Gaussian, **options: A
     BrownianTreeNoiseSampler are, or, where it takes none, as torch.randn_like.
 
     Raises TypeError for a function that takes no sigmas, as those that choose their own levels, and, when run,
-    GridRefusedError on a path with alpha other than 1.
+    RefusedError on a path with alpha other than 1.
     """
     takes = inspect.signature(function).parameters
     if "sigmas" not in takes:
@@ -32,7 +32,7 @@ def of_function(function: Callable[..., Any], path: paths.Gaussian, **options: A
 
     def sampler(denoise: Any, x: Any, grid: Any, normal: Any) -> Any:
         if np.any(grid.alpha != 1):
-            raise GridRefusedError("k-diffusion's samples are x/alpha: use a path with alpha = 1, EDM or VE")
+            raise RefusedError("k-diffusion's samples are x/alpha: use a path with alpha = 1, EDM or VE")
 
         def model(y: Any, sigma: Any, **_: Any) -> Any:
             level = float(sigma.reshape(-1)[0])

@@ -20,22 +20,22 @@ class InTorch:
 
     def __call__(self, denoise: Any, x: Any, grid: Any, normal: Any) -> Any:
         """Run in float64."""
-        function, takes = self._called()
+        function, takes_noise = self._called()
         levels = SimpleNamespace(t=tensor(grid.t), alpha=tensor(grid.alpha), sigma=tensor(grid.sigma))
-        extra = (lambda: tensor(normal()),) if takes > 3 else ()
+        extra = {"normal": lambda: tensor(normal())} if takes_noise else {}
 
         def model(y: Any, t: Any) -> Any:
             return tensor(denoise(y.detach().numpy(), float(t)))
 
         home = sys.modules.get(getattr(function, "__module__", ""), None)
         with lifted([home] if home else [], normal):
-            return function(model, tensor(x), levels, *extra).detach().numpy()
+            return function(model, tensor(x), levels, **extra).detach().numpy()
 
     def kept(self, dtype: str, x: Any, grid: Any) -> list[str]:
         """Return the dtypes that the model is asked in, and that of the result, for samples of one."""
         import torch
 
-        function, takes = self._called()
+        function, takes_noise = self._called()
         seen: list[str] = []
 
         def model(y: Any, t: Any) -> Any:
@@ -44,11 +44,11 @@ class InTorch:
 
         given = tensor(x).to(getattr(torch, dtype))
         levels = SimpleNamespace(t=tensor(grid.t), alpha=tensor(grid.alpha), sigma=tensor(grid.sigma))
-        extra = (lambda: torch.zeros_like(given),) if takes > 3 else ()
-        result = function(model, given, levels, *extra)
+        extra = {"normal": lambda: torch.zeros_like(given)} if takes_noise else {}
+        result = function(model, given, levels, **extra)
         return [*seen, str(result.dtype).removeprefix("torch.")]
 
-    def _called(self) -> tuple[Callable[..., Any], int]:
-        """Return the function behind it and how many arguments it takes."""
+    def _called(self) -> tuple[Callable[..., Any], bool]:
+        """Return the function behind it and whether it takes `normal`."""
         function = getattr(self.function, "forward", self.function)
-        return function, len(inspect.signature(function).parameters)
+        return function, "normal" in inspect.signature(function).parameters

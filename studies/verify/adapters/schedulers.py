@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from analytic import paths
 from analytic.names import unknown
 
-from .shared import GridRefusedError, library, lifted, modules_of, tensor
+from .shared import RefusedError, library, lifted, modules_of, tensor
 
 Array = NDArray[np.float64]
 # so that samples are linear in the model, and a table is taken as it is given
@@ -110,7 +110,7 @@ class Scheduler:
             on_nodes = all(np.min(np.abs(told / level - 1)) < 1e-9 for level in kappa)
             if on_nodes and asks_between == (len(levels) == 2 * n):
                 return scheduler
-        raise GridRefusedError(
+        raise RefusedError(
             f"{self.kind.__name__} does not take its nodes from its table: it cannot be put on a grid"
         )
 
@@ -121,7 +121,7 @@ class Scheduler:
         own = np.asarray(scheduler.sigmas, dtype=np.float64)
         levels = -np.unique(-own[own > 0])
         if len(levels) != len(sigma):
-            raise GridRefusedError(
+            raise RefusedError(
                 f"{self.kind.__name__} has {len(levels)} levels for {len(sigma)} steps: it cannot be put on a grid"
             )
         value = sigma if isinstance(self.path, paths.Linear) else sigma / alpha

@@ -1,4 +1,4 @@
-"""What adapters share: a Brownian path, a library's names replaced for a run, and samplers that choose their levels."""
+"""What adapters share: a Brownian path, a library's names replaced for a run, and the error of what is not for it."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import numpy as np
 from analytic import paths
 
 
-class GridRefusedError(ValueError):
-    """A sampler that chooses its own levels is given others: what is asked on a grid cannot be asked of it."""
+class RefusedError(ValueError):
+    """A sampler is not for what it is asked with, such as a grid where it chooses its own levels, or another noise."""
 
 
 class BrownianPath:
