@@ -1,15 +1,17 @@
 """Workers of one test run share the cores: each keeps compiled loops and products of matrices to one thread.
 
-The longest tests are taken up first. And compiled code that was kept under the name of a class which is gone since is
-compiled again.
+The longest tests are taken up first, and of long lists of alike cases the everyday run takes a part. And compiled code
+that was kept under the name of a class which is gone since is compiled again.
 """
 
 from __future__ import annotations
 
 import os
+from collections import Counter
 from typing import Any
 
 import numba
+import pytest
 from numba.core.caching import IndexDataCacheFile
 from threadpoolctl import threadpool_limits
 
@@ -21,10 +23,78 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 LONGEST = ("test_readme.py", "test_killed.py", "test_learned_gap.py", "test_discrete_guided.py")
 
 
+# Of these, whose cases are many and alike, the everyday run takes one case in so many; 0: none. CI takes all.
+THINNED = {
+    "test_snippets_run_and_print_what_they_say": 0,
+    "test_tableau_equals_the_papers_loop": 4,
+    "test_a_kernel_compiles_within_its_budget": 8,
+    "test_samples_follow_the_law": 6,
+    "test_samples_follow_the_exact_law": 3,
+    "test_samples_have_the_law": 6,
+    "test_draws_follow_the_law": 5,
+    "test_the_law_is_the_marginal_at_every_node_of_the_grid": 6,
+    "test_compiled_trajectories_are_those_of_the_cpu": 4,
+    "test_compiled_moves_draw_the_tokens_of_the_cpu": 4,
+    "test_compiled_moves_draw_them_with_many_tokens_too": 4,
+    "test_law_agrees_with_a_million_fused_samples": 5,
+    "test_the_interval_is_students_over_scrambles_plus_what_pooling_changes": 0,
+    "test_law_equals_the_probed_sampler": 4,
+    "test_compiled_cavities_are_those_of_the_law": 4,
+    "test_on_one_gaussian_the_density_is_the_exact_law": 5,
+    "test_run_samples_the_law_that_the_grid_carries": 0,
+    "test_fused_equals_arrays_on_numpy_and_on_torch": 4,
+    "test_trajectories_are_those_of_blocks": 4,
+    "test_a_saved_tableau_gives_identical_samples": 5,
+    "test_a_gaussian_bent_by_its_model_is_measured_in_one_way": 0,
+    "test_evaluations_grow_as_epsilon_to_the_minus_one_over_the_order": 4,
+    "test_a_million_samples_agree_with_the_density_on_its_witness_set": 0,
+    "test_a_million_samples_agree_with_the_density_of_every_kind_of_noise": 0,
+    "test_masks_are_followed_from_all_noise_to_the_data_themselves": 0,
+    "test_one_step_is_that_of_the_papers_formula": 4,
+    "test_denoising_mcmc_keeps_the_law_where_its_steps_are_accepted": 0,
+    "test_torch_s_loop_is_the_sampler": 5,
+    "test_one_step_law_is_that_of_the_papers_loop_from_every_state": 4,
+    "test_discrete_bound_is_its_definition_summed_over_all_paths": 4,
+    "test_cavities_are_those_of_the_law": 4,
+    "test_a_move_of_another_kind_has_law_samples_path_and_evaluations": 2,
+    "test_more_steps_execute_what_their_source_calls": 0,
+    "test_more_tokens_execute_what_their_source_calls": 0,
+    "test_float64_takes_longer": 0,
+    "test_samples_follow_the_law_and_all_sites_are_revealed_in_the_end": 2,
+    "test_it_equals_the_distance_of_coupled_samples": 0,
+    "test_sampler_makes_its_tokens_of_the_addressed_words": 4,
+    "test_shares_and_remainder_add_up_to_the_error_of_what_is_run": 4,
+    "test_draws_agree_with_the_exact_averages_in_continuous_time": 3,
+    "test_any_method_can_predict": 3,
+    "test_every_table_of_coefficients_matters": 4,
+    "test_tokens_are_those_of_the_moves_one_by_one": 4,
+    "test_from_one_state_the_law_is_the_exact_reverse_kernel": 4,
+    "test_one_step_law_is_that_of_plain_loops": 4,
+    "test_orders": 4,
+    "test_tokens_below_the_grid_are_never_drawn": 0,
+    "test_law_is_that_of_all_uniform_numbers_there_are": 6,
+    "test_v3_has_its_order_on_a_mixture": 4,
+    "test_three_steps_agree_with_quadrature_over_all_pairs": 0,
+    "test_the_error_estimate_is_small_and_the_order_is_two": 0,
+    "test_diffrax_solves_the_flow_as_heun_does": 2,
+}
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[Any]) -> None:
-    """Put the longest tests first, in the order of `LONGEST`."""
+    """Put the longest tests first, in the order of `LONGEST`, and mark cases of `THINNED` as slow."""
     rank = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
+    seen: Counter[tuple[str, str]] = Counter()
+    for item in items:
+        name = getattr(item, "originalname", item.name)
+        # simulated kernels have a run of their own
+        if name not in THINNED or item.get_closest_marker("slow") or item.get_closest_marker("simulator"):
+            continue
+        share, case = THINNED[name], seen[item.path.name, name]
+        seen[item.path.name, name] += 1
+        if share == 0 or case % share:
+            item.add_marker(pytest.mark.slow)
 
 
 _load = IndexDataCacheFile._load_index

@@ -30,7 +30,7 @@ MADE_UP = (
 VERBS = {
     "order": ("euler", "ddpm", "tau-leaping", "--limit", "32"),
     "gap": ("--study", "pulse", "--study", "evaluations", "--steps", "4"),
-    "budget": ("euler", "ddpm", "--target", "spectrum-16", "--target", "gaussian-1d", "--samples", "2000"),
+    "budget": ("euler", "ddpm", "--target", "gaussian-1d", "--samples", "500"),
     "scaling": ("euler", "heun", "--against", "epsilon", "--against", "modes", "--line-limit", "32"),
     "schedules": ("euler", "heun", "--study", "grids", "--study", "time", "--target", "gaussian-1d"),
     "likelihood": ("heun", "midpoint", "--target", "easy-1d"),
