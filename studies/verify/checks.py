@@ -347,9 +347,10 @@ def _on_own_grid(subject: Subject, steps: int, model: Denoise) -> Walk:
 def _first_fault(steps: int, sigma: list[float], has: list[float], left: float, walk: Walk) -> str:
     """Return what is wrong with a grid, or nothing: by levels where all data are 0, and samples where they are not."""
     end, asked = walk
-    places = [*(place for _, place in asked), end]
+    # up to a scale: samples may be those over alpha
+    places = [_direction(place) for place in (*(place for _, place in asked), end)]
     for i, (one, other) in enumerate(pairwise(places)):
-        if one.offset == other.offset and one.scale == other.scale and np.array_equal(one.noise, other.noise):
+        if np.max(np.abs(one - other)) < FLOOR:
             return f"in {steps} steps, evaluation {i + 1} of {len(asked)} moves nothing: a level is repeated"
     for i, (told, level) in enumerate(zip(sigma, has, strict=True)):
         if abs(level / told - 1) > SAME:
@@ -358,5 +359,13 @@ def _first_fault(steps: int, sigma: list[float], has: list[float], left: float, 
                 f"and its sample has {level:.6g}"
             )
     if left > SAME:
-        return f"in {steps} steps, where all data are 0, noise of deviation {left:.2g} is left: it ends above zero"
+        return (
+            f"in {steps} steps, where all data are 0, noise of deviation {left:.2g} is left: it ends above zero"
+            + (", or adds noise that the model is not told of" if len(end.noise) else "")
+        )
     return ""
+
+
+def _direction(place: Affine) -> Array:
+    whole = np.array([place.offset, place.scale, *place.noise])
+    return np.asarray(whole / np.linalg.norm(whole))

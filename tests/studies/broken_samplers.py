@@ -65,8 +65,8 @@ def stochastic_heun(redrawn: bool = False, last: int = 0) -> Sampler:
     return sampler
 
 
-def two_step(equal: bool = False) -> Sampler:
-    """DPM-Solver++(2M); `equal`: with the ratio of equal steps."""
+def two_step(equal: bool = False, lowered: bool = True) -> Sampler:
+    """DPM-Solver++(2M); `equal`: with the ratio of equal steps; `lowered`: the step to sigma = 0 is of order 1."""
 
     def sampler(denoise: Any, x: Any, grid: Any, normal: Any) -> Any:
         with np.errstate(divide="ignore"):
@@ -75,7 +75,7 @@ def two_step(equal: bool = False) -> Sampler:
         for i in range(len(grid.t) - 1):
             D = denoise(x, grid.t[i])
             h, use = lam[i + 1] - lam[i], D
-            if before is not None and np.isfinite(h):
+            if before is not None and (np.isfinite(h) or not lowered):
                 r = 1.0 if equal else (lam[i] - lam[i - 1]) / h
                 use = D + (D - before) / (2 * r)
             x = grid.sigma[i + 1] / grid.sigma[i] * x - grid.alpha[i + 1] * np.expm1(-h) * use
@@ -144,6 +144,27 @@ def ancestral(straight: bool = False) -> Sampler:
             down = np.sqrt(then**2 - up**2)
             D = denoise(x, grid.t[i])
             x = scale[i + 1] * (down / now * x / scale[i] + (1 - down / now) * D + up * normal())
+        return x
+
+    return sampler
+
+
+def churned(before: bool = False) -> Sampler:
+    """Heun's method from levels that are raised first (EDM's churn); `before`: the model is asked before they are."""
+
+    def sampler(denoise: Any, x: Any, grid: Any, normal: Any) -> Any:
+        steps = len(grid.t) - 1
+        for i in range(steps):
+            # on this path the time is the level
+            sigma, then = grid.sigma[i], grid.sigma[i + 1]
+            raised = min(sigma * (1 + 1 / steps), grid.sigma[0])
+            up = x + np.sqrt(raised**2 - sigma**2) * (normal() if i else 0.0)
+            first = (x - denoise(x, sigma)) / sigma if before else (up - denoise(up, raised)) / raised
+            ahead = up + (then - raised) * first
+            if then > 0:
+                late = (ahead - denoise(ahead, then)) / then
+                ahead = up + (then - raised) * (first + late) / 2
+            x = ahead
         return x
 
     return sampler

@@ -23,6 +23,7 @@ from studies.verify.subject import of_tableau
 from tests.studies import broken_samplers as broken
 from tests.studies.mutants import PATH, mutants
 
+EDM = paths.EDM(0.02, 20)
 ROOT = Path(__file__).parent.parent.parent
 SOUND = [
     Subject("ddim", paths.VP(), 1, given=broken.ddim(), nfe=1),
@@ -31,6 +32,7 @@ SOUND = [
     Subject("third-order", paths.VP(), 3, given=broken.third_order()),
     Subject("stochastic-heun", paths.VP(), 2, "weak", given=broken.stochastic_heun()),
     Subject("ancestral", paths.Linear(), 1, "weak", given=broken.ancestral()),
+    Subject("churned", EDM, 2, "weak", given=broken.churned()),
 ]
 LAWS = {"order, log-snr", "order, karras", "order, uneven"}
 FAULTS: list[tuple[Any, float, str, Any, set[str], str]] = [
@@ -51,6 +53,11 @@ FAULTS: list[tuple[Any, float, str, Any, set[str], str]] = [
     (broken.two_step(equal=True), 2, "ode", paths.VP(), {"order, uneven"}, "a ratio of steps"),
     (broken.third_order(0.5), 3, "ode", paths.VP(), {"order, log-snr"}, "a coefficient"),
     (broken.ancestral(straight=True), 1, "weak", paths.Linear(), LAWS, ""),
+    # a grid that ends above zero, and an order that is not lowered where the last step is infinite in log-SNR
+    (broken.ddim(last=1), 1, "ode", paths.VP(), {"last step to the data"}, "look at the last level"),
+    (broken.two_step(lowered=False), 2, "ode", paths.VP(), {"last step to the data"}, "log-SNR is infinite"),
+    # the model is asked before the churn, at the level and about the samples of then
+    (broken.churned(before=True), 2, "weak", EDM, LAWS, ""),
     (broken.careless("input"), 1, "ode", paths.VP(), {"inputs"}, "written to"),
     (broken.careless("grid"), 1, "ode", paths.VP(), {"inputs"}, "written to"),
     (broken.careless("batch"), 1, "ode", paths.VP(), {"batch"}, "a mean"),
