@@ -11,6 +11,7 @@ import re
 import shlex
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from analytic import sequences
 from analytic.names import unknown
 
 from .cli import app
+from .command import cores
 from .order import tables as frames
 from .order.on_text import STATISTICS, TextErrors, text_summary
 from .order.on_tokens import default_settings, measure, pairs, token_jobs, token_order
@@ -31,6 +33,7 @@ from .study import run
 
 ROOT = Path(__file__).parent.parent
 README, TOKENS, GPU = ROOT / "README.md", ROOT / "docs" / "tokens.md", ROOT / "docs" / "gpu.md"
+SAMPLERS = ROOT / "docs" / "samplers.md"
 GUIDED = [
     f"{method}(gamma={gamma})"
     for method in ("guided-ancestral", "guided-tau-leaping")
@@ -103,13 +106,24 @@ def _estimates() -> None:
     replaced(GPU, estimates=estimates.estimates())
 
 
+def _samplers(library: str) -> None:
+    from .verify import libraries
+
+    replaced(SAMPLERS, **{library: libraries.table(library, cores())})
+
+
 PARTS: dict[str, Callable[[], None]] = {
     "orders": _orders,
     "guided": _guided,
     "text": _text,
     "kernels": _kernels,
     "estimates": _estimates,
+    "diffusers": partial(_samplers, "diffusers"),
+    "torchsde": partial(_samplers, "torchsde"),
+    "diffrax": partial(_samplers, "diffrax"),
 }
+# of a library that the extras leave out, so that it is measured where it is installed and named
+ASIDE: dict[str, Callable[[], None]] = {"k_diffusion": partial(_samplers, "k_diffusion")}
 
 
 def commands() -> dict[str, tuple[Path, str]]:
@@ -147,12 +161,12 @@ def main() -> None:
     blocks = commands()
     names = sys.argv[1:] or [*PARTS, *blocks]
     for name in names:
-        if name not in PARTS and name not in blocks:
-            raise unknown("table", name, [*PARTS, *blocks])
+        if name not in PARTS | ASIDE and name not in blocks:
+            raise unknown("table", name, [*PARTS, *ASIDE, *blocks])
     for name in names:
         print(name, flush=True)
-        if name in PARTS:
-            PARTS[name]()
+        if name in PARTS | ASIDE:
+            (PARTS | ASIDE)[name]()
         else:
             written(blocks[name][0], name, output_of(blocks[name][1]))
 

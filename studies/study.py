@@ -131,7 +131,9 @@ def run_all(studies: Sequence[Study[Any]], store: Store | None = None, jobs: int
     tasks = work.tasks()
     found = {place: known for place, task in enumerate(tasks) if (known := task.load()) is not None}
     left = [place for place in range(len(tasks)) if place not in found]
-    with Progress(", ".join(study.name for study in studies), len(tasks), len(found)) as progress:
+    with Progress(
+        ", ".join(dict.fromkeys(study.name for study in studies)), len(tasks), len(found)
+    ) as progress:
         if jobs == 1 or len(left) < 2:
             for place in left:
                 progress.now(str(tasks[place].cell))

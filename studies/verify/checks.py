@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from analytic import GaussianMixture, targets
 from solvers.loops import catalogue as loops
@@ -16,8 +17,9 @@ from solvers.loops import catalogue as loops
 from ..inference import fit, judge
 from .adapters import RefusedError
 from .contract import FAILED, NOT_ASKED, PASSED, Check, Verdict, judged
+from .drawn import EXAMPLES, counterexample, pasted
 from .probe import GRIDS, Affine, exact, ladder, nodes_of, parts, probe, taken_apart
-from .subject import Denoise, Ran, Subject
+from .subject import Denoise, Levels, Ran, Subject
 
 Array = NDArray[np.float64]
 FEW = 6  # steps of checks that do not ask for an order
@@ -35,9 +37,9 @@ def _check(name: str, means: str) -> Callable[[Callable[[Subject], Verdict]], Ca
     return register
 
 
-def _start(subject: Subject, target: GaussianMixture, nodes: Array, n: int) -> Array:
+def _start(subject: Subject, target: GaussianMixture, nodes: Array, n: int, seed: int = 5) -> Array:
     alpha, sigma = float(subject.path.alpha(nodes[0])), float(subject.path.sigma(nodes[0]))
-    return np.asarray(target.noised(alpha, sigma).sample(n, seed=5))
+    return np.asarray(target.noised(alpha, sigma).sample(n, seed=seed))
 
 
 def _noise(seed: int = 3) -> Callable[[int, tuple[int, ...]], Array]:
@@ -104,6 +106,23 @@ def _rotation(subject: Subject) -> Verdict:
     )
     away = float(np.max(np.abs(turned.x - plain.x @ turn.T)))
     return (PASSED if away < ROUNDING else FAILED), f"differs by {away:.1e}", ""
+
+
+FLOATS = ("float16", "float32", "float64")
+
+
+@_check("dtype", "samples of one floating type come back in another, or the model is asked in another")
+def _dtype(subject: Subject) -> Verdict:
+    function: Any = subject.function
+    if not hasattr(function, "kept"):
+        return NOT_ASKED, "asked of samplers in torch", ""
+    nodes = nodes_of(subject.path, "log-snr", FEW)
+    grid = Levels(nodes, subject.path.alpha(nodes), subject.path.sigma(nodes))
+    for dtype in FLOATS:
+        other = sorted({kind for kind in function.kept(dtype, np.ones((3, 2)), grid) if kind != dtype})
+        if other:
+            return FAILED, f"{', '.join(other)} for {dtype}", ""
+    return PASSED, f"kept: {', '.join(FLOATS)}", ""
 
 
 @_check("evaluations", "the model is asked more or less often than claimed, or at times off the path")
@@ -195,6 +214,37 @@ def _flow_order(subject: Subject) -> Verdict:
         found = subject.run(exact(subject, MIXTURE), x.copy(), nodes_of(subject.path, "log-snr", steps)).x
         errors.append(float(np.sqrt(np.mean((found - truth) ** 2))))
     return judged(subject.order, fit(rungs, errors, 1e-11))
+
+
+CHANCE = 1e-6  # that a statistical check fails a sound sampler; what fails is asked again on fresh samples
+MANY = 5_000
+
+
+@_check(
+    "law, mixture",
+    "samples of a mixture after many steps have another law: an error that a Gaussian hides, or noise of another law",
+)
+def _mixture_law(subject: Subject) -> Verdict:
+    nodes = nodes_of(subject.path, "log-snr", ladder(subject)[-1])
+    if not len(subject.run(exact(subject, MIXTURE), np.zeros((1, 1)), nodes).drawn):
+        return NOT_ASKED, "it draws no noise, and its flow is asked", ""
+    alpha, sigma = (float(f(nodes[-1])) for f in (subject.path.alpha, subject.path.sigma))
+    end = MIXTURE.noised(alpha, sigma)
+    weights, means = end.weights, end.means[:, 0]
+    deviations = np.sqrt(end.variances[:, 0])
+    bound, away = float(stats.kstwo.isf(CHANCE, MANY)), 0.0
+    for seed in (1, 2):
+        x = _start(subject, MIXTURE, nodes, MANY, seed)
+        rng = np.random.default_rng(seed)
+        draw = lambda k, shape, rng=rng: rng.standard_normal(shape)  # noqa: E731 - a seed's own
+        found = np.sort(subject.run(exact(subject, MIXTURE), x, nodes, draw).x[:, 0])
+        law = stats.norm.cdf((found[:, None] - means) / deviations) @ weights
+        places = np.arange(MANY + 1) / MANY
+        away = float(np.max(np.maximum(np.abs(law - places[:-1]), np.abs(law - places[1:]))))
+        # the law after so many steps may be half a per cent off
+        if away < bound + 0.005:
+            return PASSED, f"Kolmogorov distance {away:.4f} in {len(nodes) - 1} steps, by {MANY} samples", ""
+    return FAILED, f"Kolmogorov distance {away:.4f}, up to {bound:.4f} by chance", ""
 
 
 POINT = 0.7
@@ -369,3 +419,15 @@ def _first_fault(steps: int, sigma: list[float], has: list[float], left: float, 
 def _direction(place: Affine) -> Array:
     whole = np.array([place.offset, place.scale, *place.noise])
     return np.asarray(whole / np.linalg.norm(whole))
+
+
+@_check(
+    "drawn problems",
+    "on a target, a grid and noise that were drawn, samples are not finite, or depend on one another or on axes",
+)
+def _drawn_problems(subject: Subject) -> Verdict:
+    found = counterexample(subject)
+    if found is None:
+        return PASSED, f"nothing in {EXAMPLES} problems", ""
+    problem, fault = found
+    return FAILED, fault, f"show it again by: {pasted(subject, problem)}"

@@ -20,7 +20,7 @@ STEPS = (8, 16, 32, 64, 128, 256)
 LOWEST, HIGHEST = -2.5, 1.5  # log-SNR between which orders are measured, as far as the path reaches
 
 
-def _ends(path: paths.Gaussian) -> tuple[float, float]:
+def ends(path: paths.Gaussian) -> tuple[float, float]:
     """Return the times between which orders are measured."""
     low, high = (float(path.log_snr(t)) for t in (path.start, path.stop))
     wanted = np.array([max(low, LOWEST), min(high, HIGHEST)])
@@ -30,7 +30,7 @@ def _ends(path: paths.Gaussian) -> tuple[float, float]:
 
 def nodes_of(path: paths.Gaussian, grid: str, steps: int) -> Array:
     """Return a grid by its name in `GRIDS`, between the ends of orders."""
-    start, stop = _ends(path)
+    start, stop = ends(path)
     if grid == "uneven":  # every other step three times as long: smooth grids hide what equal steps assume
         shares = np.where(np.arange(steps) % 2 == 0, 3.0, 1.0)
         low, high = (float(path.log_snr(t)) for t in (start, stop))

@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 from analytic import paths
 from solvers import catalogue
 from studies.cli import app
-from studies.verify import CHECKS, Subject, parametrize_with_checks
-from studies.verify.contract import FAILED, PASSED
+from studies.verify import CHECKS, TOKEN_CHECKS, Subject, parametrize_with_checks
+from studies.verify.contract import FAILED, NOT_ASKED, PASSED
 from studies.verify.named import subject_of
 from studies.verify.subject import of_tableau
 from tests.studies import broken_samplers as broken
@@ -175,7 +175,10 @@ def test_the_checks_run_in_another_projects_tests(tmp_path: Path) -> None:
         "    assert finding.result != 'failed', finding.means\n"
     )
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)],
+        [
+            *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)),
+            *("-m", "verify", "--strict-markers", "--junitxml", str(tmp_path / "found.xml")),
+        ],
         capture_output=True,
         text=True,
         cwd=tmp_path,
@@ -183,18 +186,54 @@ def test_the_checks_run_in_another_projects_tests(tmp_path: Path) -> None:
         check=False,
     )
     assert f"{len(CHECKS) - 1} passed, 1 xfailed" in done.stdout, done.stdout
+    assert f'tests="{len(CHECKS)}"' in (tmp_path / "found.xml").read_text()
 
 
 def test_the_page_lists_every_check_and_its_sampler_passes(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "verify.md").read_text()
-    table = page.split("| --- | --- |\n")[1].split("\n\n")[0]
-    listed = {name.strip() for row in table.splitlines() for name in row.split("|")[1].split(";")}
-    assert listed == set(CHECKS)
+    continuous, _, tokens = (part.split("\n\n")[0] for part in page.split("| --- | --- |\n")[1:4])
+    for table, checks in ((continuous, CHECKS), (tokens, TOKEN_CHECKS)):
+        listed = {name.strip() for row in table.splitlines() for name in row.split("|")[1].split(";")}
+        assert listed == set(checks)
     file = tmp_path / "shown.py"
     file.write_text(page.split("```python\n")[1].split("```")[0])
     subject = subject_of(str(file))
     assert (subject.order, subject.sense, subject.nfe) == (2, "ode", 2)
     assert not [f for check in CHECKS.values() if (f := check(subject)).result == FAILED]
+    file.write_text(page.split("```python\n")[2].split("```")[0])
+    step = subject_of(str(file))
+    assert (step.order, step.nfe, step.noise, step.exact) == (1, 1, "masked", True)
+    assert not [f for check in TOKEN_CHECKS.values() if (f := check(step)).result == FAILED]
+
+
+def test_counterexamples_are_simple_and_can_be_pasted(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "def sampler(denoise, x, grid, normal):\n"
+        "    if len(x) > 1 and (grid.t[0] - grid.t[1]) > 2 * (grid.t[1] - grid.t[2]):\n"
+        "        x = x + 1e-3 * x.mean(axis=0)\n"
+        "    return x\n"
+    )
+    finding = CHECKS["drawn problems"](subject_of(str(file)))
+    assert finding.result == FAILED
+    assert "depends on" in finding.found
+    code = finding.means.split("show it again by: ")[1]
+    assert "weights=(1,), means=((0.0,),)" in code
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.strip() == finding.found
+
+
+def test_what_is_not_linear_is_asked_by_samples() -> None:
+    """Clipped samples have no law by probing, and another one than the mixture's."""
+
+    def clipped(denoise: Any, x: Any, grid: Any, normal: Any) -> Any:
+        return np.clip(broken.stochastic_heun()(denoise, x, grid, normal), -0.8, 0.8)
+
+    subject = Subject("clipped", paths.VP(), 2, "weak", given=clipped)
+    assert CHECKS["order, log-snr"](subject).result == NOT_ASKED
+    finding = CHECKS["law, mixture"](subject)
+    assert finding.result == FAILED
+    assert "by chance" in finding.found
 
 
 def test_a_ratio_upside_down_telescopes() -> None:

@@ -15,7 +15,7 @@ from studies.verify import CHECKS, Subject
 from studies.verify.adapters.k_diffusion import of_function
 from studies.verify.adapters.shared import BrownianPath
 from studies.verify.contract import FAILED, PASSED
-from studies.verify.named import subject_of
+from studies.verify.named import subject_of, with_options
 
 EDM = paths.EDM(0.02, 20)
 
@@ -100,3 +100,112 @@ def test_what_the_library_lacks_is_said(monkeypatch: pytest.MonkeyPatch) -> None
     )
     with pytest.raises(TypeError, match="takes no sigmas"):
         of_function(lambda model, x, sigma_min, sigma_max, n: x, EDM)
+
+
+IN_TORCH = """
+import torch
+
+arrays, order = "torch", 1
+
+
+def sampler(denoise, x, grid, low=False):
+    for i in range(len(grid.t) - 1):
+        D = denoise(x, grid.t[i])
+        ratio = grid.sigma[i + 1] / grid.sigma[i]
+        x = ratio * x + (grid.alpha[i + 1] - ratio * grid.alpha[i]) * D
+        x = x.to(torch.float32) if low else x
+    return x
+
+
+class Noisy(torch.nn.Module):
+    def __init__(self, churn=0.5):
+        super().__init__()
+        self.churn = churn
+
+    def forward(self, denoise, x, grid):
+        for i in range(len(grid.t) - 1):
+            D = denoise(x, grid.t[i])
+            now, then = grid.sigma[i] / grid.alpha[i], grid.sigma[i + 1] / grid.alpha[i + 1]
+            up = self.churn * then * torch.sqrt(1 - (then / now) ** 2)
+            down = torch.sqrt(then**2 - up**2)
+            x = grid.alpha[i + 1] * (down / now * x / grid.alpha[i] + (1 - down / now) * D + up * torch.randn_like(x))
+        return x
+
+
+class Steps:
+    def __init__(self, rate, late=False):
+        self.rate, self.late = rate, late
+
+    def step(self, x, t, t_next):
+        h = (t_next - t)[:, None]
+        first = self.rate(x, t)
+        if torch.all(t_next == 0):
+            return x + h * first
+        return x + h * (first + self.rate(x + h * first, t if self.late else t_next)) / 2
+"""
+
+
+def test_torch_functions_modules_and_step_classes_are_taken(tmp_path: Any) -> None:
+    file = tmp_path / "in_torch.py"
+    file.write_text(IN_TORCH)
+    plain = subject_of(str(file))
+    assert {CHECKS[name](plain).result for name in ("order, log-snr", "order, mixture", "dtype")} == {PASSED}
+    low = CHECKS["dtype"](subject_of(f"{file}:sampler(low=True)"))
+    assert (low.result, low.found) == (FAILED, "float32 for float16")
+    noisy = subject_of(f"{file}:Noisy(churn=0.8)", order=1, sense="weak")
+    assert {CHECKS[name](noisy).result for name in ("order, uneven", "law, mixture", "frozen model")} == {
+        PASSED
+    }
+    steps = subject_of(f"{file}:Steps", order=2)
+    assert CHECKS["order, uneven"](steps).result == PASSED
+    late = CHECKS["order, uneven"](subject_of(f"{file}:Steps(late=True)", order=2))
+    assert late.result == FAILED
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("name", "order", "sense"),
+    [
+        ("torchsde:euler", 1, "weak"),
+        ("torchsde:srk", 2, "weak"),
+        ("diffrax:Heun", 2, "ode"),
+        ("diffrax:SRA1", 2, "weak"),
+    ],
+)
+def test_solvers_of_equations_have_their_orders(name: str, order: float, sense: str) -> None:
+    subject = subject_of(name, order=order, sense=sense)
+    assert isinstance(subject, Subject)
+    found = {check: CHECKS[check](subject) for check in ("order, uneven", "reproducible", "rotation")}
+    assert {one.result for one in found.values()} == {PASSED}, found
+    too_high = subject_of(name, order=order + 1, sense=sense)
+    assert CHECKS["order, uneven"](too_high).result == FAILED
+    with pytest.raises(ValueError, match="which is not known"):
+        subject_of(f"{name}s").run(lambda x, t: x, np.ones((1, 1)), np.array([0.5, 0.4]))  # type: ignore[union-attr]
+
+
+def test_flow_matching_is_asked_at_its_own_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ODESolver hands its method, the grid of times and a velocity (x=, t=) to torchdiffeq's odeint."""
+    from torchdiffeq import odeint
+
+    class ODESolver:
+        def __init__(self, velocity_model: Any) -> None:
+            self.model = velocity_model
+
+        def sample(self, x_init: Any, step_size: Any, method: str, time_grid: Any) -> Any:
+            return odeint(lambda t, x: self.model(x=x, t=t), x_init, time_grid, method=method)[-1]
+
+    library = ModuleType("flow_matching.solver")
+    library.ODESolver = ODESolver  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "flow_matching", ModuleType("flow_matching"))
+    monkeypatch.setitem(sys.modules, "flow_matching.solver", library)
+    subject = subject_of("flow_matching:heun3", order=3)
+    found = {name: CHECKS[name](subject) for name in ("order, mixture", "last step to the data", "levels")}
+    assert {one.result for one in found.values()} == {PASSED}, found
+
+
+def test_options_are_put_into_brackets() -> None:
+    assert with_options("diffusers:A", ["b=2", "c=karras"]) == "diffusers:A(b=2, c='karras')"
+    assert with_options("mine.py", ["b=2"]) == "mine.py:sampler(b=2)"
+    assert with_options("mine.py:f(a=1)", ["b=True"]) == "mine.py:f(a=1, b=True)"
+    with pytest.raises(ValueError, match="config is 'b': write NAME=VALUE"):
+        with_options("mine.py", ["b"])

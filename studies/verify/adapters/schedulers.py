@@ -66,6 +66,24 @@ class Scheduler:
             scheduler.set_timesteps(steps)
             return self._walk(scheduler, self._own_path(scheduler), denoise, x, {}, True)
 
+    def kept(self, dtype: str, x: Array, grid: Any) -> list[str]:
+        """Return the dtypes of what a network is given, and of samples after each step, for samples of one."""
+        import torch
+
+        scheduler = self._made({})
+        scheduler.set_timesteps(len(grid.t) - 1)
+        sample, seen = tensor(x).to(getattr(torch, dtype)), []
+        for t in scheduler.timesteps:
+            shown = self._shown(scheduler, sample, t)
+            done = scheduler.step(0 * shown.to(sample.dtype), t, sample, **self.stepping)
+            sample = done.prev_sample if hasattr(done, "prev_sample") else done[0]
+            seen += [shown.dtype, sample.dtype]
+        return [str(one).removeprefix("torch.") for one in seen]
+
+    @staticmethod
+    def _shown(scheduler: Any, sample: Any, t: Any) -> Any:
+        return scheduler.scale_model_input(sample, t) if hasattr(scheduler, "scale_model_input") else sample
+
     def own_start(self, steps: int) -> tuple[paths.Gaussian, float]:
         """Return the path of its own table, and the time on it of the grid that it chooses by itself."""
         with lifted(modules_of(self.kind), lambda: np.zeros((1, 1))):
@@ -181,11 +199,15 @@ class Scheduler:
 
         timesteps = list(scheduler.timesteps)
         sample = tensor(x)
-        first = 1.0 if preconditioned else float(scale(torch.ones(1, dtype=torch.float64), timesteps[0])[0])
+        first = (
+            1.0
+            if preconditioned
+            else float(self._shown(scheduler, torch.ones(1, dtype=torch.float64), timesteps[0])[0])
+        )
         self._rewind(scheduler)
         sample = sample / first
         for index, t in enumerate(timesteps):
-            shown = scale(sample, t)
+            shown = self._shown(scheduler, sample, t)
             kappa = self._told(scheduler, t)
             place = sample if preconditioned else shown
             time = time_of(kappa)
