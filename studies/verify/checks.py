@@ -400,7 +400,8 @@ def _first_fault(steps: int, sigma: list[float], has: list[float], left: float, 
     # up to a scale: samples may be those over alpha
     places = [_direction(place) for place in (*(place for _, place in asked), end)]
     for i, (one, other) in enumerate(pairwise(places)):
-        if np.max(np.abs(one - other)) < FLOOR:
+        same_level = i + 1 == len(asked) or abs(asked[i + 1][0] / asked[i][0] - 1) < SAME
+        if same_level and np.max(np.abs(one - other)) < FLOOR:
             return f"in {steps} steps, evaluation {i + 1} of {len(asked)} moves nothing: a level is repeated"
     for i, (told, level) in enumerate(zip(sigma, has, strict=True)):
         if abs(level / told - 1) > SAME:
@@ -411,7 +412,7 @@ def _first_fault(steps: int, sigma: list[float], has: list[float], left: float, 
     if left > SAME:
         return (
             f"in {steps} steps, where all data are 0, noise of deviation {left:.2g} is left: it ends above zero"
-            + (", or adds noise that the model is not told of" if len(end.noise) else "")
+            + (", or adds more noise than it takes away" if len(end.noise) else "")
         )
     return ""
 

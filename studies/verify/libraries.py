@@ -159,5 +159,5 @@ def _row(claim: Claim, found: Sequence[Finding]) -> dict[str, Any]:
 
 
 def _slope(found: Finding) -> str:
-    text = found.found.split(", claimed")[0].removeprefix("order ").replace(" (drifting)", "*")
-    return f"**{text}**" if found.result == FAILED else text
+    text = found.found.split(", claimed")[0].removeprefix("order ").replace(" (drifting)", " ~")
+    return f"{text} ✗" if found.result == FAILED else text

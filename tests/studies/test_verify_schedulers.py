@@ -98,7 +98,7 @@ def test_first_steps_of_another_form_are_taken_where_they_are_asked() -> None:
         ("EulerDiscreteScheduler(final_sigmas_type='sigma_min')", "evaluation 5 of 5 moves nothing"),
         ("PNDMScheduler", "evaluation 14 of 14 moves nothing"),
         ("DEISMultistepScheduler", "noise of deviation 0.01 is left: it ends above zero"),
-        ("EulerDiscreteScheduler(s_churn=20.0)", "adds noise that the model is not told of"),
+        ("EulerDiscreteScheduler(s_churn=20.0)", "adds more noise than it takes away"),
         ("UniPCMultistepScheduler(use_karras_sigmas=True)", "is told the level sigma = 0.01"),
     ],
 )
