@@ -18,10 +18,11 @@ from ..inference import fit, judge
 from .adapters import RefusedError
 from .contract import FAILED, NOT_ASKED, PASSED, Check, Verdict, judged
 from .drawn import EXAMPLES, counterexample, pasted
-from .probe import GRIDS, Affine, exact, ladder, nodes_of, parts, probe, taken_apart
+from .probe import GRIDS, Affine, ends, exact, ladder, nodes_of, parts, probe, taken_apart
 from .subject import Denoise, Levels, Ran, Subject
 
 Array = NDArray[np.float64]
+PARTS = (8, 16, 32, 64, 128, 256)  # of the path, which one step takes one of
 FEW = 6  # steps of checks that do not ask for an order
 MIXTURE, PLANE = targets.load("easy-1d"), targets.load("rotated-2d")
 ROUNDING = 1e-9
@@ -105,6 +106,30 @@ def _rotation(subject: Subject) -> Verdict:
         lambda y, t: model(y @ turn, t) @ turn.T, x @ turn.T, nodes, lambda k, shape: noise(k, shape) @ turn.T
     )
     away = float(np.max(np.abs(turned.x - plain.x @ turn.T)))
+    return (PASSED if away < ROUNDING else FAILED), f"differs by {away:.1e}", ""
+
+
+MOVED = np.array([0.7, -1.3])
+
+
+@_check(
+    "translation",
+    "moved data give other than moved samples: weights of samples and model do not add up to a level",
+)
+def _translation(subject: Subject) -> Verdict:
+    if not _exact_when_frozen(subject):
+        return (
+            NOT_ASKED,
+            "it is not exact where the denoiser never changes, and so moves samples otherwise",
+            "",
+        )
+    nodes, x, plain = _some(subject)
+    alpha = subject.path.alpha(nodes)
+    model, path = exact(subject, PLANE), subject.path
+    moved = subject.run(
+        lambda y, t: model(y - float(path.alpha(t)) * MOVED, t) + MOVED, x + alpha[0] * MOVED, nodes, _noise()
+    )
+    away = float(np.max(np.abs(moved.x - plain.x - alpha[-1] * MOVED)))
     return (PASSED if away < ROUNDING else FAILED), f"differs by {away:.1e}", ""
 
 
@@ -194,6 +219,30 @@ for _grid in GRIDS:
         ),
         partial(_law_order, _grid),
     )
+
+
+@_check(
+    "one step",
+    "one short step goes elsewhere: a rate, a sign or a level is wrong, which many steps cannot mend",
+)
+def _one_step(subject: Subject) -> Verdict:
+    """Ask a single step over ever shorter parts of the path: what it misses falls as the square of its length."""
+    if getattr(subject.function, "group", 1) > 1:
+        return NOT_ASKED, "its steps come in groups", ""
+    start, stop = ends(subject.path)
+    low, high = (float(subject.path.log_snr(t)) for t in (start, stop))
+    errors, middle = [], (low + high) / 2
+    for share in PARTS:
+        nodes = np.asarray(subject.path.time_of_log_snr(np.array([middle, middle + (high - low) / share])))
+        affine = probe(subject, nodes)
+        if not affine.linear:
+            return NOT_ASKED, "the sampler is not linear in samples, model and noise", ""
+        errors.append(affine.error(subject, nodes))
+    slope = fit(PARTS, errors, FLOOR)
+    found = f"order {slope} in its length, W2 {errors[0]:.1e} to {errors[-1]:.1e}"
+    if slope.status not in ("exact", "floor") and (slope.status == "stalled" or slope.high < 1.5):
+        return FAILED, found, ""
+    return PASSED, found, ""
 
 
 @_check(

@@ -146,7 +146,7 @@ def problems(draw: Any) -> Problem:
     count = draw(st.integers(1, 3))
     means = draw(st.lists(st.tuples(*[tenths] * dim), min_size=count, max_size=count))
     weights = draw(st.lists(st.integers(1, 9), min_size=count, max_size=count))
-    shares = draw(st.lists(st.integers(1, 5), min_size=3, max_size=8))
+    shares = draw(st.lists(st.integers(1, 5), min_size=4, max_size=8))
     variance = draw(st.sampled_from([0.5, 0.1, 1.0, 0.02]))
     return Problem(tuple(weights), tuple(means), variance, tuple(shares), draw(st.integers(0, 9)))
 

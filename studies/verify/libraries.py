@@ -118,7 +118,6 @@ DIFFRAX: Sequence[Claim] = (
     ("Euler(sde=True)", 1, "weak"),
     ("EulerHeun", 1, "weak"),
     ("Heun(sde=True)", 2, "weak"),
-    ("ItoMilstein", 1, "weak"),
     ("SRA1", 2, "weak"),
     ("SEA", 1, "weak"),
     ("ShARK", 2, "weak"),

@@ -142,6 +142,11 @@ def of_diffrax(name: str, path: paths.Gaussian, options: dict[str, Any]) -> Samp
     }
     if name not in kinds:
         raise unknown("solver of diffrax", name, kinds)
+    if "Milstein" in name:
+        raise ValueError(
+            f"sampler is diffrax's {name}, which differentiates the noise of all samples at once: on additive noise "
+            "it is Euler's step, use Euler(sde=True)"
+        )
     of_pairs = "MultiTerm" in str(getattr(kinds[name], "term_structure", ""))
     noisy = options.pop("sde", of_pairs or issubclass(kinds[name], diffrax.AbstractSRK))
     return _InJax(kinds[name](**options), path, bool(noisy))
