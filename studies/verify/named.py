@@ -14,11 +14,12 @@ from typing import Any
 
 from analytic import paths
 from analytic.names import unknown
+from solvers import Tableau
 
 from ..specifications import job_of, path_of, split
-from .adapters import LIBRARIES, k_diffusion, schedulers, steppers
+from .adapters import LIBRARIES, RefusedError, k_diffusion, schedulers, steppers
 from .adapters.modules import InTorch
-from .subject import SENSES, Subject, of_tableau
+from .subject import SENSES, Array, Subject, of_tableau
 from .token_subject import NOISES, TokenMethod, TokenSubject
 
 DEFAULT = "sampler"
@@ -106,9 +107,14 @@ def taken(where: str, path: paths.Gaussian) -> Callable[..., Any]:
         name, _, options = split("sampler", rest)
         return LIBRARIES[library].named(name, path, options)
     job = job_of(where)
-    return of_tableau(
-        lambda times: job.method.tableau(path, times, start=job.start, **job.options), path, where
-    )
+
+    def build(times: Array) -> Tableau:
+        try:
+            return job.method.tableau(path, times, start=job.start, **job.options)
+        except ValueError as refused:  # a grid or a path that the method is not for
+            raise RefusedError(str(refused)) from None
+
+    return of_tableau(build, path, where)
 
 
 def taken_step(where: str) -> Any:
