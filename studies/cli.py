@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 # The verbs, in the order they are listed in, with the first line of their help: none is imported to be listed.
 VERBS = {
     "order": "Measure convergence orders and hold each method's claim against them.",
+    "compare": "Compare methods at equal numbers of evaluations and say which to take, or that it is a tie.",
     "gap": "Measure how far ODE and SDE samplers with a wrong score are from each other and from the truth.",
     "budget": "Split a sampler's W2 error by cause: initial law, truncation, discretisation, score, precision.",
     "scaling": "Measure how many evaluations an error costs, against the error and against the size of the target.",

@@ -133,6 +133,25 @@ class Job:
         return from_start(self.text, self.start)
 
 
+def steps_for(job: Job, setting: Setting, budget: int) -> int:
+    """Return the most steps that a number of evaluations pays for, at least 1.
+
+    Raises ValueError where the method takes none of so few steps.
+    """
+
+    def cost(steps: int) -> int:
+        nodes = setting.nodes(steps)
+        return job.method.tableau(setting.path, nodes, start=job.start, **job.options).nfe
+
+    probe = 8
+    steps = max(1, int(budget * probe / cost(probe)))
+    while steps > 1 and cost(steps) > budget:
+        steps -= 1
+    while steps < budget and cost(steps + 1) <= budget:
+        steps += 1
+    return steps
+
+
 def from_start(method: str, start: str) -> str:
     """Return the method with its start, or its noise, where that is not the plain one."""
     return method + {"practical": "", "exact": " (exact start)"}.get(start, f" ({start})")

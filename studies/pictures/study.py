@@ -14,8 +14,7 @@ from analytic import GaussianMixture
 from solvers import run
 
 from ..output.report import Report
-from ..schedules.grids import steps_for
-from ..setting import Job, Setting
+from ..setting import Job, Setting, steps_for
 from ..study import Cell, Plain
 
 METHODS = (
@@ -144,7 +143,7 @@ class Pictures(Plain[Picture]):
 def drawn(job: Job, law: GaussianMixture, setting: Setting, budget: int) -> list[Picture]:
     """Run one method on as many steps as the budget pays for, from the points that all start from."""
     path = setting.path
-    steps = steps_for(job, path, budget)
+    steps = steps_for(job, setting, budget)
     tableau = job.method.tableau(path, setting.nodes(steps), start=job.start, **job.options)
     start = law.noised(*tableau.start).sample(setting.samples, seed=setting.seed)
     found = run(tableau, law, start, setting.seed, full=True)

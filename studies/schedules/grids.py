@@ -18,7 +18,7 @@ from analytic import GaussianMixture, paths
 from solvers import grids
 
 from ..laws import MEASURED, Estimate, error, sharpest
-from ..setting import Job
+from ..setting import Job, Setting, steps_for
 from .fitted import fitted
 
 Array = NDArray[np.float64]
@@ -126,22 +126,6 @@ def on_grid(
     )
 
 
-def steps_for(job: Job, path: paths.Gaussian, budget: int) -> int:
-    """Return the most steps that a number of evaluations pays for, at least 1."""
-
-    def cost(steps: int) -> int:
-        nodes = grids.uniform(path, steps)
-        return job.method.tableau(path, nodes, start=job.start, **job.options).nfe
-
-    probe = 8
-    steps = max(1, int(budget * probe / cost(probe)))
-    while steps > 1 and cost(steps) > budget:
-        steps -= 1
-    while cost(steps + 1) <= budget and steps < budget:
-        steps += 1
-    return steps
-
-
 def costs_a_joint_density(job: Job, path: paths.Gaussian) -> bool:
     """Return True for a noisy multistep method, whose law on the line needs a density of two variables."""
     tableau = job.method.tableau(path, grids.uniform(path, 8), start=job.start, **job.options)
@@ -153,7 +137,7 @@ def by_grid(
 ) -> Iterator[GridError]:
     """Measure one method on one target on every named grid, at each number of evaluations."""
     for budget in budgets:
-        steps = steps_for(job, path, budget)
+        steps = steps_for(job, Setting(path, "uniform"), budget)
         found = made(path, steps)
         if target.is_gaussian or not costs_a_joint_density(job, path):
             found |= fitted(job, path, target, steps)

@@ -35,6 +35,7 @@ VERBS = {
     "schedules": ("euler", "heun", "--study", "grids", "--study", "time", "--target", "gaussian-1d"),
     "likelihood": ("heun", "midpoint", "--target", "easy-1d"),
     "pictures": ("euler", "ddpm", "--samples", "40"),
+    "compare": ("euler", "heun", "--target", "gaussian-1d", "--target", "easy-1d"),
     "verify": ("heun",),
     "draws": (
         "--draw",

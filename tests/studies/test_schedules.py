@@ -41,11 +41,6 @@ def test_every_grid_of_the_catalogue_is_tried_once():
     assert gaps[~np.eye(len(nodes), dtype=bool)].min() > 1e-4
 
 
-@pytest.mark.parametrize(("method", "budget", "steps"), [("euler", 16, 16), ("heun", 16, 8), ("rk4", 18, 4)])
-def test_a_budget_buys_as_many_steps_as_it_pays_for(method, budget, steps):
-    assert study.steps_for(job_of(method), VP, budget) == steps
-
-
 def test_the_best_grid_is_the_least_and_the_others_are_multiples_of_it():
     target = targets.load("spectrum-16")
     found = list(study.by_grid(job_of("dpm-solver++-2m"), "spectrum-16", target, VP, budgets=(16,)))

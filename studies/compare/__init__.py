@@ -1,0 +1,1 @@
+"""Which of several methods to take: errors at equal numbers of evaluations."""
