@@ -7,13 +7,11 @@ from typing import Any
 
 import altair as alt
 
-from ..output.figures import styled
+from ..output.theme import COLOURS
 from .parts import PARTS, Budget
 from .tables import percent
 
 REMAINDER = "remainder"
-# In the order of PARTS, then the remainder; the two that dominate are the furthest apart.
-COLOURS = ("#1f5fa8", "#66a80f", "#d1570f", "#6741d9", "#c2255c", "#adb5bd")
 WIDTH, HEIGHT = 44, 170  # a bar's and a panel's, pixels
 LEAST, MOST = -1.0, 2.0  # shares beyond these many times the whole are cut off
 
@@ -29,7 +27,7 @@ def figure(found: Sequence[Budget], title: str = "Where the error comes from") -
     if not found:
         raise ValueError("found is empty: give at least one budget")
     rows = [_row(found, target) for target in dict.fromkeys(b.target for b in found)]
-    chart = alt.vconcat(*rows, spacing=24).properties(
+    return alt.vconcat(*rows, spacing=24).properties(
         title=alt.TitleParams(
             title,
             anchor="start",
@@ -38,7 +36,6 @@ def figure(found: Sequence[Budget], title: str = "Where the error comes from") -
             f"{LEAST:g} and {MOST:g}",
         )
     )
-    return styled(chart)
 
 
 def _row(found: Sequence[Budget], target: str) -> Any:

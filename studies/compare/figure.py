@@ -9,7 +9,7 @@ import altair as alt
 import numpy as np
 
 from ..laws import MEASURED
-from ..output.figures import COLOURS, SHAPES, styled
+from ..output.theme import COLOURS, SHAPES
 
 if TYPE_CHECKING:
     from .study import Compared
@@ -32,7 +32,7 @@ def figure(found: Sequence[Compared]) -> alt.ConcatChart:
         _panel([c for c in measured if c.target == target and c.method in methods[:MOST]], methods[:MOST])
         for target in dict.fromkeys(c.target for c in measured)
     ]
-    return styled(alt.concat(*panels, columns=2, spacing=34).resolve_scale(x="independent", y="independent"))
+    return alt.concat(*panels, columns=2, spacing=34).resolve_scale(x="independent", y="independent")
 
 
 def _panel(found: Sequence[Compared], methods: Sequence[str]) -> Any:

@@ -9,7 +9,7 @@ import altair as alt
 import pandas as pd
 
 from ..laws import MEASURED
-from ..output.figures import COLOURS, styled
+from ..output.theme import COLOURS
 from .gaps import TRUTH, Gap
 
 PANEL = (330, 250)
@@ -41,7 +41,7 @@ def figure(found: Sequence[Gap]) -> alt.ConcatChart:
         anchor="start",
         offset=14,
     )
-    return styled(
+    return (
         alt.concat(*chosen, columns=2, spacing=30)
         .resolve_scale(color="independent", x="independent", y="independent")
         .properties(title=title)

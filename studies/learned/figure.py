@@ -8,7 +8,7 @@ from typing import Any
 import altair as alt
 import numpy as np
 
-from ..output import figures
+from ..output.theme import COLOURS, SHAPES
 from .measure import LearnedGap
 
 
@@ -40,8 +40,8 @@ def figure(records: Collection[LearnedGap]) -> Any:
     # one legend for colour and shape: title, order and domain must agree
     shared: dict[str, Any] = {"field": "pair", "type": "nominal", "sort": list(pairs), "title": None}
     domain = list(pairs)
-    colour = alt.Color(**shared, scale=alt.Scale(domain=domain, range=list(figures.COLOURS[:3])))
-    shape = alt.Shape(**shared, scale=alt.Scale(domain=domain, range=list(figures.SHAPES[:3])))
+    colour = alt.Color(**shared, scale=alt.Scale(domain=domain, range=list(COLOURS[:3])))
+    shape = alt.Shape(**shared, scale=alt.Scale(domain=domain, range=list(SHAPES[:3])))
     base = alt.Chart(alt.InlineData(values=rows)).encode(x=x)
     layers = [
         base.mark_line(strokeWidth=1.5).encode(y=y, color=colour),
@@ -54,4 +54,4 @@ def figure(records: Collection[LearnedGap]) -> Any:
         anchor="start",
         offset=14,
     )
-    return figures.styled(alt.layer(*layers).properties(width=520, height=360, title=title))
+    return alt.layer(*layers).properties(width=520, height=360, title=title)

@@ -19,24 +19,10 @@ import pandas as pd
 from vl_convert import vegalite_to_png
 
 from .files import PICTURES, suffix_of, write_whole
+from .theme import COLOURS, SHAPES, THEME
 
 COLUMNS = ("method", "start", "nfe", "steps", "error", "uncertainty")
 
-# Dark enough for thin lines on white; neighbours differ in hue and in lightness.
-COLOURS = (
-    "#1f5fa8",
-    "#d1570f",
-    "#2b8a3e",
-    "#c2255c",
-    "#6741d9",
-    "#0c8599",
-    "#8a5a00",
-    "#495057",
-    "#e03131",
-    "#66a80f",
-)
-# Of other length than COLOURS, so that the pair of both repeats late.
-SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "triangle-right")
 GREY = "#868e96"
 PANELS_A_ROW = 2
 PANEL, LONE_PANEL = (380, 320), (640, 520)  # width and height, pixels
@@ -97,13 +83,13 @@ def convergence(
         notes += textwrap.wrap("not drawn, error zero or not finite: " + ", ".join(hidden), 130)
     heading = alt.TitleParams(title or "Error against cost", subtitle=notes, anchor="start", offset=16)
     apart = alt.ScaleResolveMap(color="independent", shape="independent", x="independent", y="independent")
-    return styled(
-        alt.concat(*panels, columns=PANELS_A_ROW, spacing=36, resolve=alt.Resolve(scale=apart), title=heading)
+    return alt.concat(
+        *panels, columns=PANELS_A_ROW, spacing=36, resolve=alt.Resolve(scale=apart), title=heading
     )
 
 
 def save(chart: Any, path: str | os.PathLike[str]) -> Path:
-    """Write a chart to a file, whole or not at all, in the format of its suffix.
+    """Write a chart to a file, whole or not at all, in the format of its suffix and in the project's theme.
 
     Parameters
     ----------
@@ -125,17 +111,22 @@ def save(chart: Any, path: str | os.PathLike[str]) -> Path:
     if not isinstance(chart, alt.TopLevelMixin):
         raise TypeError(f"chart is a {type(chart).__name__}: give an altair chart")
     suffix = suffix_of(path, PICTURES)
+    with alt.theme.enable(THEME):
+        return write_whole(path, _written(chart, suffix))
+
+
+def _written(chart: Any, suffix: str) -> bytes:
     if suffix == ".png":
-        made = chart.to_dict(validate=False)  # each part was checked when it was made
-        return write_whole(path, vegalite_to_png(made, scale=PNG_SCALE))
+        # each part was checked when it was made
+        return bytes(vegalite_to_png(chart.to_dict(validate=False), scale=PNG_SCALE))
     if suffix == ".json":
-        return write_whole(path, chart.to_json().encode())
+        return bytes(chart.to_json().encode())
     text = io.StringIO()
     if suffix == ".svg":
         chart.save(text, format="svg")
     else:
         chart.save(text, format="html", inline=True)
-    return write_whole(path, text.getvalue().encode())
+    return text.getvalue().encode()
 
 
 def _points(frame: pd.DataFrame, against: str) -> pd.DataFrame:
@@ -254,18 +245,3 @@ def _ticks(low: float, high: float, base: float) -> list[float]:
     if first >= last:
         return [low, high]
     return [base**power for power in range(first, last + 1, math.ceil((last - first + 1) / MOST_TICKS))]
-
-
-def styled(chart: Any) -> Any:
-    """Set what every picture shares: white ground, one sans-serif face, quiet axes."""
-    return chart.configure(  # once: every call copies the chart
-        background="white",
-        font="Helvetica, Arial, Liberation Sans, sans-serif",
-        padding=16,
-        title=alt.TitleConfig(fontSize=15, subtitleFontSize=12, subtitleColor="#495057", subtitlePadding=6),
-        axis=alt.AxisConfig(
-            labelFontSize=12, titleFontSize=12, titleFontWeight="normal", gridColor="#e9ecef"
-        ),
-        legend=alt.LegendConfig(labelFontSize=12),
-        view=alt.ViewConfig(stroke="#ced4da"),
-    )

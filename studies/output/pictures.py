@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from . import raster
-from .figures import styled
 
 SHARED = 1.4  # NFE up to this ratio share a column of pictures
 
@@ -85,12 +84,12 @@ def pictures(
     layers = [base.mark_image(width=side, height=side).encode(url="url:N")]
     if captioned:
         layers.append(base.mark_text(dy=side / 2 + 9, fontSize=11, color="#495057").encode(text="own:N"))
-    chart = alt.layer(*layers).properties(
+    return alt.LayerChart(layer=layers).properties(
         width=alt.Step(side + 12),
         height=alt.Step(side + (36 if captioned else 12)),
         title=alt.TitleParams(title or "Samples", anchor="start", offset=14),
+        view=alt.ViewBackground(stroke=None),
     )
-    return styled(chart).configure_view(stroke=None)
 
 
 def _columns(keys: Sequence[tuple[str, int]]) -> dict[int, str]:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from analytic import GaussianMixture
 
-from ..output.figures import COLOURS
+from ..output.theme import COLOURS
 
 PANEL = 150  # pixels
 CELLS = 56  # of the density, each way

@@ -9,7 +9,8 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from ..output.figures import COLOURS, GREY, SHAPES, styled
+from ..output.figures import GREY
+from ..output.theme import COLOURS, SHAPES
 from .needs import FEW, Growth
 from .on_tokens import Scaling
 from .tables import TITLES, size_name
@@ -53,7 +54,7 @@ def token_figure(found: Sequence[Scaling]) -> alt.ConcatChart:
 
 
 def _beside(panels: Sequence[Any], title: str, subtitle: str = "") -> alt.ConcatChart:
-    return styled(
+    return (
         alt.concat(*panels, columns=2, spacing=34)
         .resolve_scale(color="independent", shape="independent", x="independent", y="independent")
         .properties(title=alt.TitleParams(title, subtitle=subtitle, anchor="start", offset=14))

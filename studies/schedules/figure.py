@@ -9,7 +9,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from ..output.figures import COLOURS, styled
+from ..output.theme import COLOURS
 from .grids import GridError
 from .times import SingularOrder, TimeError
 
@@ -31,14 +31,12 @@ def figure(
     panels += [_singular([o for o in singularity if o.target == t]) for t in ends]
     if not panels:
         raise ValueError("nothing to draw: measure grids, time or singularity, which have pictures")
-    return styled(
-        alt.concat(*panels, columns=2, spacing=34).resolve_scale(
-            color="independent",
-            shape="independent",
-            strokeDash="independent",
-            x="independent",
-            y="independent",
-        )
+    return alt.concat(*panels, columns=2, spacing=34).resolve_scale(
+        color="independent",
+        shape="independent",
+        strokeDash="independent",
+        x="independent",
+        y="independent",
     )
 
 
