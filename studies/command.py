@@ -34,7 +34,7 @@ Table = Annotated[
     Path | None,
     typer.Option(help="Also write everything measured (.csv, .json) or the tables to read (.md, .tex)."),
 ]
-Plot = Annotated[Path | None, typer.Option(help="Also draw what was measured: .png, .svg or .html.")]
+Plot = Annotated[Path | None, typer.Option(help="Also draw what was measured: .png, .svg, .pdf or .html.")]
 Form = Annotated[str | None, typer.Option("--format", help="Print csv, markdown or latex.")]
 Json = Annotated[bool, typer.Option("--json", help="Print everything measured as JSON.")]
 Strict = Annotated[

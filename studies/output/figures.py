@@ -16,7 +16,7 @@ from typing import Any, Literal
 import altair as alt
 import numpy as np
 import pandas as pd
-from vl_convert import vegalite_to_png
+from vl_convert import vegalite_to_pdf, vegalite_to_png
 
 from .files import PICTURES, suffix_of, write_whole
 from .theme import COLOURS, SHAPES, THEME
@@ -95,7 +95,7 @@ def save(chart: Any, path: str | os.PathLike[str]) -> Path:
     ----------
     chart : altair chart
     path : path
-        Ends in .png (two pixels a unit), .svg, .html (self-contained) or .json (the Vega-Lite specification).
+        Ends in .png (two pixels a unit), .svg, .pdf, .html (self-contained) or .json (the Vega-Lite specification).
 
     Returns
     -------
@@ -119,6 +119,8 @@ def _written(chart: Any, suffix: str) -> bytes:
     if suffix == ".png":
         # each part was checked when it was made
         return bytes(vegalite_to_png(chart.to_dict(validate=False), scale=PNG_SCALE))
+    if suffix == ".pdf":
+        return bytes(vegalite_to_pdf(chart.to_dict(validate=False)))
     if suffix == ".json":
         return bytes(chart.to_json().encode())
     text = io.StringIO()

@@ -16,7 +16,7 @@ SUFFIXES: Mapping[str, Format] = {
     ".markdown": "markdown",
     ".tex": "latex",
 }
-PICTURES = (".png", ".svg", ".html", ".json")  # suffixes that charts can be written to
+PICTURES = (".png", ".svg", ".pdf", ".html", ".json")  # suffixes that charts can be written to
 
 
 def suffix_of(path: str | os.PathLike[str], known: Iterable[str]) -> str:

@@ -59,7 +59,7 @@ class Output:
         Also write it: everything measured as .csv or .json, the tables to read as .md or .tex. Further tables get their
         names added to the file's.
     plot : Path or None
-        Also draw: .png, .svg, .html or .json.
+        Also draw: .png, .svg, .pdf, .html or .json.
     out : Path or None
         Folder for everything measured, tables to read and the figure.
 

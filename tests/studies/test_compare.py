@@ -86,9 +86,7 @@ def test_the_verb_prints_a_recommendation_and_refuses_what_it_cannot_compare(tmp
     assert "too few" in done.output
     assert "rk4: one step takes 4 evaluations" in done.output
     assert "Recommended: euler" in done.output
-    assert (
-        (tmp_path / "compare.png").exists() or (tmp_path / "compare.svg").exists() or list(tmp_path.iterdir())
-    )
+    assert (tmp_path / "compare.png").stat().st_size > 1000
     found = json.loads(runner.invoke(app, [*asked, "--json"]).stdout)["compare"]
     assert [row["budget"] for row in found] == [3, 3, 12, 12]
     for wrong, complaint in (

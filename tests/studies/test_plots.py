@@ -205,11 +205,14 @@ def test_other_arguments_of_convergence_are_refused_by_name(frame):
         figures.convergence(frame, against="seconds")
 
 
-@pytest.mark.parametrize("suffix", [".svg", ".json", ".html"])
+@pytest.mark.parametrize("suffix", [".svg", ".pdf", ".json", ".html"])
 def test_chart_is_saved_in_the_format_of_the_suffix(tmp_path, suffix):
     path = figures.save(figures.convergence(ladder("heun", 2), "Orders"), tmp_path / f"orders{suffix}")
-    text = path.read_text(encoding="utf-8")
-    if suffix == ".svg":
+    text = path.read_text(encoding="latin-1" if suffix == ".pdf" else "utf-8")
+    if suffix == ".pdf":
+        assert text.startswith("%PDF-")
+        assert text.rstrip().endswith("%%EOF")
+    elif suffix == ".svg":
         words = "".join(ElementTree.fromstring(text).itertext())
         assert all(word in words for word in ("Orders", "claimed order 2", "slope −2", "heun"))
     elif suffix == ".json":
@@ -221,7 +224,7 @@ def test_chart_is_saved_in_the_format_of_the_suffix(tmp_path, suffix):
 
 def test_what_cannot_be_saved_is_refused_by_name(tmp_path):
     chart = figures.convergence(ladder("heun", 2))
-    with pytest.raises(ValueError, match=r"ends in '\.gif': use one of \.png, \.svg, \.html, \.json"):
+    with pytest.raises(ValueError, match=r"ends in '\.gif': use one of \.png, \.svg, \.pdf, \.html, \.json"):
         figures.save(chart, tmp_path / "orders.gif")
     with pytest.raises(ValueError, match="does not exist: make it first"):
         figures.save(chart, tmp_path / "absent" / "orders.png")
