@@ -21,14 +21,14 @@ order: $(READY) ## the main job: every method's claimed order beside its measure
 	@$(BIN)/assay order
 
 test: $(READY_TO_TEST) ## run the everyday tests
-	@$(BIN)/python -m pytest -n auto
+	@$(BIN)/python -m pytest -n auto --dist worksteal
 	@$(SIMULATED) 'simulator and not slow'
 
 check: $(READY_TO_TEST) ## lint, formatting, types and all tests that need no GPU: what CI runs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n auto -m 'not gpu and not simulator'
+	$(BIN)/python -m pytest -n auto --dist worksteal -m 'not gpu and not simulator'
 	$(SIMULATED) simulator
 
 readme: $(READY) ## measure every method again and write the table into README.md

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import altair as alt
 import numpy as np
 
 from ..laws import MEASURED
 from ..output.theme import COLOURS, SHAPES
-
-if TYPE_CHECKING:
-    from .study import Compared
+from .errors import Compared
 
 PANEL = (380, 320)
 MOST = 8  # curves a panel can be read with

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analytic import paths
-from solvers import Tableau, denoiser, run
+
+from .forms import taken
 
 Array = NDArray[np.float64]
 Denoise = Callable[[Array, float], Array]
@@ -87,8 +88,6 @@ class Subject:
     @cached_property
     def function(self) -> Callable[..., Any]:
         """The sampler: (denoise, x, grid, normal) -> x."""
-        from .named import taken
-
         return taken(self.where, self.path) if self.given is None else self.given
 
     def run(self, denoise: Denoise, x: Array, nodes: Array, noise: Noise | None = None) -> Ran:
@@ -142,38 +141,3 @@ class Subject:
 
         ran.x = call(model, normal)
         return ran
-
-
-def of_tableau(build: Callable[[Array], Tableau], path: paths.Gaussian, text: str) -> Callable[..., Any]:
-    """Return what a function from times to a tableau samples, in the plain form."""
-    built: dict[bytes, tuple[Any, Mapping[tuple[float, float], float]]] = {}
-
-    def sampler(denoise: Denoise, x: Array, grid: Levels, normal: Callable[[], Array]) -> Array:
-        key = grid.t.tobytes()
-        if key not in built:
-            new = build(grid.t)
-            built[key] = new, _times(new)
-        tableau, times = built[key]
-        noise = np.array([normal() for _ in tableau.channels]).reshape(-1, *x.shape)
-
-        def model(places: Array, alpha: float, sigma: float) -> Array:
-            t = times[alpha, sigma]
-            if np.isnan(
-                t
-            ):  # off the path, which no time of the plain form can say, but where alpha is 1 throughout
-                if alpha != 1 or np.any(grid.alpha != 1):
-                    raise ValueError(f"{text} asks the model off the path: verify it on a VE or EDM path")
-                t = float(path.time_of_log_snr(-np.log(sigma)))
-            return denoise(places, t)
-
-        return np.asarray(run(tableau, denoiser(model, takes="level"), x, noise=noise))
-
-    return sampler
-
-
-def _times(tableau: Any) -> Mapping[tuple[float, float], float]:
-    found = {}
-    for block in tableau.blocks:
-        for levels, times in zip(block.levels.reshape(-1, 2), block.times.ravel(), strict=True):
-            found[float(levels[0]), float(levels[1])] = float(times)
-    return found

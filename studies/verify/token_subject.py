@@ -12,11 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analytic import chains, sequences
-from solvers import law
 from solvers.discrete.flow import noising
 
-from ..setting import Job
-from .adapters.shared import Instead, RefusedError, replaced
+from .adapters.shared import Instead, replaced
+from .forms import taken_step
 
 Array = NDArray[np.float64]
 Tokens = NDArray[np.int64]
@@ -82,8 +81,6 @@ class TokenSubject:
     @cached_property
     def function(self) -> Callable[..., Any]:
         """The step, or what has a law of its own."""
-        from .named import taken_step
-
         return taken_step(self.where) if self.given is None else self.given
 
     @property
@@ -187,24 +184,6 @@ def marginal(data: sequences.SequenceLaw, process: chains.Chain, t: float) -> Ar
     for site in range(data.length):
         out = np.moveaxis(np.tensordot(out, q, axes=(site, 0)), -1, site)
     return np.asarray(out)
-
-
-@dataclass(frozen=True)
-class TokenMethod:
-    """A method of the catalogue, which has a law of its own."""
-
-    job: Job
-
-    def law(self, process: chains.SiteProcess, data: sequences.SequenceLaw, grid: Array) -> Array:
-        """Return the exact law; RefusedError for a noise, a grid or data that the method is not for."""
-        try:
-            kernel = self.job.method.kernel(process, grid, **self.job.options)
-            end = kernel.end(data.length)
-            if end != grid[-1]:
-                raise ValueError(f"{self.job.method.name} ends at t = {end:g}, whatever the grid")
-            return law(kernel, data)
-        except (ValueError, TypeError) as refused:
-            raise RefusedError(str(refused)) from None
 
 
 def _shape(shape: tuple[Any, ...]) -> tuple[int, ...]:

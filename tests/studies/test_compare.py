@@ -13,8 +13,9 @@ from analytic import paths, targets
 from solvers import grids
 from studies import laws
 from studies.cli import app
+from studies.compare.errors import Compared, alike
 from studies.compare.figure import figure
-from studies.compare.study import Compared, Comparison, alike, recommended
+from studies.compare.study import Comparison, recommended
 from studies.setting import Setting, steps_for
 from studies.specifications import job_of
 from studies.study import run

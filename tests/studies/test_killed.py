@@ -29,10 +29,10 @@ MADE_UP = (
 )
 VERBS = {
     "order": ("euler", "ddpm", "tau-leaping", "--limit", "32"),
-    "gap": ("--study", "pulse", "--study", "evaluations", "--steps", "4"),
+    "gap": ("--study", "pulse", "--steps", "4"),
     "budget": ("euler", "ddpm", "--target", "gaussian-1d", "--samples", "500"),
-    "scaling": ("euler", "heun", "--against", "epsilon", "--against", "modes", "--line-limit", "32"),
-    "schedules": ("euler", "heun", "--study", "grids", "--study", "time", "--target", "gaussian-1d"),
+    "scaling": ("euler", "heun", "--against", "epsilon", "--line-limit", "32"),
+    "schedules": ("euler", "heun", "--study", "time", "--target", "gaussian-1d"),
     "likelihood": ("heun", "midpoint", "--target", "easy-1d"),
     "pictures": ("euler", "ddpm", "--samples", "40"),
     "compare": ("euler", "heun", "--target", "gaussian-1d", "--target", "easy-1d"),

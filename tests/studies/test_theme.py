@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from studies.compare.errors import Compared
 from studies.compare.figure import figure
-from studies.compare.study import Compared
 from studies.output.figures import save
 from studies.output.theme import COLOURS, SHAPES
 

@@ -16,10 +16,10 @@ from typer.testing import CliRunner
 from analytic import paths
 from solvers import catalogue
 from studies.cli import app
-from studies.verify import CHECKS, TOKEN_CHECKS, Subject, parametrize_with_checks
+from studies.verify import CHECKS, TOKEN_CHECKS, Subject, drawn, parametrize_with_checks
 from studies.verify.contract import FAILED, NOT_ASKED, PASSED
+from studies.verify.forms import of_tableau
 from studies.verify.named import subject_of
-from studies.verify.subject import of_tableau
 from tests.studies import broken_samplers as broken
 from tests.studies.mutants import PATH, mutants
 
@@ -118,7 +118,8 @@ LOST = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(catalogue.continuous))
-def test_no_check_gives_a_false_alarm_over_the_catalogue(name: str) -> None:
+def test_no_check_gives_a_false_alarm_over_the_catalogue(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drawn, "EXAMPLES", 4)
     method = catalogue[name]
     text = f"{name}(start='exact')" if method.multistep else name
     path = paths.VE(0.02, 20) if name in ("edm-churn", "restart") else paths.VP()
