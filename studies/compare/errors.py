@@ -47,6 +47,11 @@ class Compared:
     status: str = MEASURED
     reason: str = ""
 
+    @property
+    def told(self) -> float:
+        """What the error is at most known to be: not below what samples of the truth have."""
+        return max(self.error, self.floor)
+
 
 def compared(job: Job, name: str, target: GaussianMixture, setting: Setting, budget: int) -> Compared:
     """Measure one method's error where it may ask the model so many times."""
@@ -77,6 +82,6 @@ def compared(job: Job, name: str, target: GaussianMixture, setting: Setting, bud
 
 def alike(one: Compared, other: Compared) -> bool:
     """Whether two errors are a tie: nearly equal, or no further apart than their intervals or than samples tell."""
-    if max(one.error, other.error) <= TIE * min(one.error, other.error):
+    if max(one.told, other.told) <= TIE * min(one.told, other.told):
         return True
-    return abs(one.error - other.error) <= np.hypot(one.uncertainty, other.uncertainty)
+    return abs(one.told - other.told) <= np.hypot(one.uncertainty, other.uncertainty)

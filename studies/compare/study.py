@@ -108,7 +108,7 @@ def _best_at(budget: int, found: Sequence[Compared]) -> str:
     return (
         told
         if not others
-        else f"{told}; {others[0].method} has {others[0].error / first.error:.3g} times its error"
+        else f"{told}; {others[0].method} has {others[0].told / first.told:.3g} times its error"
     )
 
 
@@ -118,7 +118,7 @@ def recommended(found: Sequence[Compared]) -> str:
     ratios: dict[str, list[float]] = {}
     for place in places:
         own = [c for c in found if (c.target, c.budget) == place]
-        measured = {c.method: c.error for c in own if c.status == MEASURED}
+        measured = {c.method: c.told for c in own if c.status == MEASURED}
         for c in own:
             known = c.method in measured and measured[c.method] > 0
             ratios.setdefault(c.method, []).append(
@@ -136,7 +136,8 @@ def recommended(found: Sequence[Compared]) -> str:
     if margin < TIE:
         within = f"{100 * (TIE - 1):.0f} % over {len(places)} places"
         return f"Recommended: a tie between {first} and {others[0][1]}, within {within}"
+    best = "the best at each" if worst == 1 else f"nowhere more than {worst:.3g} times worse than the best"
     return (
         f"Recommended: {first}, on the mean {margin:.3g} times better than {others[0][1]}, the next, over "
-        f"{len(places)} places, and nowhere more than {worst:.3g} times worse than the best"
+        f"{len(places)} places, and {best}"
     )

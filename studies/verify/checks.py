@@ -17,7 +17,7 @@ from solvers.loops import catalogue as loops
 from ..inference import fit, judge
 from .adapters import RefusedError
 from .contract import FAILED, NOT_ASKED, PASSED, Check, Verdict, judged
-from .drawn import EXAMPLES, counterexample, pasted
+from .drawn import nothing_breaks
 from .probe import GRIDS, Affine, exact, ladder, nodes_of, parts, probe, taken_apart
 from .subject import Denoise, Levels, Ran, Subject
 
@@ -50,6 +50,12 @@ def _noise(seed: int = 3) -> Callable[[int, tuple[int, ...]], Array]:
         return whole[: shape[0]]
 
     return draw
+
+
+def _fresh(seed: int) -> Callable[[int, tuple[int, ...]], Array]:
+    """Normals of a seed, of any number of samples."""
+    rng = np.random.default_rng(seed)
+    return lambda k, shape: rng.standard_normal(shape)
 
 
 def _some(subject: Subject, n: int = 7) -> tuple[Array, Array, Ran]:
@@ -259,9 +265,7 @@ def _mixture_law(subject: Subject) -> Verdict:
     bound, away = float(stats.kstwo.isf(CHANCE, MANY)), 0.0
     for seed in (1, 2):
         x = _start(subject, MIXTURE, nodes, MANY, seed)
-        rng = np.random.default_rng(seed)
-        draw = lambda k, shape, rng=rng: rng.standard_normal(shape)  # noqa: E731 - a seed's own
-        found = np.sort(subject.run(exact(subject, MIXTURE), x, nodes, draw).x[:, 0])
+        found = np.sort(subject.run(exact(subject, MIXTURE), x, nodes, _fresh(seed)).x[:, 0])
         law = stats.norm.cdf((found[:, None] - means) / deviations) @ weights
         places = np.arange(MANY + 1) / MANY
         away = float(np.max(np.maximum(np.abs(law - places[:-1]), np.abs(law - places[1:]))))
@@ -447,13 +451,7 @@ def _direction(place: Affine) -> Array:
     return np.asarray(whole / np.linalg.norm(whole))
 
 
-@_check(
+_check(
     "drawn problems",
     "on a target, a grid and noise that were drawn, samples are not finite, or depend on one another or on axes",
-)
-def _drawn_problems(subject: Subject) -> Verdict:
-    found = counterexample(subject)
-    if found is None:
-        return PASSED, f"nothing in {EXAMPLES} problems", ""
-    problem, fault = found
-    return FAILED, fault, f"show it again by: {pasted(subject, problem)}"
+)(nothing_breaks)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +16,7 @@ from analytic import GaussianMixture, sequences
 from solvers import grids
 
 from .adapters import RefusedError
+from .contract import FAILED, PASSED, Verdict
 from .probe import ends, exact
 from .subject import Ran, Subject
 from .token_subject import TokenSubject, marginal, states_of
@@ -166,14 +166,13 @@ def token_problems(draw: Any) -> TokenProblem:
 def counterexample(subject: Subject | TokenSubject, seed: int = 0) -> tuple[Any, str] | None:
     """Return the simplest problem that Hypothesis finds a sampler to break something on, and what, or None."""
     drawn: Any = token_problems() if isinstance(subject, TokenSubject) else problems()
-    fault: Callable[[Any], str] = lambda problem: str(problem.fault(subject))  # noqa: E731 - it has a type
     # whole grids in whole groups of steps, for samplers that have such
     group = 1 if isinstance(subject, TokenSubject) else int(getattr(subject.function, "group", 1))
     usable = drawn if group == 1 else drawn.filter(lambda problem: len(problem.shares) % group == 0)
     try:
         simplest = find(
             usable,
-            lambda problem: bool(fault(problem)),
+            lambda problem: bool(problem.fault(subject)),
             random=random.Random(seed),
             settings=settings(
                 max_examples=EXAMPLES,
@@ -185,7 +184,7 @@ def counterexample(subject: Subject | TokenSubject, seed: int = 0) -> tuple[Any,
         )
     except NoSuchExample:
         return None
-    return simplest, fault(simplest)
+    return simplest, str(simplest.fault(subject))
 
 
 def pasted(subject: Subject | TokenSubject, problem: Any) -> str:
@@ -195,3 +194,12 @@ def pasted(subject: Subject | TokenSubject, problem: Any) -> str:
         f"from studies.verify.drawn import {type(problem).__name__}; from studies.verify.named import subject_of; "
         f"{made}; print({problem!r}.fault(sampler))"
     )
+
+
+def nothing_breaks(subject: Subject | TokenSubject) -> Verdict:
+    """Ask what a check asks: is there no problem that breaks anything?"""
+    found = counterexample(subject)
+    if found is None:
+        return PASSED, f"nothing in {EXAMPLES} problems", ""
+    problem, fault = found
+    return FAILED, fault, f"show it again by: {pasted(subject, problem)}"

@@ -30,7 +30,7 @@ DEFAULT = "sampler"
 def taken(where: str, path: paths.Gaussian) -> Callable[..., Any]:
     """Return a named sampler in the plain form."""
     if is_file(where):
-        return _offile_of(where, path)
+        return _of_file(where, path)
     library, _, rest = where.partition(":")
     if library in LIBRARIES:
         name, _, options = split("sampler", rest)
@@ -68,9 +68,8 @@ def of_tableau(build: Callable[[Array], Tableau], path: paths.Gaussian, text: st
 
         def model(places: Array, alpha: float, sigma: float) -> Array:
             t = times[alpha, sigma]
-            if np.isnan(
-                t
-            ):  # off the path, which no time of the plain form can say, but where alpha is 1 throughout
+            # off the path, which no time of the plain form can say, but where alpha is 1 throughout
+            if np.isnan(t):
                 if alpha != 1 or np.any(grid.alpha != 1):
                     raise ValueError(f"{text} asks the model off the path: verify it on a VE or EDM path")
                 t = float(path.time_of_log_snr(-np.log(sigma)))
@@ -111,12 +110,14 @@ _FILE = re.compile(r"(?P<file>.+?\.py)(?::(?P<object>.+))?")
 
 
 def file_of(where: str) -> str:
+    """Return the file of FILE.py or FILE.py:OBJECT."""
     match = _FILE.fullmatch(where)
     assert match is not None
     return match["file"]
 
 
 def is_file(where: str) -> bool:
+    """Whether a file is named, or an object in one."""
     return _FILE.fullmatch(where) is not None
 
 
@@ -144,6 +145,7 @@ def object_of(where: str) -> tuple[Any, Any, dict[str, Any]]:
 
 
 def is_scheduler(found: Any) -> bool:
+    """Whether it is a class of diffusers' form."""
     return isinstance(found, type) and hasattr(found, "step") and hasattr(found, "set_timesteps")
 
 
@@ -152,7 +154,7 @@ def is_step(found: Any) -> bool:
     return not isinstance(found, type) and list(inspect.signature(found).parameters)[2:4] == ["t", "s"]
 
 
-def _offile_of(where: str, path: paths.Gaussian) -> Callable[..., Any]:
+def _of_file(where: str, path: paths.Gaussian) -> Callable[..., Any]:
     """Return what a file has in the plain form, by the form that it has."""
     module, found, options = object_of(where)
     if is_scheduler(found):

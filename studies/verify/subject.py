@@ -114,9 +114,9 @@ class Subject:
         return ran
 
     def run_own(self, denoise: Denoise, x: Array, steps: int, noise: Noise | None = None) -> Ran:
-        """Run a sampler that chooses a grid by itself on that grid, whose path `function.own_path` is."""
-        own = getattr(self.function, "own")  # noqa: B009 - only some have it
-        return self._recorded(lambda model, normal: own(model, x, steps, normal), denoise, x, noise)
+        """Run a sampler that chooses a grid by itself, whose function has `own`, on that grid."""
+        function: Any = self.function
+        return self._recorded(lambda model, normal: function.own(model, x, steps, normal), denoise, x, noise)
 
     def _recorded(
         self,

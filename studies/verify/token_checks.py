@@ -14,7 +14,7 @@ from analytic import sequences
 
 from ..inference import fit
 from .contract import FAILED, NOT_ASKED, PASSED, Check, Verdict, judged
-from .drawn import EXAMPLES, counterexample, pasted
+from .drawn import nothing_breaks
 from .token_subject import Stepped, TokenSubject, Uniform, marginal, states_of
 
 Array = NDArray[np.float64]
@@ -398,14 +398,7 @@ def _density(u: Array) -> Array:
         return np.where(u >= 10**-DEPTH, 1 / (np.log(10) * DEPTH * np.maximum(u, 10**-DEPTH)), 0.0)
 
 
-@_check(
+_check(
     "drawn problems",
     "on a target, a grid and noise that were drawn, probabilities are none, or sequences depend on one another",
-)
-@_steps_only
-def _drawn_problems(subject: TokenSubject) -> Verdict:
-    found = counterexample(subject)
-    if found is None:
-        return PASSED, f"nothing in {EXAMPLES} problems", ""
-    problem, fault = found
-    return FAILED, fault, f"show it again by: {pasted(subject, problem)}"
+)(_steps_only(nothing_breaks))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from studies import laws
 from studies.cli import app
 from studies.compare.errors import Compared, alike
 from studies.compare.figure import figure
-from studies.compare.study import Comparison, recommended
+from studies.compare.study import Comparison, _best_at, recommended
 from studies.setting import Setting, steps_for
 from studies.specifications import job_of
 from studies.study import run
@@ -71,8 +72,14 @@ def test_ties_and_recommendations_are_what_the_numbers_say() -> None:
     assert alike(measured("a", 1.0), measured("b", 1.01))
     assert not alike(measured("a", 1.0), measured("b", 1.1))
     assert alike(measured("a", 1.0, wide=0.1), measured("b", 1.1, wide=0.1))
+    low = Compared("a", "t", 10, 10, 10, "sliced W2", 0.02, 0.001, floor=0.06)
+    assert alike(low, replace(low, method="b", error=0.05))
+    assert "b has 2 times its error" in _best_at(10, [low, replace(low, method="b", error=0.12)])
     clear = [measured("a", 1.0), measured("b", 2.0), measured("a", 1.0, "u"), measured("b", 8.0, "u")]
-    assert "a, on the mean 4 times better than b" in recommended(clear)
+    assert (
+        "a, on the mean 4 times better than b, the next, over 2 places, and the best at each"
+        in recommended(clear)
+    )
     split = [measured("a", 1.0), measured("b", 2.0), measured("a", 2.0, "u"), measured("b", 1.0, "u")]
     assert "a tie between a and b" in recommended(split)
     absent = [measured("a", 1.0), Compared("b", "t", 10, 0, 0, "W2", np.nan, status="too few")]

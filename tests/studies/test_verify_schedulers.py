@@ -39,10 +39,16 @@ def scheduler(text: str, order: float | None = None, sense: str | None = None, *
         ("LMSDiscreteScheduler", "lms"),
         ("DPMSolverMultistepScheduler", "dpm-solver++-2m"),
         (f"DPMSolverMultistepScheduler{SDE}", "sde-dpm-solver++-2m"),
+        ("DPMSolverMultistepScheduler(prediction_type='v_prediction')", "dpm-solver++-2m"),
+        ("EulerDiscreteScheduler(prediction_type='v_prediction')", "ddim"),
+        ("DDIMScheduler(prediction_type='sample')", "ddim"),
+        ("EDMEulerScheduler", "ddim"),
+        ("EDMDPMSolverMultistepScheduler", "dpm-solver++-2m"),
     ],
 )
 def test_the_recovered_steps_are_those_of_the_catalogue(text: str, ours: str) -> None:
-    theirs, own = scheduler(text, path=paths.VP()), subject_of(ours, paths.VP())
+    theirs = scheduler(text)
+    own = subject_of(ours, theirs.path)
     assert isinstance(own, Subject)
     nodes = nodes_of(theirs.path, *GRID)
     found, known = probe(theirs, nodes), probe(own, nodes)

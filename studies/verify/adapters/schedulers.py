@@ -192,20 +192,11 @@ class Scheduler:
         # samples are those of the path, or those over alpha: what the model's input is scaled by tells
         preconditioned = hasattr(scheduler, "precondition_noise")
 
-        def scale(sample: Any, t: Any) -> Any:
-            return (
-                scheduler.scale_model_input(sample, t) if hasattr(scheduler, "scale_model_input") else sample
-            )
-
         timesteps = list(scheduler.timesteps)
         sample = tensor(x)
-        first = (
-            1.0
-            if preconditioned
-            else float(self._shown(scheduler, torch.ones(1, dtype=torch.float64), timesteps[0])[0])
-        )
+        if not preconditioned:
+            sample = sample / self._shown(scheduler, torch.ones(1, dtype=torch.float64), timesteps[0])
         self._rewind(scheduler)
-        sample = sample / first
         for index, t in enumerate(timesteps):
             shown = self._shown(scheduler, sample, t)
             kappa = self._told(scheduler, t)
@@ -221,6 +212,7 @@ class Scheduler:
 
     @staticmethod
     def _rewind(scheduler: Any) -> None:
+        """Let the first step begin where it has not been asked yet."""
         if hasattr(scheduler, "_step_index"):
             scheduler._step_index = None
 
