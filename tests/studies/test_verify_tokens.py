@@ -13,6 +13,7 @@ from solvers import catalogue
 from studies.verify import TOKEN_CHECKS, TokenSubject, parametrize_with_checks
 from studies.verify.contract import FAILED, NOT_ASKED, PASSED
 from studies.verify.named import subject_of
+from studies.verify.token_checks import _tails
 from studies.verify.token_subject import NOISES, marginal, posterior, states_of
 from tests.studies import broken_steps as broken
 from tests.studies.token_mutants import is_no_fault, mutants
@@ -75,6 +76,22 @@ def test_posterior_and_marginal_are_those_of_the_laws_themselves(noise: str) -> 
     found = posterior(data, process, x[::7], 0.4)
     second = joint.sum(axis=(0, 2)).reshape(3, -1)[:, ::7]
     np.testing.assert_allclose(found[:, 1], (second / second.sum(axis=0)).T, atol=1e-14)
+
+
+def test_weights_make_up_for_the_tails_that_are_drawn() -> None:
+    """Weighed, draws are uniform: in the mean, and in tails that 200,000 uniform numbers never reach."""
+    weight, uniform = _tails(0)
+    u = uniform((200_000, 3))
+    w = weight()
+    for event, probability in (
+        (np.ones(len(u)), 1.0),
+        (u[:, 0] < 0.3, 0.3),
+        (u[:, 1] < 1e-9, 1e-9),
+        (u[:, 2] > 1 - 1e-8, 1e-8),
+    ):
+        shares = w * event / probability
+        assert abs(shares.mean() - 1) < 5 * shares.std() / np.sqrt(len(u))
+        assert shares.std() / np.sqrt(len(u)) < 0.02
 
 
 @pytest.mark.slow
