@@ -91,7 +91,7 @@ def test_weights_make_up_for_the_tails_that_are_drawn() -> None:
     ):
         shares = w * event / probability
         assert abs(shares.mean() - 1) < 5 * shares.std() / np.sqrt(len(u))
-        assert shares.std() / np.sqrt(len(u)) < 0.02
+        assert shares.std() / np.sqrt(len(u)) < 0.05  # plain draws see nothing there
 
 
 @pytest.mark.slow
