@@ -16,7 +16,8 @@ from studies.verify.named import subject_of
 from studies.verify.token_checks import _tails
 from studies.verify.token_subject import NOISES, marginal, posterior, states_of
 from tests.studies import broken_steps as broken
-from tests.studies.token_mutants import is_no_fault, mutants
+from tests.studies.score import of_token_method
+from tests.studies.token_mutants import MUTATED, is_no_fault
 
 SOUND = [
     TokenSubject("masked", exact=True, nfe=1, given=broken.masked()),
@@ -106,29 +107,6 @@ def test_no_check_gives_a_false_alarm_over_the_catalogue(name: str, noise: str) 
     assert {f.check for f in failed} <= lost, failed
 
 
-def _options(name: str) -> dict[str, Any]:
-    return {"clip": False} if name == "theta-trapezoidal" else {}
-
-
-MUTATED = [
-    (name, noise)
-    for name in (
-        "tweedie-tau-leaping",
-        "tau-leaping",
-        "discrete-euler",
-        "dfm-euler",
-        "dfm-jump",
-        "poisson-tau-leaping",
-        "poisson-tau-leaping-reject",
-        "time-corrected-tau-leaping",
-        "location-corrected-tau-leaping",
-        "theta-trapezoidal",
-        "plug-in-posterior",
-        "ctmc-predictor-corrector",
-    )
-    for noise in NOISES
-    if (name, noise) not in (("poisson-tau-leaping", "masked"), ("plug-in-posterior", "uniform"))
-]
 QUICK = [("tau-leaping", "masked"), ("tweedie-tau-leaping", "uniform")]
 
 
@@ -137,18 +115,9 @@ QUICK = [("tau-leaping", "masked"), ("tweedie-tau-leaping", "uniform")]
     [*QUICK, *(pytest.param(*case, marks=pytest.mark.slow) for case in MUTATED if case not in QUICK)],
 )
 def test_mutants_are_caught_but_for_those_that_are_no_faults(name: str, noise: str) -> None:
-    options = _options(name)
-    sound = subject_of(f"{name}(clip=False)" if options else name, noise=noise)
-    assert isinstance(sound, TokenSubject)
-    exact = TOKEN_CHECKS["order, one site"](sound).found == "exact"
-    tried, left = 0, []
-    for mutant in mutants(name, noise, options, exact):
-        subject = TokenSubject(mutant.fault, noise, sound.order, exact, given=mutant)
-        tried += 1
-        checks = (TOKEN_CHECKS[check] for check in ("limit", "order, two sites", "order, one site"))
-        if not any(check(subject).result == FAILED for check in checks):
-            left.append(mutant)
-    assert tried > 10
+    found = list(of_token_method(name, noise))
+    assert len(found) > 10
+    left = [mutant for mutant, caught in found if not caught]
     assert [mutant.fault for mutant in left if not is_no_fault(mutant, noise)] == []
 
 

@@ -18,6 +18,28 @@ FACTORS = {"times 1.03": 1.03, "times 0.97": 0.97, "halved": 0.5, "doubled": 2.0
 NO_TIME = ("probability", "argmax")  # exits that do not multiply by h
 
 
+OPTIONS: dict[str, dict[str, Any]] = {"theta-trapezoidal": {"clip": False}}
+MUTATED = [
+    (name, noise)
+    for name in (
+        "tweedie-tau-leaping",
+        "tau-leaping",
+        "discrete-euler",
+        "dfm-euler",
+        "dfm-jump",
+        "poisson-tau-leaping",
+        "poisson-tau-leaping-reject",
+        "time-corrected-tau-leaping",
+        "location-corrected-tau-leaping",
+        "theta-trapezoidal",
+        "plug-in-posterior",
+        "ctmc-predictor-corrector",
+    )
+    for noise in NOISES
+    if (name, noise) not in (("poisson-tau-leaping", "masked"), ("plug-in-posterior", "uniform"))
+]
+
+
 @dataclass(frozen=True)
 class TokenMutant:
     """A method with a fault: it has a law, as TokenMethod has one."""
