@@ -135,6 +135,10 @@ def test_what_chooses_its_own_levels_and_options_that_are_none_are_said() -> Non
     finding = CHECKS["order, log-snr"](own)
     assert finding.result == NOT_ASKED
     assert "cannot be put on a grid" in finding.found
+    # with a table as short as the grid rounding tells the network each of its levels, and steps have others
+    for text in ("DPMSolverMultistepScheduler", "UniPCMultistepScheduler", "DEISMultistepScheduler"):
+        rounded = scheduler(f"{text}(use_karras_sigmas=True)", 2)
+        assert {CHECKS[name](rounded).result for name in ("translation", "result")} == {NOT_ASKED}
     with pytest.raises(ValueError, match="did you mean DDIMScheduler"):
         scheduler("DIMScheduler")
     finding = CHECKS["result"](scheduler("DDIMScheduler(etta=1)"))

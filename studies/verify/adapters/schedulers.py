@@ -125,7 +125,9 @@ class Scheduler:
             scheduler.set_timesteps(n)
             told = np.array([self._told(scheduler, t) for t in scheduler.timesteps])
             asks_between = len(getattr(scheduler, "prk_timesteps", ())) > 0
-            on_nodes = all(np.min(np.abs(told / level - 1)) < 1e-9 for level in kappa)
+            # what the network is told, and, where the scheduler keeps them apart, the levels of its steps
+            steps = np.asarray(getattr(scheduler, "sigmas", told), dtype=np.float64)
+            on_nodes = all(np.min(np.abs(own / level - 1)) < 1e-9 for level in kappa for own in (told, steps))
             if on_nodes and asks_between == (len(levels) == 2 * n):
                 return scheduler
         raise RefusedError(
