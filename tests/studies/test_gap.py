@@ -249,7 +249,7 @@ def test_learned_cells_are_kept_shown_and_drawn(
         (["--error", "bump(0.1, width=-1.0)"], "width is -1.0"),
         (["--steps", "1"], "steps is 1"),
         (["--target", "pair-2d", "--study", "contraction"], "needs a target on the line"),
-        (["--plot", "gap.pdf"], "gap.pdf"),
+        (["--plot", "gap.jpg"], "gap.jpg"),
         (["--study", "learned", "--target", "easy-1d"], "ask for it alone"),
         (["--study", "learned", "--study", "size"], "ask for it alone"),
         (["--study", "size", "--train"], "nothing is learned"),
