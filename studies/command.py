@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .study import Study, run_all, verdicts_fail
+from .study import Found, Study, verdicts_fail
 
 STRICT = ("refuted", "all")
 
@@ -78,7 +78,7 @@ def verb(
 
         @wraps(build)
         def command(**given: Any) -> None:
-            from .output.report import Output, show
+            from .output.report import Output
 
             asked = {name: given.pop(name) for name in shared}
             output = Output(asked["form"], asked["as_json"], asked["table"], asked.get("plot"), asked["out"])
@@ -89,10 +89,7 @@ def verb(
             built = build(**given, **{name: asked[name] for name in shared if name in own.parameters})
             studies = [built] if not isinstance(built, Sequence) else built
             found = measured(studies, output.out, cores() if asked["jobs"] is None else asked["jobs"])
-            show(list(zip(studies, found, strict=True)), output)
-            verdicts = [v for one, records in zip(studies, found, strict=True) for v in one.verdicts(records)]
-            if verdicts_fail(verdicts, strict):
-                raise typer.Exit(1)
+            conclude(studies, found, output, strict)
 
         command.__signature__ = own.replace(  # type: ignore[attr-defined]
             parameters=[*before, *added], return_annotation=None
@@ -103,8 +100,28 @@ def verb(
     return made
 
 
-def measured(studies: Sequence[Study[Any]], out: Path | None, jobs: int) -> list[list[Any]]:
+def conclude(
+    studies: Sequence[Study[Any]], found: Sequence[Found[Any]], output: Any, strict: str | None
+) -> None:
+    """Show what studies found and what failed; exit with 1 for failures, and for verdicts that a strict run minds.
+
+    Raises what the first cell raised if no cell was measured.
+    """
+    from .output.report import show
+
+    failures = [failure for one in found for failure in one.failures]
+    if failures and not any(one.records for one in found):
+        raise failures[0].error()
+    with_records = [(study, one.records) for study, one in zip(studies, found, strict=True) if one.records]
+    show(with_records, output, failures)
+    verdicts = [v for study, records in with_records for v in study.verdicts(records)]
+    if failures or verdicts_fail(verdicts, strict):
+        raise typer.Exit(1)
+
+
+def measured(studies: Sequence[Study[Any]], out: Path | None, jobs: int) -> list[Found[Any]]:
     """Run studies together; Ctrl-C says how to go on."""
+    from .engine import run_all
     from .store import Store
 
     store = None if out is None else Store(out / "finished")

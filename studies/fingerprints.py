@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import importlib.metadata
 import inspect
-import sys
 from collections.abc import Mapping, Set
-from functools import cache, cached_property, partial
+from functools import cached_property, partial
 from pathlib import Path, PurePath
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
@@ -16,7 +14,6 @@ from typing import Any
 import numpy as np
 
 OWN = ("analytic", "solvers", "studies")
-COMPUTING = ("numpy", "scipy", "numba", "POT", "scikit-learn")  # libraries whose version can move a digit
 
 
 def fingerprint(*values: Any) -> str:
@@ -116,25 +113,10 @@ def _attributes(value: Any) -> dict[str, Any]:
 
 
 def _source_of(function: FunctionType) -> bytes:
-    """Return what a function computes: nothing for our own, which `code` covers, else its file or its code."""
+    """Return what a function computes: nothing for our own, which `reached` covers, else its file or its code."""
     if function.__module__.partition(".")[0] in OWN:
         return b""
     file = inspect.getsourcefile(function)
     if file is not None and Path(file).is_file():
         return Path(file).read_bytes()
     return fingerprint(function.__code__).encode()
-
-
-@cache
-def code() -> str:
-    """Return a hash of the project's source and of the versions it computes with: results of other code are stale."""
-    digest = hashlib.sha256()
-    for package in OWN:
-        folder = Path(str(sys.modules[package].__file__)).parent if package in sys.modules else None
-        if folder is None:
-            folder = Path(__file__).parent.parent / package
-        for file in sorted(folder.rglob("*.py")):
-            digest.update(f"{file.relative_to(folder.parent)}:".encode() + file.read_bytes())
-    versions = {name: importlib.metadata.version(name) for name in COMPUTING}
-    digest.update(fingerprint(versions, sys.version).encode())
-    return digest.hexdigest()

@@ -22,6 +22,7 @@ from analytic.names import unknown
 
 from .cli import app
 from .command import cores
+from .engine import run
 from .order import tables as frames
 from .order.on_text import STATISTICS, TextErrors, text_summary
 from .order.on_tokens import default_settings, measure, pairs, token_jobs, token_order
@@ -29,7 +30,6 @@ from .order.study import order
 from .output import render
 from .output.files import write_whole
 from .specifications import job_of
-from .study import run
 
 ROOT = Path(__file__).parent.parent
 README, TOKENS, GPU = ROOT / "README.md", ROOT / "docs" / "tokens.md", ROOT / "docs" / "gpu.md"

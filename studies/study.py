@@ -1,19 +1,21 @@
 """A study: a question taken apart into cells that can be measured alone, kept, resumed and shown.
 
-Every verb of the command is one. A study says what its cells are and how to read what they found; `run` measures
-them, on several cores if asked, and keeps each as soon as it is done; `show` prints and writes what was found.
+Every verb of the command is one. A study says what its cells are and how to read what they found; `engine.run`
+measures them, on several cores if asked, and keeps each as soon as it is done; `output.report.show` prints and writes
+what was found.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from functools import cache
+from dataclasses import asdict, dataclass, field, replace
+from functools import cache, cached_property
 from typing import Any, Generic, Protocol, TypeVar
 
-from .fingerprints import code, fingerprint
-from .output.progress import Progress
+from .fingerprints import fingerprint
 from .output.report import Report
+from .reached import code_reached
 from .store import Store
 
 R = TypeVar("R")
@@ -28,8 +30,8 @@ class Cell(Generic[R]):
     of : mapping of str to what JSON can hold
         The cell's axes by name, as a reader would write them: method, target, noise, steps, ...
     measure : callable
-        () -> records. Pure and seeded. A measurement that fails is a record with a status; it raises only for what
-        the user asked wrongly.
+        () -> records. Pure and seeded. A measurement that diverges is a record with a status; what it raises is kept
+        and shown as a failure of the cell.
     given : mapping
         Everything else the records depend on, as objects: the target, the path, numbers of samples, seeds, ... The
         key of what is kept is the fingerprint of both, so that nothing may be left out.
@@ -92,62 +94,68 @@ class Plain(Generic[R]):
         return ()
 
 
-def key_of(study: Study[Any], cell: Cell[Any]) -> str:
-    """Return the key under which a cell's records are kept: of its study, its axes, all it is given, and the code."""
-    return fingerprint(study.name, cell.of, cell.given, code())
+@dataclass(frozen=True)
+class Failure:
+    """A cell that could not be measured.
 
-
-def run(study: Study[R], store: Store | None = None, jobs: int = 1) -> list[R]:
-    """Measure a study's cells and return their records in the order of the cells: `run_all` of one study."""
-    (found,) = run_all([study], store, jobs)
-    return found
-
-
-def run_all(studies: Sequence[Study[Any]], store: Store | None = None, jobs: int = 1) -> list[list[Any]]:
-    """Measure the cells of studies and return their records, of each study in the order of its cells.
-
-    Parameters
+    Attributes
     ----------
-    studies : sequence of Study
-    store : Store, optional
-        What it has already is read, and each cell is kept as soon as it is measured, so that a killed run loses nothing
-        that was finished and another run goes on from there.
-    jobs : int
-        Processes that measure: this one and, beyond the first, new ones, which import the studies' modules.
-
-    Returns
-    -------
-    list of lists of records
-        The same for any number of jobs.
-
-    Raises
-    ------
-    ValueError, TypeError
-        What the cells say is wrong with what was asked, or a study that cannot be sent to another process.
+    of : mapping
+        The cell's axes.
+    kind, reason : str
+        The class of what was raised, and what it says; "DiedError" of a process that ended.
     """
-    if not (isinstance(jobs, int) and jobs >= 1):
-        raise ValueError(f"jobs is {jobs!r}: give a whole number of processes, at least 1")
-    work = Work([Kept(study, store) for study in studies])
-    tasks = work.tasks()
-    found = {place: known for place, task in enumerate(tasks) if (known := task.load()) is not None}
-    left = [place for place in range(len(tasks)) if place not in found]
-    with Progress(
-        ", ".join(dict.fromkeys(study.name for study in studies)), len(tasks), len(found)
-    ) as progress:
-        if jobs == 1 or len(left) < 2:
-            for place in left:
-                progress.now(str(tasks[place].cell))
-                found[place] = tasks[place].measure()
-                progress.done()
-        else:
-            from .workers import Workers
 
-            with Workers(work, min(jobs, len(left)) - 1) as workers:
-                found |= workers.measure(tasks, left, progress)
-    return [
-        [record for place, task in enumerate(tasks) if task.kept is kept for record in found[place]]
-        for kept in work.kept
-    ]
+    of: Mapping[str, Any]
+    kind: str
+    reason: str
+
+    @classmethod
+    def by(cls, cell: Cell[Any], raised: BaseException) -> Failure:
+        """Return what stands for a cell that raised something."""
+        known = (kind.__name__ for kind in (ValueError, TypeError) if isinstance(raised, kind))
+        return cls(cell.of, next(known, type(raised).__name__), str(raised) or repr(raised))
+
+    @property
+    def wrongly_asked(self) -> bool:
+        """Whether the measurement refused what it was asked."""
+        return self.kind in ("ValueError", "TypeError")
+
+    def error(self) -> Exception:
+        """Return what may be raised in its place."""
+        if self.wrongly_asked:
+            return (ValueError if self.kind == "ValueError" else TypeError)(self.reason)
+        return RuntimeError(f"{self}")
+
+    def __str__(self) -> str:
+        return f"{', '.join(map(str, self.of.values()))}: {self.kind}: {self.reason}"
+
+
+class DiedError(RuntimeError):
+    """A process ended while it measured."""
+
+
+@dataclass
+class Found(Generic[R]):
+    """What a study's cells found, in their order, and the cells that failed."""
+
+    records: list[R] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What measuring a cell gave: records or a failure, and the seconds it took."""
+
+    records: list[Any]
+    failure: Failure | None = None
+    seconds: float = 0.0
+
+
+def key_of(study: Study[Any], cell: Cell[Any]) -> str:
+    """Return the key under which a cell's records are kept: of its study, its axes, what it is given, what it runs."""
+    code = code_reached(cell.measure, cell.given, study.record)
+    return fingerprint(study.name, cell.of, cell.given, code)
 
 
 @cache
@@ -157,58 +165,70 @@ def _reader(record: Any) -> Any:
     return TypeAdapter(list[record])
 
 
-@dataclass
-class Kept(Generic[R]):
-    """A study's records as a store holds them."""
-
-    study: Study[R]
-    store: Store | None
-
-    def load(self, cell: Cell[R]) -> list[R] | None:
-        """Return the records of a cell that was measured before, or None."""
-        saved = None if self.store is None else self.store.load(key_of(self.study, cell))
-        return None if saved is None else self.restored(saved)
-
-    def restored(self, saved: Any) -> list[R]:
-        """Rebuild records from what JSON made of them."""
-        found: list[R] = _reader(self.study.record).validate_python(saved)
-        return found
-
-    def measured(self, cell: Cell[R]) -> list[R]:
-        """Measure a cell and keep its records; returned as they will be read back, numbers of the fields' types."""
-        found = list(cell.measure())
-        if self.store is None:
-            return found
-        plain = [asdict(record) for record in found]  # type: ignore[call-overload]
-        self.store.save(key_of(self.study, cell), plain, cell.of)
-        return self.restored(plain)
-
-
 @dataclass(frozen=True)
 class Task:
-    """A cell, and where its records are kept."""
+    """A cell, of which study it is, and where its records are kept."""
 
-    kept: Kept[Any]
+    number: int
+    study: Study[Any]
     cell: Cell[Any]
+    store: Store | None
 
-    def load(self) -> list[Any] | None:
-        """Return what was measured before, or None."""
-        return self.kept.load(self.cell)
+    @cached_property
+    def key(self) -> str:
+        """What its records are kept under."""
+        return key_of(self.study, self.cell)
 
-    def measure(self) -> list[Any]:
-        """Measure the cell and keep what it found."""
-        return self.kept.measured(self.cell)
+    def load(self, retry: bool = False) -> Answer | None:
+        """Return what was measured before, or None; with `retry` a failure is none."""
+        kept = None if self.store is None else self.store.load(self.key)
+        if kept is None or (retry and kept.failure is not None):
+            return None
+        if kept.failure is not None:
+            return Answer([], Failure(self.cell.of, kept.failure["kind"], kept.failure["reason"]))
+        return Answer(self._restored(kept.result))
+
+    def measure(self) -> Answer:
+        """Measure the cell; what it raises is an answer too."""
+        began = time.perf_counter()
+        try:
+            records = list(self.cell.measure())
+        except Exception as raised:
+            return Answer([], Failure.by(self.cell, raised), time.perf_counter() - began)
+        return Answer(records, None, time.perf_counter() - began)
+
+    def keep(self, answer: Answer) -> Answer:
+        """Keep an answer; returned as it will be read back, numbers of the fields' types."""
+        if self.store is None:
+            return answer
+        about = {"study": self.study.name, **self.cell.of}
+        if answer.failure is not None:
+            failure = {"kind": answer.failure.kind, "reason": answer.failure.reason}
+            self.store.save(self.key, None, about, failure=failure, seconds=answer.seconds)
+            return answer
+        plain = [asdict(record) for record in answer.records]
+        self.store.save(self.key, plain, about, seconds=answer.seconds)
+        return replace(answer, records=self._restored(plain))
+
+    def _restored(self, saved: Any) -> list[Any]:
+        found: list[Any] = _reader(self.study.record).validate_python(saved)
+        return found
 
 
 @dataclass(frozen=True)
 class Work:
     """Studies that are measured together, as they are sent to other processes."""
 
-    kept: Sequence[Kept[Any]]
+    studies: Sequence[Study[Any]]
+    store: Store | None
 
     def tasks(self) -> list[Task]:
         """List the cells of all studies; the same list in every process."""
-        return [Task(kept, cell) for kept in self.kept for cell in kept.study.cells()]
+        return [
+            Task(number, study, cell, self.store)
+            for number, study in enumerate(self.studies)
+            for cell in study.cells()
+        ]
 
 
 def verdicts_fail(verdicts: Sequence[str], strict: str | None) -> bool:

@@ -208,8 +208,10 @@ class Draws(Plain[Drawn]):
 
     def cells(self) -> Iterable[Cell[Drawn]]:
         """One for each draw: many rows of its chains are the same."""
-        for draw in self.draws:
-            bits = self.bits if draw_named(draw)[0].single else None
+        known = [(draw, self.bits if draw_named(draw)[0].single else None) for draw in self.draws]
+        for draw, bits in known:
+            draw_named(draw, bits)  # complains before anything is measured
+        for draw, bits in known:
             given = {
                 "noises": self.noises,
                 "target": self.target,

@@ -15,11 +15,12 @@ from solvers import Kernel, catalogue, grids, law
 from solvers.catalogue import Method
 from solvers.discrete import Tables, path_kl
 
+from ..engine import run
 from ..inference import Slope, fit, judge
 from ..ladder import Measurement, climb, first_of, wanted
 from ..output.report import Report
 from ..setting import Job, known_grid
-from ..study import Cell, Plain, run
+from ..study import Cell, Plain
 from . import tables
 from .charts import convergence
 from .claims import Judgement, claims_of, judgements, reasons, uncovered

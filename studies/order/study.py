@@ -10,10 +10,11 @@ from typing import Any, ClassVar
 from analytic import GaussianMixture
 from analytic import targets as named
 
+from ..engine import run
 from ..ladder import Ladder, Measurement
 from ..output.report import Report
 from ..setting import Job, Setting, jobs
-from ..study import Cell, Plain, run
+from ..study import Cell, Plain
 from . import tables
 from .charts import convergence
 from .claims import Judgement, claims_of, judgements, reasons, uncovered

@@ -34,8 +34,8 @@ def suffix_of(path: str | os.PathLike[str], known: Iterable[str]) -> str:
     return suffix
 
 
-def write_whole(path: str | os.PathLike[str], content: bytes) -> Path:
-    """Write a file so that readers see the old content or the new, never a part.
+def write_whole(path: str | os.PathLike[str], content: bytes, lasting: bool = False) -> Path:
+    """Write a file so that readers see the old content or the new, never a part; `lasting` waits for the disk.
 
     Raises
     ------
@@ -50,7 +50,11 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> Path:
     # Beside the target, since os.replace is atomic only within one file system.
     draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        draft.write_bytes(content)
+        with draft.open("wb") as file:
+            file.write(content)
+            if lasting:
+                file.flush()
+                os.fsync(file.fileno())
         os.replace(draft, path)
     finally:
         draft.unlink(missing_ok=True)

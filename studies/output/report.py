@@ -94,8 +94,8 @@ class Shown(Protocol):
     def figures(self, found: list[Any]) -> Mapping[str, Any]: ...
 
 
-def show(shown: Sequence[tuple[Shown, list[Any]]], output: Output) -> None:
-    """Print and write what studies found.
+def show(shown: Sequence[tuple[Shown, list[Any]]], output: Output, failures: Sequence[object] = ()) -> None:
+    """Print and write what studies found; cells that failed are named on stderr.
 
     Raises ValueError if a plot was asked for and there is nothing to draw.
     """
@@ -107,6 +107,8 @@ def show(shown: Sequence[tuple[Shown, list[Any]]], output: Output) -> None:
         print(json.dumps(clean(tables), indent=1))
     else:
         _print(reports, [skip for study, _ in shown for skip in study.skipped()], output.form)
+    for failure in failures:
+        print(f"assay: failed: {failure}", file=sys.stderr)
     if output.table is not None:
         whole = SUFFIXES[suffix_of(output.table, SUFFIXES)] in ("csv", "json")
         frames = _everything(reports) if whole else {report.name: report.frame for report in reports}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from ..study import run_all
+from ..engine import run_all
 from .contract import FAILED, NOT_ASKED, Finding
 from .named import subject_of
 from .study import Verification
@@ -142,7 +142,7 @@ def table(library: str, jobs: int) -> pd.DataFrame:
         for name, order, sense in claims
     ]
     found = run_all(studies, None, jobs)
-    return pd.DataFrame([_row(claim, one) for claim, one in zip(claims, found, strict=True)])
+    return pd.DataFrame([_row(claim, one.records) for claim, one in zip(claims, found, strict=True)])
 
 
 def _row(claim: Claim, found: Sequence[Finding]) -> dict[str, Any]:

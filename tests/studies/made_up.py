@@ -39,7 +39,9 @@ class Pi(Plain[Digits]):
     terms: tuple[int, ...] = (4, 8, 16, 32)
     wait: float = 0.0  # seconds a cell
     diary: Path | None = None  # a line for every cell that is measured
-    spared: int = 0  # all other processes end in their first cell
+    spared: int = 0  # all other processes end in a deadly cell
+    deadly: int = 0  # the number of terms in which euler's is one
+    refused: int = 0  # the number of terms that is an error
 
     name: ClassVar[str] = "pi"
     record: ClassVar[type] = Digits
@@ -54,8 +56,10 @@ class Pi(Plain[Digits]):
         if self.diary is not None:
             with self.diary.open("a") as file:
                 file.write(f"{series} {terms} {os.getpid()}\n")
-        if self.spared not in (0, os.getpid()):
-            os._exit(1)
+        if self.spared not in (0, os.getpid()) and (series, terms) == ("euler", self.deadly):
+            os._exit(7)
+        if terms == self.refused:
+            raise ValueError(f"terms is {terms}: give another number")
         total = sum(SERIES[series](k) for k in range(terms))
         return [Digits(series, terms, abs(total - math.pi))]
 

@@ -17,9 +17,9 @@ from studies.cli import app
 from studies.compare.errors import Compared, alike
 from studies.compare.figure import figure
 from studies.compare.study import Comparison, _best_at, recommended
+from studies.engine import run
 from studies.setting import Setting, steps_for
 from studies.specifications import job_of
-from studies.study import run
 
 VP = paths.VP()
 LINE = Setting(VP, "log-snr")

@@ -23,7 +23,7 @@ from studies.draws.study import (
     sampled_counts,
     summary,
 )
-from studies.study import run
+from studies.engine import run
 
 
 def precision(target=TARGET, noises=NOISES, draws=DRAWS, steps=(2,), bits=None) -> pd.DataFrame:  # type: ignore[no-untyped-def]

@@ -14,6 +14,7 @@ from scipy.integrate import solve_ivp
 from analytic import GaussianMixture, distances, paths, targets
 from solvers import Imperfect, ScoreError, catalogue, density, grids
 from studies import laws, specifications
+from studies.engine import run
 from studies.gap import figure, tables
 from studies.gap import gaps as gap
 from studies.gap.gaps import TRUTH, Gap, Plan
@@ -23,7 +24,6 @@ from studies.learned import measure
 from studies.learned import study as learned
 from studies.learned.training import RECIPES
 from studies.setting import Setting
-from studies.study import run
 from tests.studies.test_cli import Run, assay  # noqa: F401  (a fixture)
 
 EASY = targets.load("easy-1d")

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from analytic import distances, targets
+from studies.engine import run
 from studies.learned import figure, fokker_planck, measure, study, tables, training
 from studies.learned.measure import EXACT, LearnedGap, exact_score
 from studies.learned.networks import Network, OrnsteinUhlenbeck, shipped
 from studies.learned.study import LearnedGaps
 from studies.output import figures
 from studies.store import Store
-from studies.study import run
 
 RECORD = LearnedGap(
     network="some",

@@ -10,6 +10,7 @@ import pytest
 from analytic import GaussianMixture, targets
 from solvers import Claim, Trace, catalogue, scheduler_config
 from solvers.catalogue import Catalogue, Method
+from studies.engine import run
 from studies.ladder import Ladder, long
 from studies.order import tables
 from studies.order.claims import Judgement, judgements, reasons, uncovered
@@ -17,7 +18,6 @@ from studies.order.on_mixtures import on_gaussian, on_samples
 from studies.order.study import Orders, order
 from studies.setting import Job, Setting, distinct_starts, jobs
 from studies.store import Store
-from studies.study import run
 
 BOTH = {name: targets.load(name) for name in ("gaussian-1d", "easy-1d")}
 

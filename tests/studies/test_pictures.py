@@ -10,11 +10,11 @@ from typer.testing import CliRunner
 
 from analytic import targets
 from studies.cli import app
+from studies.engine import run
 from studies.pictures.figure import panels
 from studies.pictures.study import WAYS, Pictures
 from studies.setting import Setting
 from studies.specifications import job_of
-from studies.study import run
 
 PAIR = targets.load("pair-2d")
 

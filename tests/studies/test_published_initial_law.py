@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from analytic import GaussianMixture, paths, targets
 from solvers import catalogue, grids, law
 from studies.budget import published_initial_law
-from studies.study import run
+from studies.engine import run
 
 Array = NDArray[np.float64]
 VP = paths.VP()

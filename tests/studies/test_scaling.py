@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from analytic import targets
 from solvers import density, law
 from studies import specifications
+from studies.engine import run
 from studies.output import figures
 from studies.scaling import crossings, figure, needs, tables
 from studies.scaling import targets as scaling_targets
@@ -25,7 +26,6 @@ from studies.scaling.study import Evaluations
 from studies.scaling.targets import gaussian
 from studies.steps_needed import steps_to_stay
 from studies.store import Store
-from studies.study import run
 from tests.studies.test_cli import Run, assay  # noqa: F401  (a fixture)
 
 Array = NDArray[np.float64]

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import importlib
 import os
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
 import typer
 
+from studies.engine import run, run_all
 from studies.output.progress import Progress
 from studies.store import Store
-from studies.study import run, verdicts_fail
+from studies.study import verdicts_fail
 from tests.studies.made_up import Pi
 
 
@@ -50,15 +53,52 @@ def test_all_that_a_cell_is_given_is_part_of_its_key(tmp_path: Path) -> None:
     assert len(keys) == 3
 
 
-def test_a_process_that_dies_ends_the_run_and_loses_nothing(tmp_path: Path) -> None:
-    store, here = Store(tmp_path / "finished"), os.getpid()
-    with pytest.raises(RuntimeError, match="a process died while it measured"):
-        run(Pi(wait=1.0, spared=here), store, jobs=2)
-    kept = len(list(store.folder.iterdir()))
-    assert kept >= 1
-    diary = tmp_path / "diary"
-    run(Pi(wait=0.0, diary=diary), store)
-    assert len(measured(diary)) == 8 - kept
+def test_a_cell_that_ends_two_processes_has_failed_and_the_others_are_measured(tmp_path: Path) -> None:
+    store, here, diary = Store(tmp_path / "finished"), os.getpid(), tmp_path / "diary"
+    study = Pi(wait=0.3, spared=here, deadly=32, diary=diary)
+    (found,) = run_all([study], store, jobs=2)
+    assert [failure.of["series"] for failure in found.failures] == ["euler"]
+    assert found.failures[0].kind == "DiedError"
+    assert "exit code 7" in found.failures[0].reason
+    assert len(found.records) == 7
+    assert measured(diary).count("euler 32") == 2  # retried once
+    (again,) = run_all([study], store, jobs=2)
+    assert again == found
+    assert len(measured(diary)) == 9
+    (mended,) = run_all([replace(study, deadly=0)], store, retry=True)
+    assert (len(mended.records), mended.failures) == (8, [])
+    assert len(measured(diary)) == 10
+    assert run_all([study], store)[0] == mended
+
+
+def test_what_a_cell_raises_is_kept_and_shown_and_the_others_are_measured(tmp_path: Path) -> None:
+    store = Store(tmp_path / "finished")
+    study = Pi(terms=(4, 8), refused=8)
+    for jobs in (1, 2, 1):
+        (found,) = run_all([study], store, jobs)
+        assert [d.terms for d in found.records] == [4, 4]
+        assert [f.reason for f in found.failures] == ["terms is 8: give another number"] * 2
+    with pytest.raises(ValueError, match="terms is 8"):
+        run(study)
+    (found,) = run_all([study])
+    assert len(found.failures) == 2
+
+
+def test_an_executor_finds_what_processes_do_and_its_records_are_kept_here(tmp_path: Path) -> None:
+    store, diary = Store(tmp_path / "finished"), tmp_path / "diary"
+    study = Pi(diary=diary)
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        assert run(study, store, executor=pool) == run(Pi())
+        assert run_all([Pi(terms=(4,), refused=4)], executor=pool)[0].failures
+        assert len(measured(diary)) == 8
+        assert run(study, store, executor=pool) == run(Pi())
+    assert str(os.getpid()) not in diary.read_text()
+    assert len(measured(diary)) == 8
+    with (
+        ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool,
+        pytest.raises(RuntimeError, match="broke"),
+    ):
+        run(Pi(deadly=4, spared=os.getpid()), executor=pool)
 
 
 def test_what_cannot_be_sent_is_refused_with_a_remedy() -> None:
@@ -104,5 +144,5 @@ def test_the_study_of_contributing_is_whole(tmp_path: Path, monkeypatch: pytest.
     app.command()(importlib.import_module("pi_of_contributing").pi)
     app(["--most", "16", "--jobs", "1", "--out", str(tmp_path / "r")], standalone_mode=False)
     assert {file.name for file in (tmp_path / "r").iterdir()} == {"finished", "pi.csv", "pi.md", "pi.png"}
-    assert len(list((tmp_path / "r" / "finished").iterdir())) == 6
+    assert len(list((tmp_path / "r" / "finished").glob("*.json"))) == 6
     assert "euler" in (tmp_path / "r" / "pi.md").read_text()

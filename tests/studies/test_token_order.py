@@ -13,6 +13,7 @@ import pytest
 from analytic import chains, distances, sequences
 from solvers import Kernel, catalogue, grids, law
 from solvers.discrete import Tables
+from studies.engine import run
 from studies.ladder import Measurement
 from studies.order import on_tokens as token_order
 from studies.order import tables
@@ -20,7 +21,6 @@ from studies.order.claims import Judgement
 from studies.order.on_tokens import RUNGS, TokenOrders, TokenSetting, measure
 from studies.setting import Job
 from studies.store import Store
-from studies.study import run
 
 MASKS = TokenSetting("masks", chains.Absorbing(3, "polynomial"), limit=256)
 UNIFORM = TokenSetting("uniform", chains.Uniform(3, "constant"), limit=256)

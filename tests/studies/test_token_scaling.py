@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from analytic import chains, sequences
+from studies.engine import run
 from studies.scaling import on_tokens
 from studies.scaling.on_tokens import by_information, by_law, chain_of
 from studies.scaling.study import TokenSteps
 from studies.steps_needed import steps_to_reach
-from studies.study import run
 
 
 @pytest.mark.parametrize("order", [0.5, 1.0, 2.0])

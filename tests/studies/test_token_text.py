@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from analytic import chains, sequences
+from studies.engine import run
 from studies.order import on_text
 from studies.order.on_tokens import TokenSetting, default_settings, token_jobs
-from studies.study import run
 
 
 @pytest.fixture(scope="module")
