@@ -23,8 +23,15 @@ VERBS = {
     "draws": "Measure how far drawing tokens in float32 takes a sampler of many steps from its target.",
     "pictures": "Draw samples over the target's density, and the ways there, at equal evaluations.",
     "verify": "Ask a sampler all checks: its order by exact law on even and uneven grids, its levels and noise.",
+    "run": "Run studies that a TOML file declares into a folder, from where a stopped or killed run goes on.",
+    "status": "Say how far the run in a folder is.",
+    "report": "Write the page and the tables of the run in a folder again.",
+    "merge": "Take into a folder what others have finished.",
+    "diff": "Hold two runs against each other: what is better, worse, or alike within intervals.",
     "list": "List what there is: methods with claims and sources, loops, targets, sequences, grids, paths, noises.",
 }
+OF_RUNS = ("run", "status", "report", "merge", "diff")
+ASKING = tuple(verb for verb in VERBS if verb not in (*OF_RUNS, "list"))  # those that ask a question
 PLAIN: dict[str, Any] = {
     "add_completion": False,
     "pretty_exceptions_enable": False,
@@ -36,6 +43,8 @@ def function_of(verb: str) -> Any:
     """Import the function of a verb."""
     if verb == "list":
         return importlib.import_module("studies.listing").list_
+    if verb in OF_RUNS:
+        return getattr(importlib.import_module("studies.runs.verbs"), verb)
     return getattr(importlib.import_module(f"studies.{verb}.verb"), verb)
 
 
@@ -81,7 +90,11 @@ def assay(
 
 
 def spelled(arguments: Sequence[str]) -> list[str]:
-    """Return a command line in which --strict always has its word, so that what follows it alone is left alone."""
+    """Return a command line as options are declared.
+
+    --strict always has its word, so that what follows it alone is left alone, and numbers after an option that is
+    repeatable, such as --nfe 10 20, have it repeated.
+    """
     found: list[str] = []
     rest = list(arguments)
     while rest:
@@ -89,6 +102,10 @@ def spelled(arguments: Sequence[str]) -> list[str]:
         if word == "--strict":
             word = f"--strict={rest.pop(0) if rest[:1] == ['all'] else 'refuted'}"
         found.append(word)
+        if word in ("--nfe", "--steps", "--seed"):
+            found += [rest.pop(0)] if rest else []
+            while rest and rest[0].isdigit():
+                found += [word, rest.pop(0)]
     return found
 
 

@@ -6,14 +6,18 @@ import inspect
 import os
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .study import Found, Study, verdicts_fail
+
+if TYPE_CHECKING:
+    from .output.report import Output
 
 STRICT = ("refuted", "all")
 
@@ -69,6 +73,7 @@ def verb(
 
     def made(build: Callable[..., Any]) -> Callable[..., None]:
         own = inspect.signature(build, eval_str=True)
+        is_of_the_command = build.__module__ == f"studies.{build.__name__}.verb"
         kind = inspect.Parameter.KEYWORD_ONLY
         before = [p for p in own.parameters.values() if p.name not in shared]
         added = [
@@ -88,6 +93,9 @@ def verb(
                 given["methods"] = given["methods"] or new
             built = build(**given, **{name: asked[name] for name in shared if name in own.parameters})
             studies = [built] if not isinstance(built, Sequence) else built
+            if output.out is not None and is_of_the_command:
+                options = {n: v for n, v in given.items() if v is not None and v != own.parameters[n].default}
+                _declare(output.out, build.__name__, options, asked.get("load") or (), studies)
             found = measured(studies, output.out, cores() if asked["jobs"] is None else asked["jobs"])
             conclude(studies, found, output, strict)
 
@@ -100,8 +108,22 @@ def verb(
     return made
 
 
+def _declare(
+    out: Path, name: str, options: dict[str, Any], load: Sequence[str], studies: Sequence[Study[Any]]
+) -> None:
+    """Write into a folder what is asked, so that it can be looked at later."""
+    from .runs.declared import Ask, Declared
+    from .runs.folder import RunFolder
+
+    RunFolder(out).begin(Declared([Ask(name, options)], load=tuple(load)), studies)
+
+
 def conclude(
-    studies: Sequence[Study[Any]], found: Sequence[Found[Any]], output: Any, strict: str | None
+    studies: Sequence[Study[Any]],
+    found: Sequence[Found[Any]],
+    output: Output,
+    strict: str | None,
+    title: str = "",
 ) -> None:
     """Show what studies found and what failed; exit with 1 for failures, and for verdicts that a strict run minds.
 
@@ -124,9 +146,15 @@ def measured(studies: Sequence[Study[Any]], out: Path | None, jobs: int) -> list
     from .engine import run_all
     from .store import Store
 
-    store = None if out is None else Store(out / "finished")
+    with interrupted(out):
+        return run_all(studies, None if out is None else Store(out / "finished"), jobs)
+
+
+@contextmanager
+def interrupted(out: Path | None) -> Iterator[None]:
+    """On Ctrl-C, say how to go on and exit with 130."""
     try:
-        return run_all(studies, store, jobs)
+        yield
     except KeyboardInterrupt:
         again = shlex.join(["assay", *sys.argv[1:]])
         kept = (

@@ -43,12 +43,15 @@ class Estimate:
         Half width of the 99 % interval of what is sampled, 0 for what is computed.
     status, reason : str
         "measured", or in a word what went wrong, and in a sentence.
+    parts : tuple of float
+        Squares of the number in groups of samples, () for what is computed.
     """
 
     value: float
     uncertainty: float = 0.0
     status: str = MEASURED
     reason: str = ""
+    parts: tuple[float, ...] = ()
 
     @classmethod
     def failed(cls, status: str, reason: object) -> Estimate:
@@ -204,7 +207,7 @@ def _apart_by_samples(x: Array, y: Array) -> dict[str, Estimate]:
     ]
     mean, deviation = np.mean(squares), np.std(squares, ddof=1) / np.sqrt(GROUPS)
     half = float(special.stdtrit(GROUPS - 1, 0.995) * deviation / (2 * np.sqrt(mean)))
-    return {"sliced W2": Estimate(float(np.sqrt(mean)), half)}
+    return {"sliced W2": Estimate(float(np.sqrt(mean)), half, parts=tuple(map(float, squares)))}
 
 
 def _distances(a: Any, b: Any) -> dict[str, Callable[[], float]]:

@@ -143,8 +143,13 @@ def steps_for(job: Job, setting: Setting, budget: int) -> int:
         nodes = setting.nodes(steps)
         return job.method.tableau(setting.path, nodes, start=job.start, **job.options).nfe
 
+    return at_most(cost, budget)
+
+
+def at_most(cost: Callable[[int], float], budget: int) -> int:
+    """Return the most steps that a number of evaluations pays for, by cost(steps), at least 1."""
     probe = 8
-    steps = max(1, int(budget * probe / cost(probe)))
+    steps = max(1, int(budget * probe / max(cost(probe), 1e-9)))
     while steps > 1 and cost(steps) > budget:
         steps -= 1
     while steps < budget and cost(steps + 1) <= budget:

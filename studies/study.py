@@ -11,12 +11,15 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache, cached_property
-from typing import Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from .fingerprints import fingerprint
 from .output.report import Report
 from .reached import code_reached
 from .store import Store
+
+if TYPE_CHECKING:
+    from .numbers import Number
 
 R = TypeVar("R")
 
@@ -77,6 +80,9 @@ class Study(Protocol[R]):
     def verdicts(self, found: list[R]) -> Iterable[str]:
         """List the verdicts on expectations, "confirmed" or another word; none where nothing is expected."""
 
+    def numbers(self, found: list[R]) -> Iterable[Number]:
+        """List the numbers that were found, by which runs are held against each other."""
+
 
 class Plain(Generic[R]):
     """What a study does that skips nothing, draws nothing and expects nothing."""
@@ -92,6 +98,12 @@ class Plain(Generic[R]):
     def verdicts(self, found: list[R]) -> Iterable[str]:
         """Expect nothing."""
         return ()
+
+    def numbers(self, found: list[R]) -> Iterable[Number]:
+        """List the numbers in the records."""
+        from .numbers import numbers_of  # with the methods, which telling what a verb is does not need
+
+        return numbers_of(found)
 
 
 @dataclass(frozen=True)
@@ -165,6 +177,12 @@ def _reader(record: Any) -> Any:
     return TypeAdapter(list[record])
 
 
+def restored(study: Study[R], saved: Any) -> list[R]:
+    """Rebuild a study's records from what JSON made of them; ValueError if they are of another form."""
+    found: list[R] = _reader(study.record).validate_python(saved)
+    return found
+
+
 @dataclass(frozen=True)
 class Task:
     """A cell, of which study it is, and where its records are kept."""
@@ -186,7 +204,7 @@ class Task:
             return None
         if kept.failure is not None:
             return Answer([], Failure(self.cell.of, kept.failure["kind"], kept.failure["reason"]))
-        return Answer(self._restored(kept.result))
+        return Answer(restored(self.study, kept.result))
 
     def measure(self) -> Answer:
         """Measure the cell; what it raises is an answer too."""
@@ -208,11 +226,7 @@ class Task:
             return answer
         plain = [asdict(record) for record in answer.records]
         self.store.save(self.key, plain, about, seconds=answer.seconds)
-        return replace(answer, records=self._restored(plain))
-
-    def _restored(self, saved: Any) -> list[Any]:
-        found: list[Any] = _reader(self.study.record).validate_python(saved)
-        return found
+        return replace(answer, records=restored(self.study, plain))
 
 
 @dataclass(frozen=True)

@@ -111,7 +111,7 @@ class _Worker:
     """One process and the pipe to it; a new one where it dies."""
 
     def __init__(self, work: bytes, threads: int) -> None:
-        self._told = (work, threads)
+        self._told, self._over = (work, threads), False
         self._start()
 
     def _start(self) -> None:
@@ -123,7 +123,8 @@ class _Worker:
         there.close()
 
     def end(self) -> None:
-        """End the process, whatever it does."""
+        """End the process for good, whatever it does."""
+        self._over = True
         self._process.kill()
         self._process.join()
 
@@ -134,7 +135,9 @@ class _Worker:
                 self._pipe.send(place)
                 answer: Answer = self._pipe.recv()
             except (EOFError, OSError):
-                self.end()
+                if self._over:
+                    raise
+                self._process.join()
                 code = self._process.exitcode or 0
                 self._start()
             else:

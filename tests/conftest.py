@@ -36,7 +36,7 @@ THINNED = {
     "test_compiled_trajectories_are_those_of_the_cpu": 4,
     "test_compiled_moves_draw_the_tokens_of_the_cpu": 4,
     "test_compiled_moves_draw_them_with_many_tokens_too": 4,
-    "test_law_agrees_with_a_million_fused_samples": 5,
+    "test_law_agrees_with_many_fused_samples": 5,
     "test_the_interval_is_students_over_scrambles_plus_what_pooling_changes": 0,
     "test_law_equals_the_probed_sampler": 4,
     "test_compiled_cavities_are_those_of_the_law": 4,

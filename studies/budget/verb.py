@@ -19,11 +19,12 @@ def budget(
         list[str] | None,
         typer.Argument(help="Methods, with options: heun, 'ddim-eta(eta=0.5)'. Six by default."),
     ] = None,
-    target: Annotated[
+    targets: Annotated[
         list[str] | None,
         typer.Option(
+            "--target",
             help="Gaussian or one-dimensional target by name (see `assay list targets`), repeatable. By default "
-            f"{', '.join(TARGETS)}."
+            f"{', '.join(TARGETS)}.",
         ),
     ] = None,
     path: Annotated[str, typer.Option(help="Gaussian path.")] = "VP",
@@ -44,10 +45,12 @@ def budget(
             "bandwidth), another target by name, or exact."
         ),
     ] = "relative(0.01)",
-    part: Annotated[
+    parts: Annotated[
         list[str] | None,
         typer.Option(
-            help="Parts switched on, repeatable: initial, truncation, discretisation, score, precision. All by default."
+            "--part",
+            help="Parts switched on, repeatable: initial, truncation, discretisation, score, precision. "
+            "All by default.",
         ),
     ] = None,
     steps: Annotated[
@@ -79,7 +82,7 @@ def budget(
     from .study import Budgets
 
     if published:
-        for name, value in (("methods", methods), ("target", target), ("steps", steps), ("part", part)):
+        for name, value in (("methods", methods), ("target", targets), ("steps", steps), ("part", parts)):
             if value:
                 raise ValueError(f"{name} is {value}, but --published is a table of its own: leave one out")
         return InitialLaw()
@@ -88,10 +91,10 @@ def budget(
             raise ValueError(f"steps is {count}: give at least 2")
     setting = Setting(*specifications.path_and_grid(path, grid, "log-snr"), begin, end)
     setting.nodes(2)  # complains about begin and end before anything is measured
-    on = tuple(part or PARTS)
+    on = tuple(parts or PARTS)
     benches = [
         Bench(name, law, setting, Causes(wrong_scores.score_of(score, law), on, samples, seed))
-        for name, law in ((name, named.load(name)) for name in target or TARGETS)
+        for name, law in ((name, named.load(name)) for name in targets or TARGETS)
     ]
     work = [specifications.job_of(text) for text in methods or METHODS]
     return Budgets(work, benches, tuple(steps or STEPS), score)

@@ -1,49 +1,56 @@
-"""The error of one method for one number of evaluations, and when two errors are a tie."""
+"""The error of one method at one place for so many evaluations, and when two errors are a tie."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
+from scipy import special
 
-from analytic import GaussianMixture
-
-from ..laws import MEASURED, METRICS, Estimate, apart, law_or_none, means_of, truth
-from ..setting import Job, Setting, steps_for
+from ..laws import MEASURED
 
 TIE = 1.02  # errors in a smaller ratio are alike
-NO_LAW, TOO_FEW = "no law", "too few"
+TOO_FEW = "too few"
 
 
 @dataclass(frozen=True)
 class Compared:
-    """The error of one method on one target for one number of evaluations.
+    """The error of one method at one place, for one number of evaluations or of steps.
 
     Attributes
     ----------
-    method, target : str
-    budget : int
-        Evaluations that there are.
-    steps, nfe : int
-        The most steps that they pay for, and what those take.
+    method, target, path, grid : str
+        As a user types them; the noise stands in the place of the path where tokens are sampled.
     metric : str
-        "W2" on a Gaussian, "TV" on the line, "sliced W2" by samples elsewhere, to the exact marginal at the grid's end.
+        "W2" and "KL" of a Gaussian, "TV", "KL" and "W2" on the line, "sliced W2" by samples elsewhere, to the exact
+        marginal at the grid's end; of tokens "TV" and "KL" to the data's law, "bigram TV" by samples of long ones.
+    budget, steps, nfe : int or float
+        Evaluations that there are (0 where steps were asked for), steps taken, and evaluations they take.
     error, uncertainty, floor : float
         `uncertainty`: half of the 99 % interval, 0 by exact laws. `floor`: what samples of the truth itself have.
+    seed : int
+        Of the samples; 0 by exact laws.
+    parts : tuple of float
+        Squared errors of groups of samples, from which blocks of other seeds are pooled; () by exact laws.
     status, reason : str
         "measured"; "unstable"; "no law", of methods whose law cannot be had; "too few", where one step takes more.
     """
 
     method: str
     target: str
+    path: str
+    grid: str
+    metric: str
     budget: int
     steps: int
-    nfe: int
-    metric: str
+    nfe: float
     error: float
     uncertainty: float = 0.0
     floor: float = 0.0
+    seed: int = 0
+    parts: tuple[float, ...] = ()
     status: str = MEASURED
     reason: str = ""
 
@@ -52,32 +59,88 @@ class Compared:
         """What the error is at most known to be: not below what samples of the truth have."""
         return max(self.error, self.floor)
 
+    @property
+    def place(self) -> tuple[Any, ...]:
+        """Where methods are compared."""
+        return self.target, self.path, self.grid, self.metric, self.budget or f"{self.steps} steps"
 
-def compared(job: Job, name: str, target: GaussianMixture, setting: Setting, budget: int) -> Compared:
-    """Measure one method's error where it may ask the model so many times."""
-    means = means_of(target)
-    metric = METRICS[means][0]
-    row = partial(Compared, job.label, name, budget)
-    try:
-        steps = min(steps_for(job, setting, budget), setting.limit)
-        tableau = job.method.tableau(setting.path, setting.nodes(steps), start=job.start, **job.options)
-    except ValueError as problem:
-        return row(0, 0, metric, np.nan, status=TOO_FEW, reason=str(problem))
-    if tableau.nfe > budget:
-        reason = f"one step takes {tableau.nfe} evaluations"
-        return row(steps, tableau.nfe, metric, np.nan, status=TOO_FEW, reason=reason)
-    options = {"samples": setting.samples, "seed": setting.seed} if means == "samples" else {}
-    floor = 0.0
-    try:
-        ended = law_or_none(tableau, target, initial=setting.initial, means=means, **options)
-        true = truth(target, tableau.end, means, **options)
-        found = apart(ended, true, (metric,))[metric]
-        if means == "samples":
-            other = truth(target, tableau.end, means, setting.samples, setting.seed + 2)
-            floor = apart(other, true, (metric,))[metric].value
-    except ValueError as problem:  # a noisy method with memory has no density on the line
-        found = Estimate.failed(NO_LAW, problem)
-    return row(steps, tableau.nfe, metric, found.value, found.uncertainty, floor, found.status, found.reason)
+
+@dataclass(frozen=True)
+class Asked:
+    """What one cell compares.
+
+    Attributes
+    ----------
+    budget, steps : int
+        Evaluations there are, or steps; the other is 0.
+    metrics : tuple of str
+        Those wanted; the sharpest if empty.
+    samples, seed : int
+        Where no law reaches.
+    """
+
+    budget: int
+    steps: int
+    metrics: tuple[str, ...]
+    samples: int
+    seed: int
+
+
+class Place(Protocol):
+    """Where methods are compared: a target, and what noise and grid lead to it."""
+
+    @property
+    def target(self) -> str: ...
+
+    @property
+    def path(self) -> str:
+        """Or the noise on tokens."""
+
+    @property
+    def grid(self) -> str: ...
+
+    @property
+    def law(self) -> Any: ...
+
+    @property
+    def by_samples(self) -> bool:
+        """Whether errors are those of samples."""
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of the errors there are, the sharpest first."""
+
+    def takes(self, job: Any) -> bool:
+        """Whether a method is one for this place."""
+
+    def compared(self, job: Any, asked: Asked) -> list[Compared]:
+        """Measure one method's errors."""
+
+
+def pooled(found: Iterable[Compared]) -> list[Compared]:
+    """Join blocks of samples that differ in their seeds alone: the more blocks, the smaller the interval."""
+    blocks: dict[tuple[Any, ...], list[Compared]] = {}
+    for c in found:
+        blocks.setdefault((c.method, *c.place), []).append(c)
+    return [one if not rest else _joined([one, *rest]) for one, *rest in blocks.values()]
+
+
+def _joined(blocks: Sequence[Compared]) -> Compared:
+    failed = [c for c in blocks if c.status != MEASURED]
+    if failed or not blocks[0].parts:
+        return failed[0] if failed else blocks[0]
+    parts = tuple(part for c in blocks for part in c.parts)
+    error, uncertainty = of_parts(parts)
+    floor = float(np.sqrt(np.mean([c.floor**2 for c in blocks])))
+    return replace(blocks[0], error=error, uncertainty=uncertainty, floor=floor, parts=parts)
+
+
+def of_parts(parts: Sequence[float]) -> tuple[float, float]:
+    """Return the root of the mean of squares, and half of its 99 % interval by Student's t over the groups."""
+    mean = float(np.mean(parts))
+    deviation = float(np.std(parts, ddof=1)) / np.sqrt(len(parts))
+    half = special.stdtrit(len(parts) - 1, 0.995) * deviation / (2 * np.sqrt(mean)) if mean > 0 else 0.0
+    return float(np.sqrt(mean)), float(half)
 
 
 def alike(one: Compared, other: Compared) -> bool:
@@ -85,3 +148,15 @@ def alike(one: Compared, other: Compared) -> bool:
     if max(one.told, other.told) <= TIE * min(one.told, other.told):
         return True
     return abs(one.told - other.told) <= np.hypot(one.uncertainty, other.uncertainty)
+
+
+def front(found: Sequence[Compared]) -> Iterator[Compared]:
+    """Yield the errors at a place that no method undercuts with as few evaluations or fewer."""
+    measured = sorted(
+        (c for c in found if c.status == MEASURED and np.isfinite(c.error)), key=lambda c: (c.nfe, c.error)
+    )
+    least = np.inf
+    for c in measured:
+        if c.error < least:
+            yield c
+            least = c.error

@@ -10,120 +10,184 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from analytic import GaussianMixture
-
 from ..laws import MEASURED
+from ..numbers import Number
 from ..output.report import Report
-from ..setting import Job, Setting
+from ..setting import Job
 from ..study import Cell, Plain
-from .errors import TIE, Compared, alike, compared
+from .errors import TIE, Asked, Compared, Place, alike, front, pooled
 
 
-def _cell(job: Job, name: str, target: GaussianMixture, setting: Setting, budget: int) -> list[Compared]:
-    return [compared(job, name, target, setting, budget)]
+def _cell(job: Job, place: Place, asked: Asked) -> list[Compared]:
+    return place.compared(job, asked)
 
 
 @dataclass(frozen=True)
 class Comparison(Plain[Compared]):
-    """Every method on every target at every number of evaluations.
+    """Every method at every place for every number of evaluations.
 
     Attributes
     ----------
     work : sequence of Job
-    targets : mapping of str to GaussianMixture
-    setting : Setting
-    budgets : sequence of int
+    places : sequence of Place
+    budgets, steps : sequence of int
+        Evaluations that methods may take, or steps that they take, or both.
+    metrics : sequence of str
+        Those wanted, where a place has them; the sharpest of each if empty.
+    samples : int
+        In a block, where no law reaches.
+    seeds : sequence of int
+        One for each block of samples: more blocks are more precision.
     """
 
     work: Sequence[Job]
-    targets: Mapping[str, GaussianMixture]
-    setting: Setting
-    budgets: Sequence[int]
+    places: Sequence[Place]
+    budgets: Sequence[int] = ()
+    steps: Sequence[int] = ()
+    metrics: Sequence[str] = ()
+    samples: int = 100_000
+    seeds: Sequence[int] = (0,)
 
     name: ClassVar[str] = "compare"
     record: ClassVar[Any] = Compared
 
     def cells(self) -> Iterable[Cell[Compared]]:
-        """One for each method, target and number of evaluations."""
-        for name, target in self.targets.items():
-            for budget in self.budgets:
-                for job in self.work:
-                    yield Cell(
-                        {"method": job.label, "target": name, "NFE": budget},
-                        partial(_cell, job, name, target, self.setting, budget),
-                        {"job": job, "target": target, "setting": self.setting},
-                    )
+        """One for each method, place, number of evaluations, and block of samples where there are such."""
+        for place in self.places:
+            metrics = self._at(place)
+            for budget, steps in (*((b, 0) for b in self.budgets), *((0, n) for n in self.steps)):
+                for job in filter(place.takes, self.work):
+                    for seed in self.seeds if place.by_samples else (0,):
+                        of: dict[str, str | int] = {
+                            "method": job.label,
+                            "target": place.target,
+                            "path": place.path,
+                        }
+                        of |= {"grid": place.grid} | ({"NFE": budget} if budget else {"steps": steps})
+                        of |= {"seed": seed} if place.by_samples else {}
+                        samples = self.samples if place.by_samples else 0
+                        asked = Asked(budget, steps, metrics, samples, seed)
+                        given = {"job": job, "place": place, "asked": asked}
+                        yield Cell(of, partial(_cell, job, place, asked), given)
+
+    def _at(self, place: Place) -> tuple[str, ...]:
+        """Return the metrics wanted that a place has."""
+        return tuple(m for m in self.metrics if m in place.metrics) if self.metrics else place.metrics[:1]
 
     def reports(self, found: list[Compared]) -> Iterable[Report]:
-        """Return a table of errors for each target, and what to take below the last."""
-        for name in self.targets:
-            own = [c for c in found if c.target == name]
-            title = f"{own[0].metric} on {name} by evaluations, {self.setting.where}"
-            notes = [_best_at(budget, [c for c in own if c.budget == budget]) for budget in self.budgets]
-            if name == list(self.targets)[-1]:
-                notes.append(recommended(found))
+        """Return a table of errors for each place and metric, and what to take below the last."""
+        whole = pooled(found)
+        tables = list(dict.fromkeys((c.target, c.path, c.grid, c.metric) for c in whole))
+        for table in tables:
+            own = [c for c in whole if (c.target, c.path, c.grid, c.metric) == table]
+            target, path, grid, metric = table
+            title = f"{metric} on {target} by evaluations, {path}, {grid} grid"
+            notes = [_best_at(own_place) for own_place in _by_place(own)]
+            if any(c.parts for c in own):
+                notes.append(self._samples(own))
+            if table == tables[-1]:
+                notes.append(recommended(whole))
             reasons = list(dict.fromkeys(f"{c.method}: {c.reason}" for c in own if c.reason))
-            everything = {"compare": pd.DataFrame([vars(c) for c in own])}
-            yield Report(f"compare-{name}", title, _table(own), notes, everything, reasons=reasons)
+            columns = [{k: v for k, v in vars(c).items() if k != "parts"} for c in own]
+            everything = {"compare": pd.DataFrame(columns)}
+            name = "-".join(("compare", target, *(dict.fromkeys(table[1:]) if len(tables) > 1 else ())))
+            yield Report(_plain(name), title, _table(own), notes, everything, reasons=reasons)
+
+    def numbers(self, found: list[Compared]) -> Iterable[Number]:
+        """List errors, blocks of samples pooled."""
+        for c in pooled(found):
+            of = (c.method, c.target, c.path, c.grid, c.metric, _asked(c))
+            yield Number(of, c.error, c.uncertainty, bool(c.parts), status=c.status)
+
+    def _samples(self, own: Sequence[Compared]) -> str:
+        blocks = f" in {len(self.seeds)} blocks" if len(self.seeds) > 1 else ""
+        floor = np.median([c.floor for c in own if c.parts])
+        return (
+            f"By {self.samples * len(self.seeds)} samples{blocks}; ± is half of the 99 % interval, and samples of the "
+            f"truth itself have {floor:.2g}"
+        )
 
     def figures(self, found: list[Compared]) -> Mapping[str, Any]:
-        """Draw errors against evaluations, a panel a target."""
+        """Draw errors against evaluations, a panel a place."""
         from .figure import figure
 
-        return {"compare": figure(found)}
+        return {"compare": figure(pooled(found))}
+
+
+def _plain(name: str) -> str:
+    """Return a name that files can have."""
+    kept = "".join(sign if sign.isalnum() or sign in "-_." else "-" for sign in name)
+    return "-".join(filter(None, kept.split("-")))
+
+
+def _by_place(found: Sequence[Compared]) -> list[list[Compared]]:
+    places: dict[Any, list[Compared]] = {}
+    for c in found:
+        places.setdefault(c.place, []).append(c)
+    return list(places.values())
+
+
+def _asked(c: Compared) -> str:
+    return f"NFE {c.budget}" if c.budget else f"{c.steps} steps"
 
 
 def _table(found: Sequence[Compared]) -> pd.DataFrame:
-    best = {
-        budget: min((c.error for c in found if c.budget == budget and c.status == MEASURED), default=np.nan)
-        for budget in dict.fromkeys(c.budget for c in found)
-    }
+    ties = {id(c) for own in _by_place(found) for c in _first(own)}
+    best = {id(c) for own in _by_place(found) for c in _ranked(own)[:1]}
+    columns = list(dict.fromkeys(map(_asked, found)))
     rows = []
     for method in dict.fromkeys(c.method for c in found):
-        row: dict[str, str] = {"method": method}
+        row: dict[str, str] = {"method": method, **dict.fromkeys(columns, "–")}
         for c in (c for c in found if c.method == method):
-            row[f"NFE {c.budget}"] = _shown(c, best[c.budget])
+            mark = " *" if id(c) in best else " =" if id(c) in ties else ""
+            row[_asked(c)] = _shown(c) + mark
         rows.append(row)
     return pd.DataFrame(rows)
 
 
-def _shown(c: Compared, best: float) -> str:
+def _shown(c: Compared) -> str:
     if c.status != MEASURED:
         return c.status
     spread = f"±{c.uncertainty:.1g}" if c.uncertainty else ""
-    return f"{c.error:.3g}{spread}{' *' if c.error == best else ''}"
+    return f"{c.error:.3g}{spread}"
 
 
-def _best_at(budget: int, found: Sequence[Compared]) -> str:
-    ranked = sorted((c for c in found if c.status == MEASURED), key=lambda c: c.error)
+def _ranked(found: Sequence[Compared]) -> list[Compared]:
+    return sorted((c for c in found if c.status == MEASURED), key=lambda c: c.error)
+
+
+def _first(found: Sequence[Compared]) -> list[Compared]:
+    """Return the best at a place, and what is a tie with it."""
+    ranked = _ranked(found)
+    return [c for c in ranked if c is ranked[0] or alike(ranked[0], c)]
+
+
+def _best_at(found: Sequence[Compared]) -> str:
+    at, ranked = _asked(found[0]), _ranked(found)
     if not ranked:
-        return f"NFE {budget}: no method has an error here"
+        return f"{at}: no method has an error here"
     first, *others = ranked
-    ties = [c.method for c in others if alike(first, c)]
-    told = f"NFE {budget}: {first.method} in {first.steps} steps"
+    ties = [c.method for c in _first(found)[1:]]
+    told = f"{at}: {first.method} in {first.steps} steps"
     if first.floor and first.error < 2 * first.floor:
         told += f", near the floor of {first.floor:.2g} that samples of the truth have"
     if ties:
-        return f"{told}; a tie with {', '.join(ties)}"
-    return (
-        told
-        if not others
-        else f"{told}; {others[0].method} has {others[0].told / first.told:.3g} times its error"
-    )
+        return f"{told}; a tie (=) with {', '.join(ties)}"
+    if not others:
+        return told
+    return f"{told}; {others[0].method} has {others[0].told / first.told:.3g} times its error"
 
 
 def recommended(found: Sequence[Compared]) -> str:
     """Say in a sentence which method to take, by the mean of its errors' ratios to the best at each place, or a tie."""
-    places = dict.fromkeys((c.target, c.budget) for c in found)
-    ratios: dict[str, list[float]] = {}
-    for place in places:
-        own = [c for c in found if (c.target, c.budget) == place]
-        measured = {c.method: c.told for c in own if c.status == MEASURED}
-        for c in own:
-            known = c.method in measured and measured[c.method] > 0
-            ratios.setdefault(c.method, []).append(
-                measured[c.method] / min(measured.values()) if known else np.inf
-            )
+    places = _by_place(found)
+    methods = dict.fromkeys(c.method for c in found)
+    ratios: dict[str, list[float]] = {method: [] for method in methods}
+    for own in places:
+        measured = {c.method: c.told for c in own if c.status == MEASURED and c.told > 0}
+        for method in methods:
+            known = method in measured
+            ratios[method].append(measured[method] / min(measured.values()) if known else np.inf)
     scores = {method: float(np.exp(np.mean(np.log(values)))) for method, values in ratios.items()}
     ranked = sorted((score, method) for method, score in scores.items() if np.isfinite(score))
     if not ranked:
@@ -141,3 +205,11 @@ def recommended(found: Sequence[Compared]) -> str:
         f"Recommended: {first}, on the mean {margin:.3g} times better than {others[0][1]}, the next, over "
         f"{len(places)} places, and {best}"
     )
+
+
+def pareto(found: Sequence[Compared]) -> list[Compared]:
+    """Return the errors that no method undercuts with as few evaluations, at each target, path, grid and metric."""
+    tables: dict[Any, list[Compared]] = {}
+    for c in found:
+        tables.setdefault((c.target, c.path, c.grid, c.metric), []).append(c)
+    return [c for own in tables.values() for c in front(own)]

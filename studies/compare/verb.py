@@ -10,31 +10,57 @@ from ..command import verb
 from ..study import Study
 
 METHODS = ("ddim-eta(eta=0.0)", "heun", "dpm-solver++-2m", "unipc", "ddpm", "sde-dpm-solver++-2m")
+TOKEN_METHODS = ("tweedie-tau-leaping", "tau-leaping", "theta-trapezoidal", "discrete-euler", "gillespie")
 TARGETS = ("easy-1d", "spectrum-16")
 BUDGETS = (5, 10, 20, 50)
+TEXT_SAMPLES = 256
 
 
 @verb(expects=False)
 def compare(
     methods: Annotated[
         list[str] | None,
-        typer.Argument(help="Methods, with options: heun, 'unipc(order=3)'. Six by default."),
+        typer.Argument(help="Methods, with options: heun, 'unipc(order=3)'. A few of each kind by default."),
     ] = None,
-    target: Annotated[
+    targets: Annotated[
         list[str] | None,
         typer.Option(
-            help="Target by name or file, repeatable: by exact law where there is one, else by samples."
+            "--target",
+            help="Target by name or file (of points, .txt of text), repeatable: by exact law where there is one, else "
+            f"by samples. By default {' and '.join(TARGETS)}.",
         ),
     ] = None,
     nfe: Annotated[
         list[int] | None,
         typer.Option(help="Evaluations of the model that a sample may take, repeatable; 5, 10, 20 and 50."),
     ] = None,
-    path: Annotated[
-        str, typer.Option(help="Gaussian path, or a scheduler_config.json, which brings its grid.")
-    ] = "VP",
-    grid: Annotated[
-        str | None, typer.Option(help="Grid of times by name, or a file of sigmas; log-snr by default.")
+    steps: Annotated[
+        list[int] | None, typer.Option(help="Steps instead, whatever they take; repeatable.")
+    ] = None,
+    metrics: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--metric",
+            help="W2, KL, TV, 'sliced W2' or 'bigram TV', repeatable; of each target the sharpest by default.",
+        ),
+    ] = None,
+    paths: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--path",
+            help="Gaussian path, or a scheduler_config.json, which brings its grid; repeatable, VP by default.",
+        ),
+    ] = None,
+    grids: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--grid",
+            help="Grid of times by name, or a file of sigmas; repeatable, log-snr by default, geometric for tokens.",
+        ),
+    ] = None,
+    noises: Annotated[
+        list[str] | None,
+        typer.Option("--noise", help="Noise on tokens, repeatable; masks and uniform noise by default."),
     ] = None,
     begin: Annotated[
         float | None, typer.Option(help="Time sampling starts at; the path's own by default.")
@@ -45,35 +71,47 @@ def compare(
     initial: Annotated[
         str, typer.Option(help="What is started from: marginal, the exact one, or prior, N(0, s^2 I).")
     ] = "marginal",
-    samples: Annotated[int, typer.Option(help="Samples where no law reaches.")] = 100_000,
-    seed: Annotated[int, typer.Option(help="Seed of theirs.")] = 0,
-) -> Study[Any]:
+    samples: Annotated[
+        int | None,
+        typer.Option(help=f"Samples in a block, where no law reaches; 100000, {TEXT_SAMPLES} of text."),
+    ] = None,
+    seeds: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--seed", help="Seed of a block of samples, repeatable: more blocks are more precision."
+        ),
+    ] = None,
+) -> list[Study[Any]]:
     """Compare methods at equal numbers of evaluations and say which to take, or that it is a tie.
 
     Each takes the most steps that the evaluations pay for. Errors are W2 by exact law on a Gaussian, TV by density on
-    the line, and sliced W2 by samples elsewhere, to the exact marginal at the grid's end.
+    the line, and sliced W2 by samples elsewhere, to the exact marginal at the grid's end; of tokens TV by exact law,
+    or of their bigrams by samples of long ones, to the data's law. * is the best, = a tie with it.
 
-    Example: assay compare heun dpm-solver++-2m unipc --target pair-2d --nfe 10 --nfe 20 --plot compare.png
+    Example: assay compare heun dpm-solver++-2m unipc --target pair-2d --nfe 10 20 50 --plot compare.png
     """
-    from analytic import targets as named
+    from . import request
 
-    from .. import specifications
-    from ..setting import Setting
-    from .study import Comparison
-
-    for count in nfe or ():
-        if count < 1:
-            raise ValueError(f"nfe is {count}: give at least 1")
+    numbers = {"nfe": nfe, "steps": steps, "samples": None if samples is None else [samples]}
+    for name, values in numbers.items():
+        for value in values or ():
+            if value < (100 if name == "samples" else 1):
+                raise ValueError(f"{name} is {value}: give at least {100 if name == 'samples' else 1}")
     if initial not in ("marginal", "prior"):
         raise ValueError(f"initial is {initial!r}: use marginal or prior")
-    where, nodes = specifications.path_and_grid(path, grid, "log-snr")
-    setting = Setting(where, nodes, begin, end, initial, samples=samples, seed=seed)
-    setting.nodes(2)  # complains about begin and end before anything is measured
-    work = [specifications.job_of(text) for text in methods or METHODS]
-    for job in work:
-        if job.method.half == "discrete":
-            raise ValueError(
-                f"method is {job.text!r}, of tokens: assay order compares those at equal evaluations"
-            )
-    chosen = {name: named.load(name) for name in target or TARGETS}
-    return Comparison(work, chosen, setting, tuple(dict.fromkeys(nfe or BUDGETS)))
+    continuous, tokens = request.methods_of(methods, targets, METHODS, TOKEN_METHODS)
+    mixtures, laws = request.targets_of(targets or TARGETS, bool(continuous), bool(tokens))
+    common = {
+        "budgets": tuple(dict.fromkeys(nfe or (() if steps else BUDGETS))),
+        "steps": tuple(dict.fromkeys(steps or ())),
+        "seeds": tuple(dict.fromkeys(seeds or (0,))),
+    }
+    found: list[Study[Any]] = []
+    if mixtures:
+        places = request.on_mixtures(mixtures, paths, grids, begin, end, initial)
+        found.append(request.comparison(continuous, places, metrics, samples=samples or 100_000, **common))
+    if laws:
+        places = request.on_tokens(laws, noises, grids, begin, end, initial)
+        found.append(request.comparison(tokens, places, metrics, samples=samples or TEXT_SAMPLES, **common))
+    request.all_metrics_are_some(metrics, found)
+    return found

@@ -12,10 +12,11 @@ from ..study import Study
 
 @verb(plots=False, methods=False, expects=False)
 def draws(
-    draw: Annotated[
+    draws: Annotated[
         list[str] | None,
         typer.Option(
-            help="Draw by name, repeatable; float64 beside three in float32 by default, which takes a minute."
+            "--draw",
+            help="Draw by name, repeatable; float64 beside three in float32 by default, which takes a minute.",
         ),
     ] = None,
     bits: Annotated[
@@ -31,4 +32,4 @@ def draws(
     """
     from .study import NOISES, SHOWN_DRAWS, SHOWN_NOISE, Draws
 
-    return Draws(draw or SHOWN_DRAWS, {SHOWN_NOISE: NOISES[SHOWN_NOISE]}, bits=bits)
+    return Draws(draws or SHOWN_DRAWS, {SHOWN_NOISE: NOISES[SHOWN_NOISE]}, bits=bits)

@@ -15,7 +15,9 @@ TARGETS = ("easy-1d", "pair-2d", "rotated-16")
 @verb()
 def likelihood(
     methods: Annotated[list[str] | None, typer.Argument(help="Runge-Kutta methods, all by default.")] = None,
-    target: Annotated[list[str] | None, typer.Option(help="Target by name or file, repeatable.")] = None,
+    targets: Annotated[
+        list[str] | None, typer.Option("--target", help="Target by name or file, repeatable.")
+    ] = None,
     path: Annotated[str, typer.Option(help="Gaussian path.")] = "VE(0.02, 20)",
     grid: Annotated[
         str | None, typer.Option(help="Grid of times by name, or a file of sigmas; karras by default.")
@@ -39,5 +41,5 @@ def likelihood(
     for job in work:
         if job.method.name not in BUTCHER:
             raise ValueError(f"method is {job.method.name!r}: use a Runge-Kutta method, {', '.join(BUTCHER)}")
-    chosen = {name: named.load(name) for name in target or TARGETS}
+    chosen = {name: named.load(name) for name in targets or TARGETS}
     return Likelihoods(work, chosen, Setting(*specifications.path_and_grid(path, grid, "karras")))

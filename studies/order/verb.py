@@ -16,21 +16,23 @@ def order(
         list[str] | None,
         typer.Argument(help="Methods, with options: heun, 'edm-churn(gamma=0.1)'. All by default."),
     ] = None,
-    target: Annotated[
+    targets: Annotated[
         list[str] | None,
         typer.Option(
+            "--target",
             help="Target by name (see `assay list targets`) or a .npy, .csv, .parquet, .txt file; repeatable. "
-            "By default gaussian-1d and easy-1d, and for tokens smooth and sharp."
+            "By default gaussian-1d and easy-1d, and for tokens smooth and sharp.",
         ),
     ] = None,
     path: Annotated[
         str, typer.Option(help="Gaussian path: VP, 'VE(0.02, 20)', Linear, ..., or a scheduler_config.json.")
     ] = "VE(0.02, 20)",
-    noise: Annotated[
+    noises: Annotated[
         list[str] | None,
         typer.Option(
+            "--noise",
             help="Noise on tokens: Uniform, \"Absorbing('cosine')\", 'Hybrid(0.2)', ...; repeatable. "
-            "By default masks and uniform noise."
+            "By default masks and uniform noise.",
         ),
     ] = None,
     grid: Annotated[
@@ -98,8 +100,8 @@ def order(
     starts = ("practical", "exact") if start == "both" else (start,)
     continuous, tokens = request.methods_of(methods, starts, whole)
     # a noise alone says which half is meant
-    only_tokens = noise is not None and not methods
-    mixtures, laws = request.targets_of(target, bool(continuous), bool(tokens), only_tokens)
+    only_tokens = noises is not None and not methods
+    mixtures, laws = request.targets_of(targets, bool(continuous), bool(tokens), only_tokens)
     studies = []
     if mixtures:
         setting = Setting(
@@ -114,5 +116,5 @@ def order(
         studies.append(request.on_mixtures(continuous, mixtures, setting, samples))
     if laws:
         own = {"grid": grid, "start": begin, "stop": end, "initial": initial, "limit": limit}
-        studies.append(request.on_tokens(tokens, laws, noise, samples, seed, bool(methods), **own))
+        studies.append(request.on_tokens(tokens, laws, noises, samples, seed, bool(methods), **own))
     return studies

@@ -7,14 +7,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal, get_args
 
-Format = Literal["csv", "markdown", "latex", "json"]
-FORMATS: tuple[Format, ...] = get_args(Format)
+Format = Literal["csv", "markdown", "latex", "json", "parquet"]
+FORMATS: tuple[Format, ...] = get_args(Format)[:-1]  # those that can be printed
 SUFFIXES: Mapping[str, Format] = {
     ".csv": "csv",
     ".json": "json",
     ".md": "markdown",
     ".markdown": "markdown",
     ".tex": "latex",
+    ".parquet": "parquet",
 }
 PICTURES = (".png", ".svg", ".pdf", ".html", ".json")  # suffixes that charts can be written to
 

@@ -87,7 +87,7 @@ def write(frame: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
     ----------
     frame : DataFrame
     path : path
-        Ends in .csv, .json, .md, .markdown or .tex.
+        Ends in .csv, .json, .parquet, .md, .markdown or .tex.
 
     Returns
     -------
@@ -98,7 +98,23 @@ def write(frame: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
     ValueError
         Another suffix, a folder that does not exist, or what `render` refuses.
     """
-    return write_whole(path, render(frame, SUFFIXES[suffix_of(path, SUFFIXES)]).encode())
+    kind = SUFFIXES[suffix_of(path, SUFFIXES)]
+    return write_whole(path, _parquet(frame) if kind == "parquet" else render(frame, kind).encode())
+
+
+def _parquet(frame: pd.DataFrame) -> bytes:
+    """Return a frame as Parquet, columns of mixed types and of lists as text."""
+    flat = _flat(frame)
+    columns = {
+        name: column if column.map(_simple).all() and column.map(type).nunique() <= 1 else column.map(str)
+        for name, column in flat.items()
+    }
+    written: bytes = pd.DataFrame(columns).to_parquet(index=False)
+    return written
+
+
+def _simple(value: Any) -> bool:
+    return isinstance(value, str | numbers.Number | None)
 
 
 def to_terminal(

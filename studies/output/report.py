@@ -56,12 +56,14 @@ class Output:
     as_json : bool
         Print everything measured as JSON instead.
     table : Path or None
-        Also write it: everything measured as .csv or .json, the tables to read as .md or .tex. Further tables get their
-        names added to the file's.
+        Also write it: everything measured as .csv, .json or .parquet, the tables to read as .md or .tex. Further
+        tables get their names added to the file's.
     plot : Path or None
         Also draw: .png, .svg, .pdf, .html or .json.
     out : Path or None
         Folder for everything measured, tables to read and the figure.
+    pack : bool
+        There, everything measured as Parquet too.
 
     Raises
     ------
@@ -74,6 +76,7 @@ class Output:
     table: Path | None = None
     plot: Path | None = None
     out: Path | None = None
+    pack: bool = False
 
     def __post_init__(self) -> None:
         if self.form is not None and self.form not in FORMATS:
@@ -110,13 +113,15 @@ def show(shown: Sequence[tuple[Shown, list[Any]]], output: Output, failures: Seq
     for failure in failures:
         print(f"assay: failed: {failure}", file=sys.stderr)
     if output.table is not None:
-        whole = SUFFIXES[suffix_of(output.table, SUFFIXES)] in ("csv", "json")
+        whole = SUFFIXES[suffix_of(output.table, SUFFIXES)] in ("csv", "json", "parquet")
         frames = _everything(reports) if whole else {report.name: report.frame for report in reports}
         for frame, file in zip(frames.values(), _files(output.table, frames), strict=True):
             render.write(frame, file)
     if output.out is not None:
         for name, frame in _everything(reports).items():
             render.write(frame, output.out / f"{name}.csv")
+            if output.pack:
+                render.write(frame, output.out / f"{name}.parquet")
         for report in reports:
             render.write(report.frame, output.out / f"{report.name}.md")
     if output.plot is not None or output.out is not None:

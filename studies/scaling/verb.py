@@ -29,11 +29,12 @@ def scaling(
             help=f"What is varied, repeatable: {', '.join(AGAINST)}. All by default; tokens not if methods are named."
         ),
     ] = None,
-    target: Annotated[
+    targets: Annotated[
         list[str] | None,
         typer.Option(
+            "--target",
             help="Gaussian or one-dimensional target on which epsilon is varied and methods are compared, repeatable. "
-            f"By default {', '.join(TARGETS)}."
+            f"By default {', '.join(TARGETS)}.",
         ),
     ] = None,
     path: Annotated[str, typer.Option(help="Gaussian path.")] = "VE(0.02, 20)",
@@ -78,7 +79,7 @@ def scaling(
         raise ValueError(
             f"against is 'tokens' and method is {methods[0]!r}: tokens are measured for ancestral sampling, name none"
         )
-    for name in target or TARGETS:
+    for name in targets or TARGETS:
         law = named.load(name)
         try:
             sharpest(law)
@@ -88,7 +89,7 @@ def scaling(
             ) from None
     plan = Plan(
         Setting(*specifications.path_and_grid(path, grid, "karras")),
-        tuple(target or TARGETS),
+        tuple(targets or TARGETS),
         limit,
         line_limit,
     )

@@ -32,8 +32,9 @@ def schedules(
         list[str] | None,
         typer.Option("--study", help=f"Repeatable: {', '.join(STUDIES)}. All by default."),
     ] = None,
-    target: Annotated[
-        list[str] | None, typer.Option(help="Target by name or file, Gaussian or on the line; repeatable.")
+    targets: Annotated[
+        list[str] | None,
+        typer.Option("--target", help="Target by name or file, Gaussian or on the line; repeatable."),
     ] = None,
     path: Annotated[str, typer.Option(help="Gaussian path of grids and optimised.")] = "VP",
 ) -> list[Study[Any]]:
@@ -57,8 +58,8 @@ def schedules(
         if name not in STUDIES:
             raise unknown("study", name, list(STUDIES))
     work = {name: [specifications.job_of(m) for m in methods or METHODS[name]] for name in METHODS}
-    laws = {study: {name: named.load(name) for name in target or names} for study, names in TARGETS.items()}
-    own = {name: named.load(name) for name in target or ()}
+    laws = {study: {name: named.load(name) for name in targets or names} for study, names in TARGETS.items()}
+    own = {name: named.load(name) for name in targets or ()}
     for law in own.values():
         sharpest(law)  # complains about targets without an exact law before anything is measured
     along = specifications.path_of(path)
@@ -71,9 +72,9 @@ def schedules(
         found.append(Searches(laws["optimised"], along))
     if "time" in asked:
         gaussian = {name: law for name, law in own.items() if law.is_gaussian}
-        if target and studies and not gaussian:
+        if targets and studies and not gaussian:
             raise ValueError(
-                f"target is {', '.join(target)}: study time needs a Gaussian, such as {TIME_TARGET}"
+                f"target is {', '.join(targets)}: study time needs a Gaussian, such as {TIME_TARGET}"
             )
         found.append(Times(work["time"], gaussian or {TIME_TARGET: named.load(TIME_TARGET)}))
     if "singularity" in asked:

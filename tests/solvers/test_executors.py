@@ -64,10 +64,10 @@ def test_fused_equals_arrays_on_numpy_and_on_torch(name: str, start: str) -> Non
 
 
 @pytest.mark.parametrize(("name", "start"), STARTS)
-def test_law_agrees_with_a_million_fused_samples(name: str, start: str) -> None:
-    # Whitened by the exact law: two means, three second moments and a Kolmogorov-Smirnov distance. A million
-    # samples see a relative error of a deviation of half a percent.
-    n = 1_000_000
+def test_law_agrees_with_many_fused_samples(name: str, start: str) -> None:
+    # Whitened by the exact law: two means, three second moments and a Kolmogorov-Smirnov distance. So many
+    # samples see a relative error of a deviation of one percent.
+    n = 250_000
     tableau = catalogue[name].tableau(VP, grids.log_snr(VP, 5, start=0.8, stop=0.02), start=start)
     exact = law(tableau, PLANE)
     x = sample(tableau, PLANE, n, seed=2024)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,8 +15,9 @@ from analytic import paths, targets
 from solvers import grids
 from studies import laws
 from studies.cli import app
-from studies.compare.errors import Compared, alike
+from studies.compare.errors import Compared, alike, front, pooled
 from studies.compare.figure import figure
+from studies.compare.places import OnMixture
 from studies.compare.study import Comparison, _best_at, recommended
 from studies.engine import run
 from studies.setting import Setting, steps_for
@@ -26,7 +28,11 @@ LINE = Setting(VP, "log-snr")
 
 
 def measured(method: str, error: float, target: str = "t", budget: int = 10, wide: float = 0.0) -> Compared:
-    return Compared(method, target, budget, budget, budget, "W2", error, wide)
+    return Compared(method, target, "VP", "log-snr", "W2", budget, budget, budget, error, wide)
+
+
+def places(chosen: dict[str, Any], setting: Setting) -> list[OnMixture]:
+    return [OnMixture(name, law, "VP", "log-snr", setting) for name, law in chosen.items()]
 
 
 @pytest.mark.parametrize(("method", "budget", "steps"), [("euler", 16, 16), ("heun", 16, 8), ("rk4", 18, 4)])
@@ -36,7 +42,7 @@ def test_a_budget_buys_as_many_steps_as_it_pays_for(method: str, budget: int, st
 
 def test_errors_are_those_of_the_laws_and_the_best_is_named() -> None:
     chosen = {"easy-1d": targets.load("easy-1d"), "spectrum-16": targets.load("spectrum-16")}
-    study = Comparison([job_of("euler"), job_of("heun")], chosen, LINE, (10, 20))
+    study = Comparison([job_of("euler"), job_of("heun")], places(chosen, LINE), (10, 20))
     found = run(study)
     for one in found:
         assert one.nfe <= one.budget
@@ -47,6 +53,7 @@ def test_errors_are_those_of_the_laws_and_the_best_is_named() -> None:
     first, second = study.reports(found)
     assert "TV on easy-1d" in first.title
     assert "W2 on spectrum-16" in second.title
+    assert [note[:6] for note in first.notes] == ["NFE 10", "NFE 20"]
     by = {one.method: one.error for one in found if (one.target, one.budget) == ("easy-1d", 20)}
     best, other = sorted(by, key=lambda name: by[name])
     assert f"NFE 20: {best} in" in first.notes[1]
@@ -56,15 +63,14 @@ def test_errors_are_those_of_the_laws_and_the_best_is_named() -> None:
 
 
 def test_samples_have_intervals_and_a_floor() -> None:
-    setting = Setting(VP, "log-snr", samples=40_000)
-    target = {"pair-2d": targets.load("pair-2d")}
-    found = run(Comparison([job_of("euler"), job_of("heun")], target, setting, (6, 60)))
+    at = places({"pair-2d": targets.load("pair-2d")}, LINE)
+    found = run(Comparison([job_of("euler"), job_of("heun")], at, (6, 60), samples=40_000))
     coarse, fine = found[0], found[-1]
     assert coarse.metric == "sliced W2"
     assert coarse.uncertainty > 0
     assert coarse.error > 3 * coarse.floor
     assert fine.error < 2 * fine.floor
-    note = next(iter(Comparison([], target, setting, (60,)).reports(found[2:]))).notes[0]
+    note = next(iter(Comparison([], at, (60,)).reports(found[2:]))).notes[0]
     assert "near the floor" in note
 
 
@@ -72,9 +78,9 @@ def test_ties_and_recommendations_are_what_the_numbers_say() -> None:
     assert alike(measured("a", 1.0), measured("b", 1.01))
     assert not alike(measured("a", 1.0), measured("b", 1.1))
     assert alike(measured("a", 1.0, wide=0.1), measured("b", 1.1, wide=0.1))
-    low = Compared("a", "t", 10, 10, 10, "sliced W2", 0.02, 0.001, floor=0.06)
+    low = replace(measured("a", 0.02, wide=0.001), metric="sliced W2", floor=0.06)
     assert alike(low, replace(low, method="b", error=0.05))
-    assert "b has 2 times its error" in _best_at(10, [low, replace(low, method="b", error=0.12)])
+    assert "b has 2 times its error" in _best_at([low, replace(low, method="b", error=0.12)])
     clear = [measured("a", 1.0), measured("b", 2.0), measured("a", 1.0, "u"), measured("b", 8.0, "u")]
     assert (
         "a, on the mean 4 times better than b, the next, over 2 places, and the best at each"
@@ -82,7 +88,7 @@ def test_ties_and_recommendations_are_what_the_numbers_say() -> None:
     )
     split = [measured("a", 1.0), measured("b", 2.0), measured("a", 2.0, "u"), measured("b", 1.0, "u")]
     assert "a tie between a and b" in recommended(split)
-    absent = [measured("a", 1.0), Compared("b", "t", 10, 0, 0, "W2", np.nan, status="too few")]
+    absent = [measured("a", 1.0), replace(measured("b", np.nan), status="too few")]
     assert "a, the one method that was measured everywhere" in recommended(absent)
 
 
@@ -99,7 +105,74 @@ def test_the_verb_prints_a_recommendation_and_refuses_what_it_cannot_compare(tmp
     assert [row["budget"] for row in found] == [3, 3, 12, 12]
     for wrong, complaint in (
         (["compare", "euler", "--nfe", "0"], "nfe is 0"),
-        (["compare", "tau-leaping"], "of tokens"),
+        (["compare", "tau-leaping", "--target", "easy-1d"], "is for continuous methods"),
+        (["compare", "heun", "--metric", "KLL"], "metric is 'KLL', which is not known: did you mean KL"),
+        (["compare", "heun", "--metric", "bigram TV"], "metric is 'bigram TV'"),
+        (["compare", "heun", "--samples", "1"], "samples is 1"),
         (["compare", "euler", "--initial", "x"], "initial is 'x'"),
     ):
         assert complaint in str(runner.invoke(app, wrong).exception)
+
+
+def test_more_blocks_are_more_precision_and_pool_into_one_number() -> None:
+    at = places({"pair-2d": targets.load("pair-2d")}, LINE)
+    work = [job_of("euler")]
+    study = Comparison(work, at, (8,), samples=4000, seeds=(0, 1, 2, 3))
+    found = run(study)
+    assert [c.seed for c in found] == [0, 1, 2, 3]
+    assert found[:1] == run(replace(study, seeds=(0,)))
+    (whole,) = pooled(found)
+    squares = [part for c in found for part in c.parts]
+    assert len(squares) == 40
+    assert whole.error == pytest.approx(np.sqrt(np.mean(squares)))
+    assert 0 < whole.uncertainty < 0.8 * found[0].uncertainty
+    (report,) = study.reports(found)
+    assert "By 16000 samples in 4 blocks" in " ".join(report.notes)
+    assert len(report.everything["compare"]) == 1
+
+
+def test_steps_and_metrics_paths_and_grids_are_what_was_asked(tmp_path: Path) -> None:
+    asked = ["compare", "heun", "--target", "gaussian-1d", "--steps", "4", "--path", "VP", "--path", "Linear"]
+    asked += [
+        "--grid",
+        "uniform",
+        "--grid",
+        "log-snr",
+        "--metric",
+        "KL",
+        "--metric",
+        "W2",
+        "--jobs",
+        "1",
+        "--json",
+    ]
+    done = CliRunner().invoke(app, asked)
+    rows = json.loads(done.stdout)["compare"]
+    assert {(r["path"], r["grid"], r["metric"]) for r in rows} == {
+        (p, g, m) for p in ("VP", "Linear") for g in ("uniform", "log-snr") for m in ("KL", "W2")
+    }
+    assert {(r["steps"], r["nfe"]) for r in rows} == {(4, 8)}
+    assert len({r["error"] for r in rows}) == 8
+
+
+def test_tokens_are_compared_by_law_and_by_bigrams(tmp_path: Path) -> None:
+    run_ = CliRunner().invoke
+    words = ["compare", "tweedie-tau-leaping", "theta-trapezoidal", "--nfe", "17", "--jobs", "1", "--json"]
+    rows = json.loads(run_(app, [*words, "--target", "smooth", "--nfe", "65"]).stdout)["compare"]
+    assert {r["path"] for r in rows} == {"masks", "uniform"}
+    by = {(r["method"], r["path"], r["budget"]): r["error"] for r in rows}
+    # of first and second order in the law, where tokens still noisy at the end are drawn
+    assert by["tweedie-tau-leaping", "uniform", 17] / by["tweedie-tau-leaping", "uniform", 65] > 1.6
+    assert by["theta-trapezoidal", "uniform", 17] / by["theta-trapezoidal", "uniform", 65] > 6
+    done = run_(app, [*words[:2], "--target", "text", *words[3:], "--samples", "100", "--noise", "Absorbing"])
+    (row,) = json.loads(done.stdout)["compare"]
+    assert (row["metric"], row["nfe"]) == ("bigram TV", 17)
+    assert 0.5 * row["floor"] < row["error"] < 3 * row["floor"]
+
+
+def test_the_front_is_what_no_method_undercuts() -> None:
+    found = [
+        replace(measured(name, error), nfe=nfe)
+        for name, error, nfe in (("a", 1.0, 4), ("b", 2.0, 8), ("c", 0.5, 8), ("d", 0.5, 9), ("e", np.nan, 1))
+    ]
+    assert [c.method for c in front(found)] == ["a", "c"]

@@ -151,16 +151,16 @@ def not_reached(verb: str, options: Mapping[str, Any], most: int = 4) -> set[str
 
 QUICK = {
     "order": {"methods": ["heun", "ddpm"], "limit": 32},
-    "compare": {"methods": ["unipc"], "target": ["pair-2d", "gaussian-1d"], "samples": 200, "nfe": [8]},
+    "compare": {"methods": ["unipc"], "targets": ["pair-2d", "gaussian-1d"], "samples": 200, "nfe": [8]},
     "gap": {"studies": ["pulse"], "steps": 4},
     "pictures": {"methods": ["euler"], "samples": 10},
     "scaling": {"methods": ["euler"], "against": ["epsilon"], "limit": 64, "line_limit": 32},
     "verify": {"sampler": "heun"},
 }
 SLOW = {
-    "budget": {"methods": ["heun"], "target": ["easy-1d"], "samples": 100, "steps": [4]},
-    "likelihood": {"methods": ["heun"], "target": ["easy-1d"]},
-    "schedules": {"methods": ["heun"], "studies": ["grids", "optimised"], "target": ["gaussian-1d"]},
+    "budget": {"methods": ["heun"], "targets": ["easy-1d"], "samples": 100, "steps": [4]},
+    "likelihood": {"methods": ["heun"], "targets": ["easy-1d"]},
+    "schedules": {"methods": ["heun"], "studies": ["grids", "optimised"], "targets": ["gaussian-1d"]},
 }
 
 
@@ -192,7 +192,7 @@ def test_methods_do_not_share_their_keys() -> None:
     keys = {
         code_reached(cell.measure, cell.given, study.record)
         for study, cell in cells_of(
-            "order", {"methods": ["heun", "unipc", "ddpm"], "target": ["gaussian-1d"]}
+            "order", {"methods": ["heun", "unipc", "ddpm"], "targets": ["gaussian-1d"]}
         )
     }
     assert len(keys) == 3
