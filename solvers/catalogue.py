@@ -117,8 +117,8 @@ class Method:
         return "start" in self.options
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        """Travel to another process by name if made by a function: what called that is loaded there too."""
-        if "<locals>" in self.build.__qualname__:
+        """Travel to another process by name if the catalogue has it: what registered it is loaded there too."""
+        if catalogue.get(self.name) is self:
             return _again, (self.name,)
         return super().__reduce_ex__(protocol)
 

@@ -1,7 +1,7 @@
 """A run that is killed at any moment loses nothing that was finished, and another one ends as if nothing had happened.
 
-Moments are drawn with a fixed seed over a quarter of the time that an uninterrupted run takes, from the first cell on. A finished cell is a file of its own,
-put in place by a rename: a cell that was measured twice would be another file.
+Moments are drawn with a fixed seed, after the first cell, over a quarter of the time that an uninterrupted run takes. A
+finished cell is a file of its own, put in place by a rename: a cell that was measured twice would be another file.
 """
 
 from __future__ import annotations

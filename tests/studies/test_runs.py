@@ -269,9 +269,10 @@ def test_diff_tells_a_worse_method_from_noise_and_exits_with_one(
     assert "4 same" in said  # heun
 
 
-def number(
-    name: str, value: float, wide: float = 0.0, sampled: bool = True, **more: object
-) -> dict[tuple[str, ...], Number]:
+Numbers = dict[tuple[str, ...], Number]
+
+
+def number(name: str, value: float, wide: float = 0.0, sampled: bool = True, **more: object) -> Numbers:
     return {(name,): replace(Number((name,), value, wide, sampled), **more)}  # type: ignore[arg-type]
 
 
@@ -355,10 +356,12 @@ def test_a_run_that_is_killed_with_its_workers_ends_as_if_nothing_had_been(
     whole, out = tmp_path / "whole", tmp_path / "killed"
 
     def started(folder: Path) -> subprocess.Popen[bytes]:
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         return subprocess.Popen(
-            [*command, "--out", folder, *where], env=os.environ | {"PYTHONPATH": str(ROOT)}, **quiet
-        )  # type: ignore[call-overload]
+            [*command, "--out", folder, *where],
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
 
     began = time.monotonic()
     assert started(whole).wait(timeout=300) == 0
