@@ -17,6 +17,7 @@ import typer
 from .study import Found, Study, verdicts_fail
 
 if TYPE_CHECKING:
+    from .output.page import Head
     from .output.report import Output
 
 STRICT = ("refuted", "all")
@@ -123,7 +124,7 @@ def conclude(
     found: Sequence[Found[Any]],
     output: Output,
     strict: str | None,
-    title: str = "",
+    head: Head | None = None,
 ) -> None:
     """Show what studies found and what failed; exit with 1 for failures, and for verdicts that a strict run minds.
 
@@ -135,7 +136,7 @@ def conclude(
     if failures and not any(one.records for one in found):
         raise failures[0].error()
     with_records = [(study, one.records) for study, one in zip(studies, found, strict=True) if one.records]
-    show(with_records, output, failures)
+    show(with_records, output, failures, head)
     verdicts = [v for study, records in with_records for v in study.verdicts(records)]
     if failures or verdicts_fail(verdicts, strict):
         raise typer.Exit(1)

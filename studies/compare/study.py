@@ -90,7 +90,8 @@ class Comparison(Plain[Compared]):
             reasons = list(dict.fromkeys(f"{c.method}: {c.reason}" for c in own if c.reason))
             columns = [{k: v for k, v in vars(c).items() if k != "parts"} for c in own]
             everything = {"compare": pd.DataFrame(columns)}
-            name = "-".join(("compare", target, *(dict.fromkeys(table[1:]) if len(tables) > 1 else ())))
+            varied = [i for i in (1, 2, 3) if len({t[i] for t in tables if t[0] == target}) > 1]
+            name = "-".join(("compare", target, *(table[i] for i in varied)))
             yield Report(_plain(name), title, _table(own), notes, everything, reasons=reasons)
 
     def numbers(self, found: list[Compared]) -> Iterable[Number]:

@@ -52,7 +52,7 @@ def render(frame: pd.DataFrame, format: Format) -> str:  # noqa: A002 (the word 
     format : str
         "csv" or "json" with every digit (JSON: a list of records in column order, NaN as null, an infinity as
         the string "inf" or "-inf"); "markdown" (GitHub's aligned table) or "latex" (a tabular that needs
-        booktabs), with four significant digits.
+        booktabs and siunitx), with four significant digits.
 
     Returns
     -------
@@ -100,6 +100,13 @@ def write(frame: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
     """
     kind = SUFFIXES[suffix_of(path, SUFFIXES)]
     return write_whole(path, _parquet(frame) if kind == "parquet" else render(frame, kind).encode())
+
+
+def table_cells(frame: pd.DataFrame) -> tuple[list[str], list[bool], list[list[str]]]:
+    """Return a frame as it is shown to people: names of columns, which are of numbers, and rows of texts."""
+    columns = _columns(_flat(frame))
+    rows = [list(row) for row in zip(*(column.cells for column in columns), strict=True)]
+    return [column.name for column in columns], [column.numeric for column in columns], rows
 
 
 def _parquet(frame: pd.DataFrame) -> bytes:
@@ -278,33 +285,64 @@ _LATEX = {
 }
 
 
+# An entry that people read as a number, with what a table marks it by: the best of its column, and a tie with it.
+_MARKED = re.compile(r"(?P<value>-?\d[\d.]*(e[+-]?\d+)?)(±(?P<spread>\d[\d.]*(e[+-]?\d+)?))?(?P<mark> [*=])?")
+_MARKS = {None: "{}", " *": r"\textbf{{{}}}", " =": r"\underline{{{}}}"}
+
+
 def _latex(columns: list[_Column]) -> str:
+    """Write a tabular; numbers are siunitx's, in columns that align them where nothing else stands in one."""
+
     def escape(text: str) -> str:
         return "".join(_LATEX.get(sign, sign) for sign in text)
 
+    def entry(text: str) -> str:
+        found = _MARKED.fullmatch(text)
+        if found is None:
+            return escape(text)
+        spread = f" +- {found['spread']}" if found["spread"] else ""
+        return _MARKS[found["mark"]].format(f"\\num{{{found['value']}{spread}}}")
+
     def number(text: str) -> str:
         if text == MISSING:
-            return escape(text)
-        base, _, exponent = text.replace("inf", r"\infty").partition("e")
-        if exponent:
-            return f"${base} \\times 10^{{{int(exponent)}}}$"
-        return base if base[0].isdigit() else f"${base}$"
+            return f"{{{escape(text)}}}"
+        return text if "inf" not in text else f"{{${text.replace('inf', chr(92) + 'infty')}$}}"
 
     def line(texts: Sequence[str]) -> str:
         return "  " + " & ".join(texts) + r" \\"
 
-    body = zip(*([(number if c.numeric else escape)(text) for text in c.cells] for c in columns), strict=True)
+    kinds = "".join(_numbers_of(column.cells) if column.numeric else "l" for column in columns)
+    heads = [f"{{{escape(c.name)}}}" if c.numeric else escape(c.name) for c in columns]
+    body = zip(*([(number if c.numeric else entry)(text) for text in c.cells] for c in columns), strict=True)
     return "\n".join(
         [
-            f"\\begin{{tabular}}{{{''.join('r' if column.numeric else 'l' for column in columns)}}}",
+            r"% \usepackage{booktabs, siunitx}",
+            f"\\begin{{tabular}}{{{kinds}}}",
             r"  \toprule",
-            line([escape(column.name) for column in columns]),
+            line(heads),
             r"  \midrule",
             *map(line, body),
             r"  \bottomrule",
             "\\end{tabular}\n",
         ]
     )
+
+
+def _numbers_of(cells: Sequence[str]) -> str:
+    """Return siunitx's column for numbers that are written like these."""
+    parts = [re.fullmatch(r"(-?)(\d+)(?:\.(\d+))?(?:e([+-]?\d+))?", cell) for cell in cells]
+    known = [part.groups(default="") for part in parts if part is not None]
+    if not known:
+        return "r"
+    sign = "-" if any(part[0] for part in known) else ""
+    whole, decimals = max(len(part[1]) for part in known), max(len(part[2]) for part in known)
+    powers = [int(part[3]) for part in known if part[3]]
+    power = (
+        f"e{'-' if any(p < 0 for p in powers) else ''}{max(len(str(abs(p))) for p in powers)}"
+        if powers
+        else ""
+    )
+    return f"S[table-format={sign}{whole}{f'.{decimals}' if decimals else ''}{power}]"
 
 
 def _parts(columns: list[_Column], width: int) -> list[list[_Column]]:

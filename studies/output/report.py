@@ -16,6 +16,10 @@ from .files import FORMATS, PICTURES, SUFFIXES, suffix_of
 if TYPE_CHECKING:
     import pandas as pd
 
+    from .page import Head
+
+PAGE = "report.html"
+
 
 @dataclass(frozen=True)
 class Report:
@@ -64,6 +68,8 @@ class Output:
         Folder for everything measured, tables to read and the figure.
     pack : bool
         There, everything measured as Parquet too.
+    page : bool
+        There, a page of HTML, tables in LaTeX, and figures as SVG and PDF too.
 
     Raises
     ------
@@ -77,6 +83,7 @@ class Output:
     plot: Path | None = None
     out: Path | None = None
     pack: bool = False
+    page: bool = False
 
     def __post_init__(self) -> None:
         if self.form is not None and self.form not in FORMATS:
@@ -97,8 +104,13 @@ class Shown(Protocol):
     def figures(self, found: list[Any]) -> Mapping[str, Any]: ...
 
 
-def show(shown: Sequence[tuple[Shown, list[Any]]], output: Output, failures: Sequence[object] = ()) -> None:
-    """Print and write what studies found; cells that failed are named on stderr.
+def show(
+    shown: Sequence[tuple[Shown, list[Any]]],
+    output: Output,
+    failures: Sequence[object] = (),
+    head: Head | None = None,
+) -> None:
+    """Print and write what studies found; cells that failed are named on stderr. `head` is what a page says.
 
     Raises ValueError if a plot was asked for and there is nothing to draw.
     """
@@ -124,8 +136,16 @@ def show(shown: Sequence[tuple[Shown, list[Any]]], output: Output, failures: Seq
                 render.write(frame, output.out / f"{name}.parquet")
         for report in reports:
             render.write(report.frame, output.out / f"{report.name}.md")
+            if output.page:
+                render.write(report.frame, output.out / f"{report.name}.tex")
     if output.plot is not None or output.out is not None:
-        _draw(shown, output)
+        charts = _draw(shown, output)
+        if output.out is not None and output.page and head is not None:
+            from . import page
+
+            skipped = [skip for study, _ in shown for skip in study.skipped()]
+            tables = _everything(reports)
+            page.write(output.out / PAGE, head, reports, charts, tables, failures, skipped)
 
 
 def _print(reports: Sequence[Report], skipped: Sequence[tuple[str, str]], form: str | None) -> None:
@@ -149,7 +169,7 @@ def _print(reports: Sequence[Report], skipped: Sequence[tuple[str, str]], form: 
             print(f"not measured: {what}: {why}")
 
 
-def _draw(shown: Sequence[tuple[Shown, list[Any]]], output: Output) -> None:
+def _draw(shown: Sequence[tuple[Shown, list[Any]]], output: Output) -> dict[str, Any]:
     charts = {name: chart for study, found in shown for name, chart in study.figures(found).items()}
     if not charts and output.plot is not None:
         raise ValueError(
@@ -158,11 +178,12 @@ def _draw(shown: Sequence[tuple[Shown, list[Any]]], output: Output) -> None:
     from . import figures  # which is slow to import
 
     for name, chart in charts.items():
-        if output.out is not None:
-            figures.save(chart, output.out / f"{name}.png")
+        for suffix in () if output.out is None else ("png", "svg", "pdf") if output.page else ("png",):
+            figures.save(chart, output.out / f"{name}.{suffix}")  # type: ignore[operator]
     if output.plot is not None:
         for chart, file in zip(charts.values(), _files(output.plot, charts), strict=True):
             figures.save(chart, file)
+    return charts
 
 
 def _everything(reports: Sequence[Report]) -> dict[str, pd.DataFrame]:

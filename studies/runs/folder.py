@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ..fingerprints import fingerprint
 from ..output.files import write_whole
 from ..store import Kept, Store
 from ..study import Failure, Found, Study, Work, restored
 from .declared import Declared, parsed
+
+if TYPE_CHECKING:
+    from ..output.page import Head
 
 DECLARED, KEYS, FINISHED = "study.toml", "run.json", "finished"
 
@@ -65,6 +69,18 @@ class RunFolder:
         """Return what the last run found, as far as it came, whatever the code is now."""
         store = self.store
         return [[kept for key in keys if (kept := store.load(key)) is not None] for keys in self.keys()]
+
+    def head(self) -> Head:
+        """Return what a page says of the last run."""
+        from ..output.page import Head
+
+        declared, records = self.declared(), self.records()
+        known = self.store.provenance()
+        words = dict.fromkeys(record.made for study in records for record in study)
+        keys = [record.key for study in records for record in study]
+        title = declared.title or ", ".join(f"assay {ask.verb}" for ask in declared.asks)
+        made = [known[word] for word in words if word in known]
+        return Head(title, declared.about, fingerprint(sorted(keys))[:12], made)
 
     def found(self, studies: Sequence[Study[Any]]) -> list[Found[Any]]:
         """Return what the last run found, of each study.

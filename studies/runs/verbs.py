@@ -59,7 +59,7 @@ def run(
     if cluster is not None and jobs is None and cluster != "local":
         jobs = 1
     workers = cores() if jobs is None else jobs
-    output = Output(form, as_json, table, plot, out or Path("results") / Path(study).stem, pack)
+    output = Output(form, as_json, table, plot, out or Path("results") / Path(study).stem, pack, page=True)
     strict = checked_strict(strict)
     asked = files.read(study)
     studies = asked.studies()
@@ -74,7 +74,7 @@ def run(
     folder.begin(asked, studies)
     with interrupted(output.out):
         found = _measured(studies, folder, workers, cluster, retry)
-    conclude(studies, found, output, strict, asked.title)
+    conclude(studies, found, output, strict, folder.head())
 
 
 def _measured(studies: Any, folder: Any, jobs: int, cluster: str | None, retry: bool) -> Any:
@@ -129,7 +129,8 @@ def report(
     at = RunFolder.existing(folder)
     asked = at.declared()
     studies = asked.studies()
-    conclude(studies, at.found(studies), Output(form, as_json, table, plot, folder, pack), None, asked.title)
+    output = Output(form, as_json, table, plot, folder, pack, page=True)
+    conclude(studies, at.found(studies), output, None, at.head())
 
 
 def merge(

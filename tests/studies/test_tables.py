@@ -6,6 +6,8 @@ import json
 import math
 import os
 import re
+import shutil
+import subprocess
 
 import numpy as np
 import pandas as pd
@@ -95,13 +97,57 @@ def test_latex_escapes_what_latex_would_read_as_commands(frame):
     rows = [line for line in text.splitlines() if line.endswith(r"\\")]
     assert len(rows) == 5
     assert {len(re.findall(r"(?<!\\)&", row)) for row in rows} == {len(frame.columns) - 1}
-    assert r"\begin{tabular}{lrlrrll}" in text
+    assert re.search(r"\\begin\{tabular\}\{l(S\[table-format=[-.\de]+\]|l)+\}", text)
     assert all(rule in text for rule in (r"\toprule", r"\midrule", r"\bottomrule", r"\end{tabular}"))
     assert r"a\textbar{}b\_c \& d" in text
     assert r"100 \% \{x\}" in text
-    assert r"2.008$\pm$0.001" in text
-    assert r"$1.235 \times 10^{-7}$" in text
-    assert r"$\infty$" in text
+    assert r"\num{2.008 +- 0.001}" in text
+    assert "& 1.235e-07 &" in text
+    assert r"{$\infty$}" in text
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ([1, 20], "S[table-format=2]"),
+        ([-0.25, 11.5], "S[table-format=-2.2]"),
+        ([1e-9, 0.1], "S[table-format=1.3e-1]"),
+        ([1e9, 1e-12], "S[table-format=1.3e-2]"),
+        ([np.nan, np.inf], "r"),
+    ],
+)
+def test_latex_aligns_numbers_by_siunitx(values, kind):
+    text = render.render(pd.DataFrame({"x": values}), "latex")
+    assert f"\\begin{{tabular}}{{{kind}}}" in text
+    assert "  {x} \\\\" in text
+
+
+def test_latex_marks_the_best_and_ties():
+    text = render.render(pd.DataFrame({"x": ["0.1±0.02 *", "0.11 =", "2e-05", "too few", "-3"]}), "latex")
+    rows = [line.strip().removesuffix(r" \\") for line in text.splitlines()[5:10]]
+    assert rows == [
+        r"\textbf{\num{0.1 +- 0.02}}",
+        r"\underline{\num{0.11}}",
+        r"\num{2e-05}",
+        "too few",
+        r"\num{-3}",
+    ]
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex")
+def test_latex_compiles(frame, tmp_path):
+    marked = pd.DataFrame({"a": ["0.1±0.02 *", "too few"], "b": [1e-9, -np.inf], "c": [0.5, np.nan]})
+    tables = "\n".join(render.render(one, "latex") for one in (frame, marked))
+    preamble = "\\documentclass{article}\n\\usepackage{booktabs, siunitx}\n\\begin{document}\n"
+    (tmp_path / "t.tex").write_text(f"{preamble}{tables}\\end{{document}}\n")
+    done = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-2000:]
 
 
 @pytest.mark.parametrize(
@@ -175,7 +221,7 @@ def test_brackets_in_cells_are_not_taken_for_markup():
         (".json", "json", "["),
         (".md", "markdown", "| method "),
         (".markdown", "markdown", "| method "),
-        (".TEX", "latex", r"\begin{tabular}"),
+        (".TEX", "latex", "% "),
     ],
 )
 def test_file_is_in_the_format_of_its_suffix(frame, tmp_path, suffix, form, first):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from studies.compare.errors import Compared
 from studies.compare.figure import figure
 from studies.output.figures import save
-from studies.output.theme import COLOURS, SHAPES
+from studies.output.theme import COLOURS, DARK_COLOURS, DARK_GROUND, SHAPES, on_dark
 
 Array = NDArray[np.float64]
 # What is left to see without one kind of cone, on linear RGB: Machado, Oliveira and Fernandes 2009, severity 1.
@@ -53,9 +53,10 @@ def lab(rgb: Array) -> Array:
     return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
 
 
+@pytest.mark.parametrize("colours", [COLOURS, DARK_COLOURS], ids=["light", "dark"])
 @pytest.mark.parametrize("eye", EYES)
-def test_any_two_colours_are_told_apart(eye: str) -> None:
-    seen = [lab(np.array(EYES[eye]) @ linear(colour)) for colour in COLOURS]
+def test_any_two_colours_are_told_apart(eye: str, colours: tuple[str, ...]) -> None:
+    seen = [lab(np.array(EYES[eye]) @ linear(colour)) for colour in colours]
     nearest = min(float(np.linalg.norm(a - b)) for a, b in itertools.combinations(seen, 2))
     assert nearest > 28
 
@@ -68,15 +69,21 @@ def test_the_measure_tells_what_was_wrong_with_crimson_beside_red() -> None:
 def test_thin_lines_have_the_contrast_they_need() -> None:
     luminance = [float(TO_XYZ[1] @ linear(colour)) for colour in COLOURS]
     assert min(1.05 / (y + 0.05) for y in luminance) >= 3
+    ground = float(TO_XYZ[1] @ linear(DARK_GROUND)) + 0.05
+    on_ground = [float(TO_XYZ[1] @ linear(colour)) + 0.05 for colour in DARK_COLOURS]
+    assert min(y / ground for y in on_ground) >= 3
     assert np.gcd(len(COLOURS), len(SHAPES)) == 1
 
 
 def test_charts_compose_and_are_written_in_the_theme(tmp_path: Path) -> None:
-    found = [Compared("a", "t", n, n, n, "W2", 1 / n) for n in (5, 10)]
+    found = [Compared("a", "t", "VP", "log-snr", "W2", n, n, n, 1 / n) for n in (5, 10)]
     one, other = figure(found), figure(found)
     assert "config" not in one.to_dict() or one.config is alt.Undefined
     save(alt.vconcat(one, other), tmp_path / "both.json")
     written = json.loads((tmp_path / "both.json").read_text())
     assert written["config"]["range"]["category"] == list(COLOURS)
+    dark = on_dark(json.dumps(one.to_dict()))
+    assert f'"{DARK_COLOURS[0]}"' in dark
+    assert not any(f'"{colour}"' in dark for colour in (*COLOURS, "white"))
     save(one, tmp_path / "one.png")
     assert (tmp_path / "one.png").read_bytes()[:4] == b"\x89PNG"
