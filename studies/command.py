@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .output.page import Head
     from .output.report import Output
 
-STRICT = ("refuted", "all")
+STRICT, PAGE = ("refuted", "all"), "report.html"
 
 Load = Annotated[
     list[str] | None,
@@ -130,13 +130,18 @@ def conclude(
 
     Raises what the first cell raised if no cell was measured.
     """
-    from .output.report import show
+    from .output.report import everything_of, show
 
     failures = [failure for one in found for failure in one.failures]
     if failures and not any(one.records for one in found):
         raise failures[0].error()
     with_records = [(study, one.records) for study, one in zip(studies, found, strict=True) if one.records]
-    show(with_records, output, failures, head)
+    reports, charts = show(with_records, output, failures)
+    if head is not None and output.out is not None and output.page:
+        from .output import page
+
+        skipped = [skip for study, _ in with_records for skip in study.skipped()]
+        page.write(output.out / PAGE, head, reports, charts, everything_of(reports), failures, skipped)
     verdicts = [v for study, records in with_records for v in study.verdicts(records)]
     if failures or verdicts_fail(verdicts, strict):
         raise typer.Exit(1)

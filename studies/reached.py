@@ -47,13 +47,13 @@ def code_reached(*roots: Any) -> str:
     str
         64 hexadecimal digits.
     """
-    words = tuple(sorted({word for root in roots for word in _seeds(root, set())}, key=id))
+    words = tuple(sorted({word for root in roots for word in _seeds(root, {})}, key=id))
     return _of_seeds(tuple(_Same(word) for word in words))
 
 
 def reached(*roots: Any) -> set[str]:
     """Return the qualified names of the functions that functions and objects can reach."""
-    seeds = {id(word): word for root in roots for word in _seeds(root, set())}
+    seeds = {id(word): word for root in roots for word in _seeds(root, {})}
     return {f"{f.__module__}.{f.__qualname__}" for f in _Closure(seeds.values()).functions.values()}
 
 
@@ -96,11 +96,11 @@ def _is_own(module: str) -> bool:
     return not str(file).startswith(_INSTALLED)
 
 
-def _seeds(value: Any, seen: set[int]) -> Iterator[Any]:
+def _seeds(value: Any, seen: dict[int, Any]) -> Iterator[Any]:
     """Yield the functions and classes that a value brings with it."""
     if isinstance(value, PLAIN) or id(value) in seen:
         return
-    seen.add(id(value))
+    seen[id(value)] = value  # held, so that nothing else gets its id
     value = _unwrapped(value)
     if isinstance(value, FunctionType | type):
         if _is_own(value.__module__):
@@ -120,7 +120,7 @@ def _seeds(value: Any, seen: set[int]) -> Iterator[Any]:
         yield from _of_object(value, seen)
 
 
-def _of_object(value: Any, seen: set[int]) -> Iterator[Any]:
+def _of_object(value: Any, seen: dict[int, Any]) -> Iterator[Any]:
     """Yield the class of an object of ours and what its attributes bring, without those that it has only worked out."""
     if _is_own(type(value).__module__):
         yield type(value)
@@ -159,9 +159,9 @@ class _Named:
 
 def _named(things: Iterable[tuple[str, Any]], names: Iterable[str] = (), held: Any = ()) -> _Named:
     """Sort things by what they are: code, or constants, whose values count."""
-    seeds, constants, known = list(_seeds(held, set())), {}, set(names)
+    seeds, constants, known = list(_seeds(held, {})), {}, set(names)
     for label, thing in things:
-        found = list(_seeds(thing, set()))
+        found = list(_seeds(thing, {}))
         seeds += found
         if isinstance(thing, tuple | list):
             known.update(_words(thing))

@@ -81,7 +81,9 @@ def _panel(found: Sequence[Compared], methods: Sequence[str], several: bool) -> 
         base.transform_filter("datum.front").mark_point(filled=False, size=210, strokeWidth=1.1).encode(y=y),
     ]
     if any(c.uncertainty for c in found):
-        layers.append(base.mark_rule(strokeWidth=1.2, clip=True).encode(y=alt.Y("low:Q", title=None), y2="high:Q"))
+        layers.append(
+            base.mark_rule(strokeWidth=1.2, clip=True).encode(y=alt.Y("low:Q", title=None), y2="high:Q")
+        )
     if floors:
         level = alt.Chart(alt.InlineData(values=[{"error": float(np.median(floors))}]))
         layers.append(level.mark_rule(strokeDash=[5, 4], color=GREY).encode(y=y))

@@ -16,10 +16,6 @@ from .files import FORMATS, PICTURES, SUFFIXES, suffix_of
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .page import Head
-
-PAGE = "report.html"
-
 
 @dataclass(frozen=True)
 class Report:
@@ -108,9 +104,8 @@ def show(
     shown: Sequence[tuple[Shown, list[Any]]],
     output: Output,
     failures: Sequence[object] = (),
-    head: Head | None = None,
-) -> None:
-    """Print and write what studies found; cells that failed are named on stderr. `head` is what a page says.
+) -> tuple[list[Report], dict[str, Any]]:
+    """Print and write what studies found, and return the reports and the charts; failures are named on stderr.
 
     Raises ValueError if a plot was asked for and there is nothing to draw.
     """
@@ -118,7 +113,7 @@ def show(
 
     reports = [report for study, found in shown for report in study.reports(found)]
     if output.as_json:
-        tables = {name: frame.to_dict("records") for name, frame in _everything(reports).items()}
+        tables = {name: frame.to_dict("records") for name, frame in everything_of(reports).items()}
         print(json.dumps(clean(tables), indent=1))
     else:
         _print(reports, [skip for study, _ in shown for skip in study.skipped()], output.form)
@@ -126,11 +121,11 @@ def show(
         print(f"assay: failed: {failure}", file=sys.stderr)
     if output.table is not None:
         whole = SUFFIXES[suffix_of(output.table, SUFFIXES)] in ("csv", "json", "parquet")
-        frames = _everything(reports) if whole else {report.name: report.frame for report in reports}
+        frames = everything_of(reports) if whole else {report.name: report.frame for report in reports}
         for frame, file in zip(frames.values(), _files(output.table, frames), strict=True):
             render.write(frame, file)
     if output.out is not None:
-        for name, frame in _everything(reports).items():
+        for name, frame in everything_of(reports).items():
             render.write(frame, output.out / f"{name}.csv")
             if output.pack:
                 render.write(frame, output.out / f"{name}.parquet")
@@ -138,14 +133,8 @@ def show(
             render.write(report.frame, output.out / f"{report.name}.md")
             if output.page:
                 render.write(report.frame, output.out / f"{report.name}.tex")
-    if output.plot is not None or output.out is not None:
-        charts = _draw(shown, output)
-        if output.out is not None and output.page and head is not None:
-            from . import page
-
-            skipped = [skip for study, _ in shown for skip in study.skipped()]
-            tables = _everything(reports)
-            page.write(output.out / PAGE, head, reports, charts, tables, failures, skipped)
+    drawn = output.plot is not None or output.out is not None
+    return reports, _draw(shown, output) if drawn else {}
 
 
 def _print(reports: Sequence[Report], skipped: Sequence[tuple[str, str]], form: str | None) -> None:
@@ -186,7 +175,7 @@ def _draw(shown: Sequence[tuple[Shown, list[Any]]], output: Output) -> dict[str,
     return charts
 
 
-def _everything(reports: Sequence[Report]) -> dict[str, pd.DataFrame]:
+def everything_of(reports: Sequence[Report]) -> dict[str, pd.DataFrame]:
     """Return all tables to compute with, those of one name as one."""
     import pandas as pd
 

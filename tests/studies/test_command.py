@@ -196,7 +196,7 @@ def test_defaults_that_verbs_write_out_are_those_of_their_studies() -> None:
         return str(option.help)
 
     assert default(budget.budget, "samples") == parts.SAMPLES
-    assert ", ".join(parts.PARTS) in said(budget.budget, "part")
+    assert ", ".join(parts.PARTS) in said(budget.budget, "parts")
     assert re.findall(r"\d+", said(budget.budget, "steps")) == [str(N) for N in parts.STEPS]
     assert (scaling.SIZES, scaling.TARGETS) == (needs.AGAINST, needs.TARGETS)
     assert default(scaling.scaling, "limit") == needs.MOST

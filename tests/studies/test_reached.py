@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -196,3 +197,24 @@ def test_methods_do_not_share_their_keys() -> None:
         )
     }
     assert len(keys) == 3
+
+
+class First:
+    pass
+
+
+class Second:
+    pass
+
+
+class Third:
+    pass
+
+
+def test_a_key_is_the_same_however_often_it_is_asked() -> None:
+    """Each time new objects are made of the same classes, whose addresses are those of others that are gone."""
+    words = set()
+    for count in range(200):
+        held = [partial(partial(len, First()), [Second(), "x" * count]), {"a": partial(len, Third())}]
+        words.add(code_reached(held))
+    assert len(words) == 1
