@@ -167,11 +167,18 @@ def _named(things: Iterable[tuple[str, Any]], names: Iterable[str] = (), held: A
             known.update(_words(thing))
         elif found or callable(thing):
             continue
-        if not found and type(thing).__module__.partition(".")[0] in ("builtins", "numpy"):
+        if not found and _is_constant(label, thing):
             with contextlib.suppress(TypeError):
                 constants[label] = fingerprint(thing)
             known.update(_words(thing))
     return _Named(tuple({id(seed): seed for seed in seeds}.values()), constants, known)
+
+
+def _is_constant(label: str, thing: Any) -> bool:
+    """Whether what a name stands for stays as it is: what can change does if its name is no constant's."""
+    if isinstance(thing, list | dict | set):
+        return label.rpartition(".")[2].isupper()
+    return type(thing).__module__.partition(".")[0] in ("builtins", "numpy")
 
 
 @cache
@@ -257,7 +264,10 @@ def _read(
         elif step.opname in ("LOAD_FAST", "LOAD_DEREF", "LOAD_FAST_CHECK") and name in local:
             held, label = local[name], f"local.{name}"
         elif step.opname in ("LOAD_ATTR", "LOAD_METHOD") and isinstance(held, ModuleType):
-            held, label = _attribute(held, name), f"{held.__name__}.{name}"
+            # what a library's modules hold is the library's
+            held, label = (
+                (_attribute(held, name), f"{held.__name__}.{name}") if _is_own(held.__name__) else (None, "")
+            )
         elif step.opname == "IMPORT_NAME":
             level = steps[place - 2].argval if place > 1 else 0
             held = _imported(name, level or 0, module, bool(steps[place - 1].argval))
@@ -307,10 +317,10 @@ def _imported(name: str, level: int, module: dict[str, Any], named: bool) -> Any
     if name.startswith(ELSEWHERE):
         return None
     if name not in sys.modules:
-        if not level and importlib.util.find_spec(name.partition(".")[0]) is None:
-            return None
-        spec = importlib.util.find_spec(name) if level or name.partition(".")[0] in sys.modules else None
-        if spec is None or spec.origin is None or spec.origin.startswith(_INSTALLED):
+        top = importlib.util.find_spec(
+            name.partition(".")[0]
+        )  # of the package: a part of one would import it
+        if top is None or top.origin is None or top.origin.startswith(_INSTALLED) or top.origin == "built-in":
             return None
         importlib.import_module(name)
     return sys.modules[name] if _is_own(name) else None
