@@ -10,7 +10,7 @@ READY_TO_TEST := .venv/.ready-to-test
 SIMULATED := NUMBA_ENABLE_CUDASIM=1 $(BIN)/python -m pytest -n auto tests/simulator -m
 
 .DEFAULT_GOAL := help
-.PHONY: help setup order test check readme format clean
+.PHONY: help setup order test check readme docs format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,12 +34,16 @@ check: $(READY_TO_TEST) ## lint, formatting, types and all tests that need no GP
 readme: $(READY) ## measure every method again and write the table into README.md
 	$(BIN)/python -m studies.readme
 
+docs: $(READY_TO_TEST) ## build the site from docs/ into site/, without a network; a warning is an error
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+	@echo 'open site/index.html'
+
 format: $(READY_TO_TEST) ## format the code and mend what the linter can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean: ## remove .venv and what the tools left
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf site .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find analytic solvers studies tests -name __pycache__ -prune -exec rm -rf {} +
 
 $(BIN)/python:

@@ -1,4 +1,8 @@
-"""Where the command starts: the three packages are found, beside each other, before any of them is imported."""
+"""Where the command starts: the three packages are found, beside each other, before any of them is imported.
+
+In Python and in notebooks its questions are functions, as `assay.compare("heun", "unipc", nfe=[10])`, which take what a
+study's file takes and return a `studies.results.Result`.
+"""
 
 from __future__ import annotations
 
@@ -34,6 +38,25 @@ def shadowed(beside: Path) -> str | None:
 def pytest_configure(config: Any) -> None:
     """Tell pytest, of which this file is a plugin, the mark of `studies.verify.parametrize_with_checks`."""
     config.addinivalue_line("markers", "verify: a check of assay's of one sampler")
+
+
+def __getattr__(name: str) -> Any:
+    """Return a question of the command as a function."""
+    from studies.cli import ASKING
+
+    if name not in ASKING:
+        raise AttributeError(f"module 'assay' has no {name!r}: it has {', '.join(ASKING)}")
+    from functools import partial
+
+    from studies.results import ask
+
+    return partial(ask, name)
+
+
+def __dir__() -> list[str]:
+    from studies.cli import ASKING
+
+    return [*globals(), *ASKING]
 
 
 def main() -> None:

@@ -32,8 +32,9 @@ from .output.files import write_whole
 from .specifications import job_of
 
 ROOT = Path(__file__).parent.parent
-README, TOKENS, GPU = ROOT / "README.md", ROOT / "docs" / "tokens.md", ROOT / "docs" / "gpu.md"
-SAMPLERS = ROOT / "docs" / "samplers.md"
+README, DOCS = ROOT / "README.md", ROOT / "docs"
+CLAIMS, TOKEN_CLAIMS, TOKENS, GPU = (DOCS / f"{n}.md" for n in ("claims", "token-claims", "tokens", "gpu"))
+SAMPLERS = DOCS / "samplers.md"
 GUIDED = [
     f"{method}(gamma={gamma})"
     for method in ("guided-ancestral", "guided-tau-leaping")
@@ -82,7 +83,8 @@ def text_tables() -> list[pd.DataFrame]:
 
 def _orders() -> None:
     on_tokens = token_order()
-    replaced(README, table=frames.summary(*order()), tokens=frames.token_summary(*on_tokens))
+    replaced(CLAIMS, table=frames.summary(*order()))
+    replaced(TOKEN_CLAIMS, tokens=frames.token_summary(*on_tokens))
     replaced(TOKENS, equal=frames.equal_cost(on_tokens[0], "tv", "smooth"))
 
 
@@ -129,7 +131,7 @@ ASIDE: dict[str, Callable[[], None]] = {"k_diffusion": partial(_samplers, "k_dif
 def commands() -> dict[str, tuple[Path, str]]:
     """Return the blocks <!-- name: assay ... --> of README and docs: file and command by name."""
     found = {}
-    for file in (README, *sorted((ROOT / "docs").glob("*.md"))):
+    for file in (README, *sorted(DOCS.glob("*.md"))):
         for name, command in MARK.findall(file.read_text()):
             found[name] = (file, command)
     return found

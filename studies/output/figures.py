@@ -16,6 +16,7 @@ from typing import Any, Literal
 import altair as alt
 import numpy as np
 import pandas as pd
+from PIL import Image
 from vl_convert import vegalite_to_pdf, vegalite_to_png
 
 from .files import PICTURES, suffix_of, write_whole
@@ -110,9 +111,26 @@ def save(chart: Any, path: str | os.PathLike[str]) -> Path:
     """
     if not isinstance(chart, alt.TopLevelMixin):
         raise TypeError(f"chart is a {type(chart).__name__}: give an altair chart")
-    suffix = suffix_of(path, PICTURES)
+    suffix = suffix_of(path, [known for known in PICTURES if known != ".gif"])
     with alt.theme.enable(THEME):
         return write_whole(path, _written(chart, suffix))
+
+
+def animate(charts: Sequence[Any], path: str | os.PathLike[str], seconds: float = 0.12) -> Path:
+    """Write charts as the frames of a GIF, the last of which stays for two seconds.
+
+    Raises ValueError for another suffix, or no frames.
+    """
+    suffix_of(path, (".gif",))
+    if not charts:
+        raise ValueError(f"path is '{os.fspath(path)}', but nothing is animated: write another format")
+    with alt.theme.enable(THEME):
+        frames = [Image.open(io.BytesIO(_written(chart, ".png"))).convert("RGB") for chart in charts]
+    palette = frames[-1].quantize(256)
+    first, *rest = (frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames)
+    written, lasting = io.BytesIO(), [int(1000 * seconds)] * len(rest) + [2000]
+    first.save(written, "GIF", save_all=True, append_images=rest, duration=lasting, loop=0)
+    return write_whole(path, written.getvalue())
 
 
 def _written(chart: Any, suffix: str) -> bytes:

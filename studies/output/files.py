@@ -17,7 +17,7 @@ SUFFIXES: Mapping[str, Format] = {
     ".tex": "latex",
     ".parquet": "parquet",
 }
-PICTURES = (".png", ".svg", ".pdf", ".html", ".json")  # suffixes that charts can be written to
+PICTURES = (".png", ".svg", ".pdf", ".html", ".json", ".gif")  # suffixes that charts can be written to
 
 
 def suffix_of(path: str | os.PathLike[str], known: Iterable[str]) -> str:

@@ -14,6 +14,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any, Literal
 
@@ -107,6 +108,24 @@ def table_cells(frame: pd.DataFrame) -> tuple[list[str], list[bool], list[list[s
     columns = _columns(_flat(frame))
     rows = [list(row) for row in zip(*(column.cells for column in columns), strict=True)]
     return [column.name for column in columns], [column.numeric for column in columns], rows
+
+
+def to_html(frame: pd.DataFrame, title: str = "", notes: Sequence[str] = ()) -> str:
+    """Return a table for a notebook, whose own style it takes."""
+    names, numeric, rows = table_cells(frame)
+    sides = ["right" if number else "left" for number in numeric]
+
+    def line(cells: Sequence[str], tag: str) -> str:
+        parts = (
+            f'<{tag} style="text-align: {side}">{escape(cell)}</{tag}>'
+            for cell, side in zip(cells, sides, strict=True)
+        )
+        return f"<tr>{''.join(parts)}</tr>"
+
+    head = f"<caption><b>{escape(title)}</b></caption>" if title else ""
+    body = "".join(line(row, "td") for row in rows)
+    said = "".join(f"<p>{escape(note)}</p>" for note in notes)
+    return f"<table>{head}<thead>{line(names, 'th')}</thead><tbody>{body}</tbody></table>{said}"
 
 
 def _parquet(frame: pd.DataFrame) -> bytes:

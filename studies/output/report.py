@@ -44,6 +44,12 @@ class Report:
     reasons: list[str] = field(default_factory=list, kw_only=True)
     everything: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
+    def _repr_html_(self) -> str:
+        """Show the table in a notebook, with its title and notes."""
+        from . import render
+
+        return render.to_html(self.frame, self.title, [*self.notes, *self.reasons])
+
 
 @dataclass(frozen=True)
 class Output:
@@ -169,7 +175,10 @@ def _draw(shown: Sequence[tuple[Shown, list[Any]]], output: Output) -> dict[str,
     for name, chart in charts.items():
         for suffix in () if output.out is None else ("png", "svg", "pdf") if output.page else ("png",):
             figures.save(chart, output.out / f"{name}.{suffix}")  # type: ignore[operator]
-    if output.plot is not None:
+    if output.plot is not None and suffix_of(output.plot, PICTURES) == ".gif":
+        frames = [frame for study, found in shown for frame in getattr(study, "frames", lambda _: [])(found)]
+        figures.animate(frames, output.plot)
+    elif output.plot is not None:
         for chart, file in zip(charts.values(), _files(output.plot, charts), strict=True):
             figures.save(chart, file)
     return charts

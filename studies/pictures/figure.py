@@ -63,7 +63,9 @@ def _panel(one: Any, density: pd.DataFrame, scales: Sequence[alt.Scale]) -> alt.
             x2="x2",
             y=y,
             y2="y2",
-            color=alt.Color("density:Q", scale=alt.Scale(range=["#ffffff", "#ffb38a"]), legend=None),
+            color=alt.Color(
+                "density:Q", scale=alt.Scale(range=["#ffffff", "#ffb38a"], interpolate="rgb"), legend=None
+            ),
         )
     )
     ways = pd.DataFrame(

@@ -9,13 +9,28 @@ import typer
 from ..command import verb
 from ..study import Study
 
+KINDS = ("samples", "trajectories", "revealed")
+TARGETS = {"samples": "nine-2d", "trajectories": "easy-1d", "revealed": "text"}
+
 
 @verb()
 def pictures(
     methods: Annotated[
-        list[str] | None, typer.Argument(help="Methods, with options; twelve of all kinds by default.")
+        list[str] | None, typer.Argument(help="Methods, with options; some of all kinds by default.")
     ] = None,
-    target: Annotated[str, typer.Option(help="Target in the plane, by name or file.")] = "nine-2d",
+    of: Annotated[
+        str,
+        typer.Option(
+            help="samples in the plane, trajectories on the line over the marginal's density, or tokens revealed step "
+            "by step. The last two are animated by --plot FILE.gif."
+        ),
+    ] = "samples",
+    target: Annotated[
+        str | None,
+        typer.Option(
+            help="Target by name or file: in the plane, on the line, or of tokens; nine-2d, easy-1d, text."
+        ),
+    ] = None,
     path: Annotated[str, typer.Option(help="Gaussian path.")] = "VE(0.02, 20)",
     grid: Annotated[
         str | None, typer.Option(help="Grid of times by name, or a file of sigmas; karras by default.")
@@ -23,7 +38,10 @@ def pictures(
     nfe: Annotated[
         list[int] | None, typer.Option(help="Evaluations a sample, repeatable; 5, 10 and 20 by default.")
     ] = None,
-    samples: Annotated[int, typer.Option(help="Samples in each picture.")] = 400,
+    steps: Annotated[int | None, typer.Option(help="Steps of trajectories, 64, and of tokens, 12.")] = None,
+    samples: Annotated[
+        int | None, typer.Option(help="Samples in each picture, 400; 24 trajectories; tokens shown, 60.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of all noise.")] = 0,
 ) -> Study[Any]:
     """Draw samples over the target's density, and the ways there, at equal evaluations.
@@ -33,23 +51,22 @@ def pictures(
 
     Example: assay pictures euler heun ddpm --target pair-2d --plot pictures.png
     """
-    from analytic import targets as named
+    from analytic.names import unknown
 
-    from .. import specifications
-    from ..setting import Setting
-    from .study import BUDGETS, METHODS, Pictures
+    from . import request
 
-    law = named.load(target)
-    if law.dim != 2:
-        raise ValueError(
-            f"target is {target!r} of dimension {law.dim}: give one in the plane, such as nine-2d"
-        )
-    budgets = tuple(nfe or BUDGETS)
-    for budget in budgets:
-        if budget < 2:
-            raise ValueError(f"nfe is {budget}: give at least 2 evaluations")
-    if samples < 2:
-        raise ValueError(f"samples is {samples}: give at least 2")
-    work = [specifications.job_of(text) for text in methods or METHODS]
-    setting = Setting(*specifications.path_and_grid(path, grid, "karras"), samples=samples, seed=seed)
-    return Pictures(work, target, law, setting, budgets)
+    if of not in KINDS:
+        raise unknown("of", of, KINDS)
+    for name, value, least in (
+        ("samples", samples, 2),
+        ("steps", steps, 1),
+        *(("nfe", n, 2) for n in nfe or ()),
+    ):
+        if value is not None and value < least:
+            raise ValueError(f"{name} is {value}: give at least {least}")
+    name = target or TARGETS[of]
+    if of == "revealed":
+        return request.revealed(methods, name, steps or 12, samples or 60, seed)
+    if of == "trajectories":
+        return request.trajectories(methods, name, path, grid, steps or 64, samples or 24, seed)
+    return request.samples(methods, name, path, grid, nfe, samples or 400, seed)

@@ -162,11 +162,12 @@ def parsed(text: str, source: str) -> Declared:
         raise ValueError(f'{source} declares no study: begin one with [[study]], and in it verb = "compare"')
     texts = {name: _checked(content.get(name, ""), str, f"{source}: {name}") for name in ("title", "about")}
     load = _checked(content.get("load", []), list[str], f"{source}: load")
-    asks = [_ask(table, f"{source}: study[{place + 1}]") for place, table in enumerate(tables)]
+    asks = [asked(table, f"{source}: study[{place + 1}]") for place, table in enumerate(tables)]
     return Declared(asks, texts["title"], texts["about"], load, source)
 
 
-def _ask(table: Mapping[str, Any], where: str) -> Ask:
+def asked(table: Mapping[str, Any], where: str) -> Ask:
+    """Return the question of a table; ValueError for one that is none, with its place."""
     if "verb" not in table:
         raise ValueError(f"{where} has no verb: add one of {', '.join(ASKING)}")
     verb = _checked(table["verb"], str, f"{where}.verb")
