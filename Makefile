@@ -36,7 +36,7 @@ readme: $(READY) ## measure every method again and write the table into README.m
 
 docs: $(READY_TO_TEST) ## build the site from docs/ into site/, without a network; a warning is an error
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
-	@echo 'open site/index.html'
+	@echo 'open site/index.html, or for the search: $(BIN)/python -m http.server --directory site'
 
 format: $(READY_TO_TEST) ## format the code and mend what the linter can
 	$(BIN)/ruff check --fix .

@@ -18,7 +18,7 @@ from .weights import draw
 
 
 class Labelled(SequenceLaw):
-    """Law of sequences that carry a hidden label: p(x) = sum_l weights[l] laws[l](x).
+    """Law of sequences that carry a hidden label: `p(x) = sum_l weights[l] laws[l](x)`.
 
     As a law it is the mixture, label unseen; `condition` gives the law under one label, `label_posterior` the
     exact classifier at any noise. A pass costs what it costs the parts; a part that cannot have made a row
