@@ -28,7 +28,7 @@ VERBS = {
     "report": "Write the page and the tables of the run in a folder again.",
     "merge": "Take into a folder what others have finished.",
     "diff": "Hold two runs against each other: what is better, worse, or alike within intervals.",
-    "list": "List what there is: methods with claims and sources, loops, targets, sequences, grids, paths, noises.",
+    "list": "List what there is: methods with claims and sources, loops, targets, grids, paths, noises, studies, ...",
 }
 OF_RUNS = ("run", "status", "report", "merge", "diff")
 ASKING = tuple(verb for verb in VERBS if verb not in (*OF_RUNS, "list"))  # those that ask a question

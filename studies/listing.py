@@ -18,6 +18,7 @@ from .order import tables as frames
 from .order.claims import order_of
 from .output import render
 from .output.report import clean
+from .runs.declared import CATALOG, read
 from .setting import Setting
 
 
@@ -32,11 +33,13 @@ def evaluations_a_step(method: Method) -> str:
 def list_(
     what: Annotated[
         str | None,
-        typer.Argument(help="methods, loops, targets, sequences, grids, paths or noises; all by default."),
+        typer.Argument(
+            help="methods, loops, targets, sequences, grids, paths, noises or studies; all by default."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
-    """List what there is: methods with claims and sources, loops, targets, sequences, grids, paths, noises.
+    """List what there is: methods with claims and sources, loops, targets, grids, paths, noises, studies, ...
 
     Example: assay list methods
     """
@@ -86,6 +89,9 @@ def list_(
         ),
         "noises": pd.DataFrame(
             [{"noise": n, "description": first_line(getattr(chains, n))} for n in specifications.NOISES]
+        ),
+        "studies": pd.DataFrame(
+            [{"study": f.stem, "description": read(f.stem).about} for f in sorted(CATALOG.glob("*.toml"))]
         ),
     }
     if what is not None and what not in lists:

@@ -173,7 +173,7 @@ class Likelihoods(Plain[Measurement | Spread]):
         last = list(self.targets)[-1]
         drawn = [m for m in found if isinstance(m, Measurement) and (m.target, m.metric) == (last, FLOW)]
         title = f"Error of log p(x) on {last}, bits per dimension"
-        return {"likelihood": figures.convergence(long(drawn, self._claims), title)}
+        return {"likelihood": figures.convergence(long(drawn, self._claims), title, of="bits per dimension")}
 
     def verdicts(self, found: list[Measurement | Spread]) -> Iterable[str]:
         """List the verdicts on the order of the flow, which is to be that of the method."""

@@ -29,12 +29,18 @@ PANELS_A_ROW = 2
 PANEL, LONE_PANEL = (380, 320), (640, 520)  # width and height, pixels
 PNG_SCALE = 2.0
 MOST_TICKS = 9
+MOST_LINES = 8  # in a panel
 
 
 def convergence(
-    frame: pd.DataFrame, title: str = "", against: Literal["nfe", "steps"] = "nfe"
+    frame: pd.DataFrame,
+    title: str = "",
+    against: Literal["nfe", "steps"] = "nfe",
+    of: str = "error",
 ) -> alt.ConcatChart:
     """Draw errors against cost on log axes, a panel for each claimed order, a line for each method and start.
+
+    Where a claim has more than eight lines it has several panels, from the largest errors to the smallest.
 
     A dashed line shows the claimed slope. Points are hollow where the error is no larger than its
     uncertainty; bars show uncertainties that can be seen. Legends list the methods from the largest last
@@ -49,6 +55,8 @@ def convergence(
     title : str
     against : str
         "nfe", denoiser evaluations, or "steps".
+    of : str
+        Which error it is, with its unit: the title of its axis.
 
     Returns
     -------
@@ -73,11 +81,9 @@ def convergence(
         )
     claims = sorted(points["claim"].unique(), key=lambda claim: (math.isnan(claim), claim))
     axis_title = {"nfe": "denoiser evaluations (NFE)", "steps": "steps"}[against]
-    size = LONE_PANEL if len(claims) == 1 else PANEL
-    panels = []
-    for claim in claims:
-        chosen = points["claim"].isna() if math.isnan(claim) else points["claim"] == claim
-        panels.append(_panel(points[chosen], claim, axis_title, size))
+    parts = [part for claim in claims for part in _parts(points, claim)]
+    size = LONE_PANEL if len(parts) == 1 else PANEL
+    panels = [_panel(chosen, claim, (axis_title, of), size, which) for chosen, claim, which in parts]
     dashed = "" if points["claim"].isna().all() else "dashed: claimed slope; "
     notes = [dashed + "hollow: error within its uncertainty"]
     if hidden:
@@ -190,7 +196,24 @@ def _points(frame: pd.DataFrame, against: str) -> pd.DataFrame:
     return points.sort_values(["series", "cost"])
 
 
-def _panel(points: pd.DataFrame, claim: float, axis_title: str, size: tuple[int, int]) -> Any:
+def _parts(points: pd.DataFrame, claim: float) -> list[tuple[pd.DataFrame, float, str]]:
+    """Split the lines of one claim into those of a panel each, with which part it is in words."""
+    own = points[points["claim"].isna() if math.isnan(claim) else points["claim"] == claim]
+    names = _by_last_error(own)
+    parts = [names[i : i + MOST_LINES] for i in range(0, len(names), MOST_LINES)]
+    which = [f" ({i + 1} of {len(parts)})" if len(parts) > 1 else "" for i in range(len(parts))]
+    return [(own[own["series"].isin(part)], claim, word) for part, word in zip(parts, which, strict=True)]
+
+
+def _by_last_error(points: pd.DataFrame) -> list[str]:
+    """Name the lines from the largest last error to the smallest."""
+    last = points.groupby("series")["error"].last()
+    return list(last.sort_values(ascending=False, kind="stable").index)
+
+
+def _panel(
+    points: pd.DataFrame, claim: float, titles: tuple[str, str], size: tuple[int, int], which: str = ""
+) -> Any:
     low, high = points["error"].min() / 2, points["error"].max() * 2
     resolved = points["error"] > points["uncertainty"]
     visible = points["uncertainty"] > 0.02 * points["error"]
@@ -203,16 +226,14 @@ def _panel(points: pd.DataFrame, claim: float, axis_title: str, size: tuple[int,
     x = alt.X(
         "cost:Q",
         scale=alt.Scale(type="log", domain=[costs[0] / 1.2, costs[1] * 1.2], nice=False),
-        axis=alt.Axis(
-            title=axis_title, values=_ticks(costs[0], costs[1], 2.0), format="d", labelOverlap=True
-        ),
+        axis=alt.Axis(title=titles[0], values=_ticks(costs[0], costs[1], 2.0), format="d", labelOverlap=True),
     )
     y = alt.Y(
         "error:Q",
         scale=alt.Scale(type="log", domain=[low, high], nice=False),
-        axis=alt.Axis(title="error", values=_ticks(low, high, 10.0), format=".2~e"),
+        axis=alt.Axis(title=titles[1], values=_ticks(low, high, 10.0), format=".2~e"),
     )
-    names = list(points.groupby("series")["error"].last().sort_values(ascending=False, kind="stable").index)
+    names = _by_last_error(points)
     legend = alt.Legend(
         title=None, labelLimit=0, symbolLimit=0, symbolSize=70, symbolStrokeWidth=1.5, rowPadding=3
     )
@@ -230,9 +251,11 @@ def _panel(points: pd.DataFrame, claim: float, axis_title: str, size: tuple[int,
         marks.mark_point(filled=False, fill="white", size=42, opacity=1).transform_filter("datum.hollow"),
     ]
     if math.isnan(claim):
-        heading = "no order claimed" if size == PANEL else ""  # a lone panel has no claim to be told from
+        heading = (
+            f"no order claimed{which}" if size == PANEL else ""
+        )  # a lone panel has no claim to be told from
     else:
-        heading = f"claimed order {claim:g}"
+        heading = f"claimed order {claim:g}{which}"
         layers = _reference(points[resolved], claim, low, x, y) + layers
     return alt.layer(*layers, width=size[0], height=size[1], title=heading)
 

@@ -157,12 +157,17 @@ def test_legend_lists_methods_from_the_largest_last_error_to_the_smallest(shown)
     ]
 
 
-def test_forty_methods_of_one_panel_each_have_their_own_colour_and_shape():
+def test_forty_methods_of_one_claim_have_five_panels_and_each_its_own_colour_and_shape_there():
     frame = pd.concat([ladder(f"method-{k:02}", 1, constant=1 + k) for k in range(40)], ignore_index=True)
-    (panel,) = panels(figures.convergence(frame)).values()
-    colour, shape = legend(panel)
-    assert colour["domain"] == shape["domain"]
-    assert len(set(zip(colour["range"], shape["range"], strict=True))) == 40
+    found = panels(figures.convergence(frame))
+    assert list(found) == [f"claimed order 1 ({i} of 5)" for i in range(1, 6)]
+    drawn = []
+    for panel in found.values():
+        colour, shape = legend(panel)
+        assert colour["domain"] == shape["domain"]
+        assert len(set(colour["range"])) == len(colour["range"]) == 8
+        drawn += colour["domain"]
+    assert drawn == [f"method-{k:02}" for k in range(39, -1, -1)]  # from the largest errors to the smallest
 
 
 def test_cost_is_evaluations_or_steps_as_asked():
