@@ -186,15 +186,27 @@ def error(
     initial: Any = "marginal",
     metric: str | None = None,
     resolution: float = RESOLUTION,
+    samples: int = 100_000,
+    seed: int = 0,
 ) -> Estimate:
     """Return how far a sampler's law is from the exact marginal at its grid's end, the sharpest distance by default.
 
-    Raises ValueError for a target that needs samples, and for a method that has no density on the line.
+    By so many samples where no law reaches, with their interval. Raises ValueError for a method that has no density on
+    the line.
     """
-    metric = sharpest(target) if metric is None else metric
     means: Means = "density" if metric == "TV" else means_of(target)  # a Gaussian on the line has both
-    found = law_or_none(tableau, target, initial=initial, means=means, resolution=resolution)
-    return apart(found, truth(target, tableau.end, means), (metric,))[metric]
+    metric = METRICS[means][0] if metric is None else metric
+    drawn = {"samples": samples, "seed": seed} if means == "samples" else {}
+    found = law_or_none(tableau, target, initial=initial, means=means, resolution=resolution, **drawn)
+    return apart(found, truth(target, tableau.end, means, **drawn), (metric,))[metric]
+
+
+def floor(
+    target: GaussianMixture, level: tuple[float, float], samples: int = 100_000, seed: int = 0
+) -> float:
+    """Return how far samples of the truth are from others of it: what no sampler's error is seen below."""
+    one, other = (truth(target, level, "samples", samples, seed + k) for k in (0, 2))
+    return apart(other, one)["sliced W2"].value
 
 
 def _apart_by_samples(x: Array, y: Array) -> dict[str, Estimate]:

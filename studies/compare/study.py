@@ -87,6 +87,7 @@ class Comparison(Plain[Compared]):
                 notes.append(self._samples(own))
             if table == tables[-1]:
                 notes.append(recommended(whole))
+                notes += cheapest(whole)
             reasons = list(dict.fromkeys(f"{c.method}: {c.reason}" for c in own if c.reason))
             columns = [{k: v for k, v in vars(c).items() if k != "parts"} for c in own]
             everything = {"compare": pd.DataFrame(columns)}
@@ -206,6 +207,26 @@ def recommended(found: Sequence[Compared]) -> str:
         f"Recommended: {first}, on the mean {margin:.3g} times better than {others[0][1]}, the next, over "
         f"{len(places)} places, and {best}"
     )
+
+
+def cheapest(found: Sequence[Compared]) -> list[str]:
+    """Say for each target which setting takes the fewest evaluations of those that are a tie with the best of all."""
+    told = []
+    for target, metric in dict.fromkeys((c.target, c.metric) for c in found):
+        own = [c for c in found if (c.target, c.metric) == (target, metric)]
+        ties = _first(own)
+        if not ties:
+            continue
+        few = min(ties, key=lambda c: (c.nfe, c.error))
+        best = ties[0]
+        at = f"{few.method} on {few.path} with the {few.grid} grid in {few.steps} steps, {few.nfe:g} evaluations"
+        why = (
+            f"of {best.error:.3g}, the least here"
+            if few is best
+            else f"of {few.error:.3g}, a tie with the least, {best.error:.3g} by {best.method} in {best.nfe:g}"
+        )
+        told.append(f"Setting for {target}: {at}, {metric} {why}")
+    return told
 
 
 def pareto(found: Sequence[Compared]) -> list[Compared]:

@@ -1,6 +1,7 @@
 """The grid study: which schedule of noise levels suits which method and target, and how much an optimal one saves.
 
-Errors are exact: W2 from the sampler's law on a Gaussian, TV from its density on the line.
+Errors are exact: W2 from the sampler's law on a Gaussian, TV from its density on the line. Elsewhere named grids are
+compared by samples.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from scipy.special import softmax
 from analytic import GaussianMixture, paths
 from solvers import grids
 
-from ..laws import MEASURED, Estimate, error, sharpest
+from ..laws import MEASURED, METRICS, Estimate, error, means_of, sharpest
 from ..setting import Job, Setting, steps_for
 from .fitted import fitted
 
@@ -58,11 +59,13 @@ class GridError:
         "optimised" is the grid fitted to `optimised_for`.
     steps, nfe : int
     metric : str
-        "W2" on a Gaussian, "TV" on the line.
+        "W2" on a Gaussian, "TV" on the line, "sliced W2" by samples elsewhere.
     error : float
         nan where the method is unstable on the grid, or the grid does not exist between these times.
     optimised_for : str
         The target whose error the optimised grid of this row minimises; "" where none is compared.
+    uncertainty : float
+        Half of the 99 % interval of what is sampled.
     status, reason : str
         "measured", "unstable" or "no grid", and why.
     """
@@ -77,6 +80,7 @@ class GridError:
     optimised_for: str = ""
     status: str = MEASURED
     reason: str = ""
+    uncertainty: float = 0.0
 
 
 def law_error(job: Job, path: paths.Gaussian, nodes: Array, target: GaussianMixture) -> Estimate:
@@ -114,16 +118,15 @@ def on_grid(
     optimised_for: str = "",
 ) -> GridError:
     """Measure one method on one target on one grid."""
-    label, metric = job.method.labelled(job.options), sharpest(target)
+    label, metric = job.method.labelled(job.options), METRICS[means_of(target)][0]
     which, nodes = grid
     if isinstance(nodes, ValueError):
         nfe, found = 0, Estimate.failed("no grid", nodes)
     else:
         tableau = job.method.tableau(path, nodes, start=job.start, **job.options)
         nfe, found = tableau.nfe, error(tableau, target)
-    return GridError(
-        label, name, which, steps, nfe, metric, found.value, optimised_for, found.status, found.reason
-    )
+    said = (optimised_for, found.status, found.reason, found.uncertainty)
+    return GridError(label, name, which, steps, nfe, metric, found.value, *said)
 
 
 def costs_a_joint_density(job: Job, path: paths.Gaussian) -> bool:
@@ -139,7 +142,8 @@ def by_grid(
     for budget in budgets:
         steps = steps_for(job, Setting(path, "uniform"), budget)
         found = made(path, steps)
-        if target.is_gaussian or not costs_a_joint_density(job, path):
+        exact = means_of(target) != "samples"
+        if exact and (target.is_gaussian or not costs_a_joint_density(job, path)):
             found |= fitted(job, path, target, steps)
         for grid in found.items():
             yield on_grid(job, name, target, path, grid, steps)

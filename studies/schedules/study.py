@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
+import numpy as np
+
 from analytic import GaussianMixture, paths
 from solvers import Tableau, grids
 
-from ..laws import sharpest
+from ..laws import MEASURED, METRICS, floor, means_of, sharpest
 from ..output.report import Report
 from ..setting import Job
 from ..study import Cell, Plain
@@ -30,6 +32,7 @@ from .times import (
 )
 
 Targets = Mapping[str, GaussianMixture]
+SAMPLES = 100_000  # where no law reaches
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Grids(Plain[GridError]):
     ----------
     work : sequence of Job
     targets : mapping of str to GaussianMixture
-        Gaussian or on the line.
+        By exact law if Gaussian or on the line, else by samples.
     path : Gaussian path
     """
 
@@ -52,7 +55,7 @@ class Grids(Plain[GridError]):
     record: ClassVar[Any] = GridError
 
     def _costly(self, job: Job, target: GaussianMixture) -> bool:
-        return sharpest(target) == "TV" and costs_a_joint_density(job, self.path)
+        return means_of(target) == "density" and costs_a_joint_density(job, self.path)
 
     def cells(self) -> Iterable[Cell[GridError]]:
         """One for each method on each target. Raises ValueError if there is none that can be measured."""
@@ -78,9 +81,9 @@ class Grids(Plain[GridError]):
 
     def reports(self, found: list[GridError]) -> Iterable[Report]:
         """Return the best grid of each method, and what the others cost."""
-        metrics = ", ".join(f"{sharpest(law)} on {name}" for name, law in self.targets.items())
+        metrics = ", ".join(f"{METRICS[means_of(law)][0]} on {name}" for name, law in self.targets.items())
         note = f"error: {metrics}. Columns of grids: error as a multiple of the best grid's."
-        notes = [note, *_failed(found)]
+        notes = [note, *self._floors(found), *_failed(found)]
         yield Report(
             "grids",
             f"Best grids, {self.path!r} path",
@@ -88,6 +91,17 @@ class Grids(Plain[GridError]):
             notes,
             {"grids": tables.long(found)},
         )
+
+    def _floors(self, found: list[GridError]) -> Iterable[str]:
+        """Say where errors are those of samples, and what those of the truth have."""
+        for name, law in self.targets.items():
+            if means_of(law) == "samples":
+                end = float(self.path.alpha(self.path.stop)), float(self.path.sigma(self.path.stop))
+                wide = np.median([g.uncertainty for g in found if g.target == name and g.status == MEASURED])
+                yield (
+                    f"{name} by {SAMPLES} samples, in intervals of ±{wide:.1g}; samples of the truth itself have "
+                    f"{floor(law, end):.2g}: grids nearer to each other, or to it, are a tie"
+                )
 
     def figures(self, found: list[GridError]) -> Mapping[str, Any]:
         """Draw errors by grid."""

@@ -34,7 +34,11 @@ def schedules(
     ] = None,
     targets: Annotated[
         list[str] | None,
-        typer.Option("--target", help="Target by name or file, Gaussian or on the line; repeatable."),
+        typer.Option(
+            "--target",
+            help="Target by name or file, repeatable; of those that are neither Gaussian nor on the line the "
+            "grids alone, by samples.",
+        ),
     ] = None,
     path: Annotated[str, typer.Option(help="Gaussian path of grids and optimised.")] = "VP",
 ) -> list[Study[Any]]:
@@ -50,7 +54,7 @@ def schedules(
     from analytic.names import unknown
 
     from .. import specifications
-    from ..laws import sharpest
+    from ..laws import means_of, sharpest
     from .study import Grids, Optimised, Searches, Singularity, Times
 
     asked = tuple(dict.fromkeys(studies or STUDIES))
@@ -60,8 +64,11 @@ def schedules(
     work = {name: [specifications.job_of(m) for m in methods or METHODS[name]] for name in METHODS}
     laws = {study: {name: named.load(name) for name in targets or names} for study, names in TARGETS.items()}
     own = {name: named.load(name) for name in targets or ()}
-    for law in own.values():
-        sharpest(law)  # complains about targets without an exact law before anything is measured
+    sampled = [law for law in own.values() if means_of(law) == "samples"]
+    if sampled and not studies:
+        asked = ("grids",)
+    if sampled and asked != ("grids",):
+        sharpest(sampled[0])  # complains: the other studies need exact laws
     along = specifications.path_of(path)
     found: list[Study[Any]] = []
     if "grids" in asked:

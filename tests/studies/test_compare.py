@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from studies.cli import app
 from studies.compare.errors import Compared, alike, front, pooled
 from studies.compare.figure import figure
 from studies.compare.places import OnMixture
-from studies.compare.study import Comparison, _best_at, recommended
+from studies.compare.study import Comparison, _best_at, cheapest, recommended
 from studies.engine import run
 from studies.setting import Setting, steps_for
 from studies.specifications import job_of
@@ -58,7 +59,7 @@ def test_errors_are_those_of_the_laws_and_the_best_is_named() -> None:
     best, other = sorted(by, key=lambda name: by[name])
     assert f"NFE 20: {best} in" in first.notes[1]
     assert f"{other} has {by[other] / by[best]:.3g} times its error" in first.notes[1]
-    assert second.notes[-1].startswith("Recommended: ")
+    assert [note for note in second.notes if note.startswith("Recommended: ")]
     assert len(figure(found).concat) == 2
 
 
@@ -176,3 +177,31 @@ def test_the_front_is_what_no_method_undercuts() -> None:
         for name, error, nfe in (("a", 1.0, 4), ("b", 2.0, 8), ("c", 0.5, 8), ("d", 0.5, 9), ("e", np.nan, 1))
     ]
     assert [c.method for c in front(found)] == ["a", "c"]
+
+
+def test_the_setting_for_a_target_is_the_cheapest_of_those_that_are_a_tie_with_the_best() -> None:
+    found = [
+        replace(measured("a", 0.02, budget=50, wide=0.01), grid="karras"),
+        measured("b", 0.021, budget=10, wide=0.01),
+        measured("a", 0.5, budget=5, wide=0.01),
+    ]
+    (told,) = cheapest(found)
+    assert "b on VP with the log-snr grid in 10 steps, 10 evaluations" in told
+    assert "a tie with the least, 0.02 by a in 50" in told
+    (told,) = cheapest([replace(c, uncertainty=0.0) for c in found])
+    assert "a on VP with the karras grid in 50 steps" in told
+    assert cheapest([replace(found[0], status="too few")]) == []
+
+
+def test_ones_own_points_and_sigmas_lead_to_a_setting(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "points.npy", rng.standard_normal((300, 8)) + rng.choice([-2, 2], (300, 1)))
+    (tmp_path / "sigmas.txt").write_text("\n".join(map(str, np.geomspace(20, 0.02, 25))))
+    asked = ["compare", "heun", "unipc", "--target", str(tmp_path / "points.npy"), "--path", "EDM(0.02, 20)"]
+    asked += ["--grid", str(tmp_path / "sigmas.txt"), "--grid", "karras", "--nfe", "4", "--nfe", "24"]
+    done = CliRunner().invoke(app, [*asked, "--samples", "2000", "--jobs", "1"])
+    assert done.exit_code == 0, done.output
+    (told,) = re.findall(r"Setting for .*points.npy: (.*)", done.stdout)
+    assert re.match(
+        r"(heun|unipc) on EDM\(0.02, 20\) with the .* grid in \d+ steps, \d+ evaluations, sliced W2 of", told
+    )

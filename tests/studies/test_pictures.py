@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
-from analytic import targets
+import assay as calls
+from analytic import paths, sequences, targets
+from solvers import catalogue, grids
+from solvers import run as run_on_arrays
 from studies.cli import app
 from studies.engine import run
 from studies.pictures.figure import panels
 from studies.pictures.study import WAYS, Pictures
 from studies.setting import Setting
 from studies.specifications import job_of
+from tests.studies.test_cli import Run, assay  # noqa: F401
 
 PAIR = targets.load("pair-2d")
 
@@ -66,3 +73,42 @@ def test_the_verb_prints_what_it_drew_and_refuses_other_dimensions() -> None:
     assert "euler" in json.dumps(json.loads(done.stdout))
     done = CliRunner().invoke(app, ["pictures", "--target", "easy-1d"])
     assert "of dimension 1: give one in the plane" in str(done.exception or done.output)
+
+
+def test_trajectories_are_those_of_run_and_end_at_the_samples() -> None:
+    found = calls.pictures("heun", of="trajectories", steps=16, samples=5)
+    (ways,) = found.records
+    path = paths.VE(0.02, 20.0)
+    tableau = catalogue["heun"].tableau(path, grids.log_snr(path, 16))
+    target = targets.load("easy-1d")
+    ends = run_on_arrays(tableau, target, target.noised(*tableau.start).sample(5, seed=0), 0)[:, 0]
+    assert [way[-1] for way in ways.x] == pytest.approx(list(ends))
+    assert len(ways.log_snr) == len(ways.x[0]) == 17
+    assert len(found.chart.hconcat) == 1
+
+
+def test_tokens_are_revealed_once_and_stay() -> None:
+    found = calls.pictures(of="revealed", steps=6, samples=40)
+    rows = [one.tokens for one in found.records]
+    mask = sequences.load("text").vocabulary
+    assert set(rows[0]) == {mask}
+    assert mask not in rows[-1]
+    for before, after in itertools.pairwise(rows):
+        assert all(b in (mask, a) for b, a in zip(before, after, strict=True))
+    hidden = [row.count(mask) for row in rows]
+    assert hidden == sorted(hidden, reverse=True)
+
+
+def test_pictures_of_a_walk_are_animated_and_others_are_not(assay: Run, tmp_path: Path) -> None:  # noqa: F811
+    file = tmp_path / "r.gif"
+    assert (
+        assay("pictures", "--of", "revealed", "--steps", "3", "--samples", "20", "--plot", str(file))[0] == 0
+    )
+    with Image.open(file) as image:
+        assert image.n_frames == 4
+        assert image.info["duration"] == 120
+    code, _, said = assay("pictures", "euler", "--nfe", "4", "--samples", "5", "--plot", str(file))
+    assert code == 2
+    assert "nothing is animated" in said
+    assert assay("pictures", "--of", "films")[2].startswith("assay: error: of is 'films'")
+    assert "on the line" in assay("pictures", "--of", "trajectories", "--target", "pair-2d")[2]

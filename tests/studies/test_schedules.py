@@ -17,6 +17,7 @@ from studies import laws
 from studies.schedules import figure, fitted, search, times
 from studies.schedules import grids as study
 from studies.schedules import tables as frames
+from studies.schedules.study import Grids
 from studies.schedules.verb import schedules
 from studies.specifications import job_of
 
@@ -367,3 +368,16 @@ def test_few_steps_are_searched_whole_and_more_until_no_single_change_helps() ->
     assert search.written(((1, "noise"), (2, "data"), (3, "noise"))) == "1 d2 n3"
     own, other = itertools.islice(search.by_search("a", target, VP, {}, 3), 2)
     assert (own.which, other.which, other.error <= own.error) == ("uniform", "found", True)
+
+
+def test_named_grids_are_compared_by_samples_where_no_law_reaches() -> None:
+    plane = targets.load("pair-2d")
+    found = list(study.by_grid(job_of("heun"), "pair-2d", plane, VP, (20,)))
+    by = {one.grid: one for one in found}
+    assert {one.metric for one in found} == {"sliced W2"}
+    assert by["geometric"].error > 3 * by["shifted"].error  # far beyond their intervals
+    assert 0 < by["shifted"].uncertainty < by["shifted"].error
+    assert not {name for name in by if "fitted" in name or name == "optimised"}
+    asked = Grids([job_of("heun")], {"pair-2d": plane}, VP)
+    (report,) = asked.reports(found)
+    assert "samples of the truth itself have" in " ".join(report.notes)
