@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from scipy import special
 
 from analytic import GaussianMixture, distances
-from solvers import DensityLaw, GaussianLaw, Tableau, density, law, sample
+from solvers import DensityLaw, GaussianLaw, Tableau, density, law, run, sample
+from solvers.continuous.denoiser import Denoiser
 from solvers.continuous.executors.law import marginal
 
 Array = NDArray[np.float64]
@@ -70,6 +71,8 @@ class NoLaw:
 
 def means_of(target: GaussianMixture, model: Any = None) -> Means:
     """Return how the law of samplers of a target is found if they ask a model, the exact one if None."""
+    if isinstance(model, Denoiser):
+        return "samples"  # whatever it is
     if target.is_gaussian:
         try:
             (target if model is None else model).spectrum()
@@ -139,6 +142,10 @@ def law_of(
         return law(tableau, model, begin)
     if means == "density":
         return density(tableau, model, begin, estimate_error=False, resolution=resolution)
+    if isinstance(model, Denoiser):
+        if isinstance(begin, str):
+            begin = GaussianMixture([1.0], np.zeros((1, target.dim)), tableau.prior_deviation**2)
+        return run(tableau, model, np.asarray(begin.sample(samples, seed=seed)), seed)
     return sample(tableau, model, samples, seed, begin)
 
 

@@ -118,6 +118,57 @@ def job_of(text: str, start: str = "practical") -> Job:
     return Job(method, start if method.multistep else "practical", keywords)
 
 
+_FILE = re.compile(r"(?P<file>.+?\.py)(?::(?P<object>.+))?")
+
+
+def is_file(where: str) -> bool:
+    """Whether a file is named, or an object in one."""
+    return _FILE.fullmatch(where) is not None
+
+
+def file_of(where: str) -> str:
+    """Return the file of FILE.py or FILE.py:OBJECT."""
+    match = _FILE.fullmatch(where)
+    assert match is not None
+    return match["file"]
+
+
+def object_of(where: str, default: str) -> tuple[Any, Any, dict[str, Any]]:
+    """Return a file's module, the function or class in it that a user named, and its options.
+
+    Parameters
+    ----------
+    where : str
+        FILE.py, FILE.py:NAME or FILE.py:NAME(option=value).
+    default : str
+        The name where none is given, which also says what it is.
+
+    Raises
+    ------
+    ValueError
+        No such file, or nothing of that name in it.
+    """
+    match = _FILE.fullmatch(where)
+    assert match is not None
+    file = Path(match["file"])
+    name, _, options = split(default, match["object"] or default)
+    if not file.is_file():
+        raise ValueError(f"{default} is {where!r}: there is no file {str(file)!r}")
+    known = f"named_{file.stem}"
+    spec = importlib.util.spec_from_file_location(known, file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[known] = module
+    spec.loader.exec_module(module)
+    found = getattr(module, name, None)
+    if not callable(found):
+        raise ValueError(
+            f"{default} is {where!r}: the file has no function {name!r}; write FILE.py:NAME for one of another name"
+        )
+    return module, found, options
+
+
 _loaded: list[str] = []
 
 

@@ -33,16 +33,17 @@ class OnMixture:
     path: str
     grid: str
     setting: Setting
+    model: Any = None  # what is asked; the exact one if None
 
     @property
     def by_samples(self) -> bool:
         """Whether errors are those of samples."""
-        return means_of(self.law) == "samples"
+        return means_of(self.law, self.model) == "samples"
 
     @property
     def metrics(self) -> tuple[str, ...]:
         """Names of the errors there are, the sharpest first."""
-        return METRICS[means_of(self.law)]
+        return METRICS[means_of(self.law, self.model)]
 
     def takes(self, job: Job) -> bool:
         """Whether a method is one for this place."""
@@ -72,11 +73,11 @@ class OnMixture:
             return none(asked.steps, 0, TOO_FEW, problem)
         if asked.budget and tableau.nfe > asked.budget:
             return none(steps, tableau.nfe, TOO_FEW, f"one step takes {tableau.nfe} evaluations")
-        means = means_of(self.law)
+        means = means_of(self.law, self.model)
         drawn = {"samples": asked.samples, "seed": asked.seed} if self.by_samples else {}
         floor = 0.0
         try:
-            ended = law_or_none(tableau, self.law, initial=setting.initial, means=means, **drawn)
+            ended = law_or_none(tableau, self.law, self.model, initial=setting.initial, means=means, **drawn)
             true = truth(self.law, tableau.end, means, **drawn)
             found = apart(ended, true, metrics)
             if self.by_samples:

@@ -10,7 +10,7 @@ from typing import Any
 from analytic import GaussianMixture, sequences
 from analytic.names import unknown
 
-from .. import specifications
+from .. import specifications, wrong_scores
 from ..order.on_tokens import TokenSetting, default_settings
 from ..order.request import targets_of
 from ..setting import Job, Setting
@@ -45,10 +45,11 @@ def on_mixtures(
     begin: float | None,
     end: float | None,
     initial: str,
+    score: str = "exact",
 ) -> list[Place]:
     """Return every target on every path with every grid.
 
-    Raises ValueError for begin and end that a path does not have.
+    Raises ValueError for begin and end that a path does not have, and for a score that is none.
     """
     found: list[Place] = []
     for path in paths or ("VP",):
@@ -57,7 +58,9 @@ def on_mixtures(
             setting = Setting(where, nodes, begin, end, initial)
             setting.nodes(2)  # complains about begin and end before anything is measured
             name = grid or ("log-snr" if isinstance(nodes, str) else "its own")
-            found += [OnMixture(target, law, path, name, setting) for target, law in targets.items()]
+            for target, law in targets.items():
+                model = wrong_scores.score_of(score, law, where)
+                found.append(OnMixture(target, law, path, name, setting, model))
     return found
 
 

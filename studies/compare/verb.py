@@ -62,6 +62,13 @@ def compare(
         list[str] | None,
         typer.Option("--noise", help="Noise on tokens, repeatable; masks and uniform noise by default."),
     ] = None,
+    score: Annotated[
+        str,
+        typer.Option(
+            help="What is asked instead of the exact model: a wrong score as of assay budget, or FILE.py:NAME, a "
+            "function (x, t) or a torch module of your own, with `predicts` and `takes` as the file says."
+        ),
+    ] = "exact",
     begin: Annotated[
         float | None, typer.Option(help="Time sampling starts at; the path's own by default.")
     ] = None,
@@ -106,9 +113,11 @@ def compare(
         "steps": tuple(dict.fromkeys(steps or ())),
         "seeds": tuple(dict.fromkeys(seeds or (0,))),
     }
+    if laws and score != "exact":
+        raise ValueError(f"score is {score!r}, but tokens are asked of the exact posterior: leave one out")
     found: list[Study[Any]] = []
     if mixtures:
-        places = request.on_mixtures(mixtures, paths, grids, begin, end, initial)
+        places = request.on_mixtures(mixtures, paths, grids, begin, end, initial, score)
         found.append(request.comparison(continuous, places, metrics, samples=samples or 100_000, **common))
     if laws:
         places = request.on_tokens(laws, noises, grids, begin, end, initial)

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
-import re
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +15,7 @@ from analytic import chains, paths, sequences
 from solvers import Tableau, denoiser, law, run
 
 from ..setting import Job
-from ..specifications import job_of, split
+from ..specifications import is_file, job_of, object_of, split
 from .adapters import LIBRARIES, RefusedError, k_diffusion, schedulers, steppers
 from .adapters.modules import InTorch
 
@@ -50,7 +46,7 @@ def taken_step(where: str) -> Any:
     """Return a named step of tokens, or a method of tokens with its law."""
     if not is_file(where):
         return TokenMethod(job_of(where))
-    _, found, options = object_of(where)
+    _, found, options = object_of(where, DEFAULT)
     return partial(found, **options) if options else found
 
 
@@ -106,44 +102,6 @@ class TokenMethod:
             raise RefusedError(str(refused)) from None
 
 
-_FILE = re.compile(r"(?P<file>.+?\.py)(?::(?P<object>.+))?")
-
-
-def file_of(where: str) -> str:
-    """Return the file of FILE.py or FILE.py:OBJECT."""
-    match = _FILE.fullmatch(where)
-    assert match is not None
-    return match["file"]
-
-
-def is_file(where: str) -> bool:
-    """Whether a file is named, or an object in one."""
-    return _FILE.fullmatch(where) is not None
-
-
-def object_of(where: str) -> tuple[Any, Any, dict[str, Any]]:
-    """Return a file's module, the object in it that a user named, and its options."""
-    match = _FILE.fullmatch(where)
-    assert match is not None
-    file = Path(match["file"])
-    name, _, options = split("sampler", match["object"] or DEFAULT)
-    if not file.is_file():
-        raise ValueError(f"sampler is {where!r}: there is no file {str(file)!r}")
-    known = f"verified_{file.stem}"
-    spec = importlib.util.spec_from_file_location(known, file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[known] = module
-    spec.loader.exec_module(module)
-    found = getattr(module, name, None)
-    if not callable(found):
-        raise ValueError(
-            f"sampler is {where!r}: the file has no function {name!r}; write FILE.py:NAME for one of another name"
-        )
-    return module, found, options
-
-
 def is_scheduler(found: Any) -> bool:
     """Whether it is a class of diffusers' form."""
     return isinstance(found, type) and hasattr(found, "step") and hasattr(found, "set_timesteps")
@@ -156,7 +114,7 @@ def is_step(found: Any) -> bool:
 
 def _of_file(where: str, path: paths.Gaussian) -> Callable[..., Any]:
     """Return what a file has in the plain form, by the form that it has."""
-    module, found, options = object_of(where)
+    module, found, options = object_of(where, DEFAULT)
     if is_scheduler(found):
         return schedulers.of_class(found, path, options)
     if isinstance(found, type) and hasattr(found, "step"):

@@ -11,9 +11,9 @@ from typing import Any
 from analytic import paths
 from analytic.names import unknown
 
-from ..specifications import job_of, path_of, split
+from ..specifications import file_of, is_file, job_of, object_of, path_of, split
 from .adapters import LIBRARIES, schedulers
-from .forms import DEFAULT, file_of, is_file, is_scheduler, is_step, object_of
+from .forms import DEFAULT, is_scheduler, is_step
 from .subject import SENSES, Subject
 from .token_subject import NOISES, TokenSubject
 
@@ -36,7 +36,7 @@ def subject_of(
     """
     claimed: dict[str, Any] = {}
     if is_file(where):
-        module, found, _ = object_of(where)
+        module, found, _ = object_of(where, DEFAULT)
         claimed = {key: value for key in CLAIMS if (value := getattr(module, key, None)) is not None}
         tokens = is_step(found)
         named = claimed.pop("path", None)

@@ -205,3 +205,89 @@ def test_ones_own_points_and_sigmas_lead_to_a_setting(tmp_path: Path) -> None:
     assert re.match(
         r"(heun|unipc) on EDM\(0.02, 20\) with the .* grid in \d+ steps, \d+ evaluations, sliced W2 of", told
     )
+
+
+MODEL = """
+from analytic import paths, targets
+predicts = "eps"
+path, target = paths.VP(), targets.load("pair-2d")
+
+def model(x, t, times=1.0):
+    a, s = float(path.alpha(t)), float(path.sigma(t))
+    return times * (x - a * target.denoise(x, a, s)) / s
+"""
+MODULE = """
+import torch
+predicts, takes = "x0", "level"
+
+class Shrinks(torch.nn.Module):
+    def __init__(self, by=1.0):
+        super().__init__()
+        self.by = torch.nn.Parameter(torch.tensor(by, dtype=torch.float64))
+
+    def forward(self, x, alpha, sigma):
+        return self.by * alpha / (alpha**2 + sigma**2) * x
+"""
+
+
+def errors_with(score: str, *more: str) -> list[tuple[float, float]]:
+    asked = [
+        "compare",
+        "heun",
+        "--target",
+        "pair-2d",
+        "--nfe",
+        "20",
+        "--samples",
+        "20000",
+        "--jobs",
+        "1",
+        "--json",
+    ]
+    done = CliRunner().invoke(app, [*asked, "--score", score, *more])
+    assert done.exit_code == 0, done.exception
+    return [(row["error"], row["uncertainty"]) for row in json.loads(done.stdout)["compare"]]
+
+
+def test_ones_own_model_is_asked_in_place_of_the_exact_one(tmp_path: Path) -> None:
+    """A function that is the exact model has its errors; one that errs by a factor those of that score."""
+    (tmp_path / "mine.py").write_text(MODEL)
+    for own, known in (("model", "exact"), ("model(times=1.2)", "relative(0.2)")):
+        ((a, da),) = errors_with(f"{tmp_path / 'mine.py'}:{own}")
+        ((b, db),) = errors_with(known)
+        assert abs(a - b) < 2 * (da + db)
+    (apart, spread), (exact, _) = (
+        errors_with(f"{tmp_path / 'mine.py'}:model(times=1.2)")[0],
+        errors_with("exact")[0],
+    )
+    assert apart > exact + 3 * spread
+
+
+def test_a_torch_module_is_kept_by_its_parameters_and_travels_to_other_processes(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(MODULE)
+    out = tmp_path / "r"
+    texts = [f"{tmp_path / 'net.py'}:Shrinks(by={by})" for by in (1.0, 0.9, 1.0)]
+    first, other, again = (errors_with(text, "--out", str(out)) for text in texts)
+    assert first == again != other
+    assert len(list((out / "finished").glob("*.json"))) == 2
+    two = [
+        "compare",
+        "heun",
+        "euler",
+        "--target",
+        "pair-2d",
+        "--nfe",
+        "20",
+        "--samples",
+        "200",
+        "--score",
+        texts[0],
+    ]
+    done = CliRunner().invoke(app, [*two, "--jobs", "2", "--json"])
+    assert done.exit_code == 0, done.stderr
+    assert len(json.loads(done.stdout)["compare"]) == 2
+    for wrong, said in (
+        ("net.py:Nothing", "no file"),
+        (f"{tmp_path / 'net.py'}:Nothing", "no function 'Nothing'"),
+    ):
+        assert said in str(CliRunner().invoke(app, ["compare", "heun", "--score", wrong]).exception)
