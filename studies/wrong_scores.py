@@ -92,7 +92,7 @@ class OwnModel:
     def of(cls, text: str) -> OwnModel:
         """Load a model; ValueError as `specifications.object_of`."""
         module, found, options = specifications.object_of(text, "model")
-        function = (
+        function: Any = (
             found(**options) if isinstance(found, type) else partial(found, **options) if options else found
         )
         content = FilePath(specifications.file_of(text)).read_bytes()

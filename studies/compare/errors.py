@@ -116,6 +116,9 @@ class Place(Protocol):
     def compared(self, job: Any, asked: Asked) -> list[Compared]:
         """Measure one method's errors."""
 
+    def sampler(self, job: Any, asked: Asked) -> tuple[Any, Any, int, float] | None:
+        """Return what `sample` takes, a method and a model, with its steps and evaluations, or None."""
+
 
 def pooled(found: Iterable[Compared]) -> list[Compared]:
     """Join blocks of samples that differ in their seeds alone: the more blocks, the smaller the interval."""

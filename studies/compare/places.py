@@ -11,6 +11,7 @@ import numpy as np
 from analytic import GaussianMixture, distances
 from analytic.sequences import SequenceLaw
 from solvers import law, sample
+from solvers.continuous.denoiser import Denoiser
 from solvers.discrete import Tables
 from solvers.discrete.model.every_state import MOST_STATES
 
@@ -55,10 +56,6 @@ class OnMixture:
         metrics = asked.metrics or self.metrics[:1]
         row = partial(Compared, job.label, self.target, self.path, self.grid)
 
-        def tableau_of(steps: int) -> Any:
-            nodes = setting.nodes(steps)
-            return job.method.tableau(setting.path, nodes, start=job.start, **job.options)
-
         def none(steps: int, nfe: float, status: str, reason: object) -> list[Compared]:
             return [
                 row(m, asked.budget, steps, nfe, np.nan, np.nan, status=status, reason=str(reason))
@@ -66,9 +63,7 @@ class OnMixture:
             ]
 
         try:
-            steps = asked.steps or at_most(lambda n: tableau_of(n).nfe, asked.budget)
-            steps = min(steps, setting.limit)
-            tableau = tableau_of(steps)
+            steps, tableau = self._built(job, asked)
         except ValueError as problem:
             return none(asked.steps, 0, TOO_FEW, problem)
         if asked.budget and tableau.nfe > asked.budget:
@@ -103,6 +98,28 @@ class OnMixture:
             for m, e in found.items()
         ]
 
+    def _built(self, job: Job, asked: Asked) -> tuple[int, Any]:
+        """Return the steps that are taken, and the tableau."""
+        setting = self.setting
+
+        def tableau_of(steps: int) -> Any:
+            nodes = setting.nodes(steps)
+            return job.method.tableau(setting.path, nodes, start=job.start, **job.options)
+
+        steps = asked.steps or at_most(lambda n: tableau_of(n).nfe, asked.budget)
+        steps = min(steps, setting.limit)
+        return steps, tableau_of(steps)
+
+    def sampler(self, job: Job, asked: Asked) -> tuple[Any, Any, int, float] | None:
+        """Return what `sample` takes, or None where the steps are too few or the model is a user's."""
+        try:
+            steps, tableau = self._built(job, asked)
+        except ValueError:
+            return None
+        if (asked.budget and tableau.nfe > asked.budget) or isinstance(self.model, Denoiser):
+            return None
+        return tableau, self.law if self.model is None else self.model, steps, float(tableau.nfe)
+
 
 @dataclass(frozen=True)
 class OnTokens:
@@ -130,16 +147,12 @@ class OnTokens:
 
     def compared(self, job: Job, asked: Asked) -> list[Compared]:
         """Measure one method's errors; tokens still noisy at the end are drawn from their posterior."""
-        setting, data = self.setting, self.law
+        data = self.law
         metrics = asked.metrics or self.metrics[:1]
         row = partial(Compared, job.text, self.target, self.path, self.grid)
 
-        def kernel_of(steps: int) -> Any:
-            return job.method.kernel(setting.process, setting.nodes(steps), "posterior", **job.options)
-
         try:
-            steps = asked.steps or at_most(lambda n: kernel_of(n).evaluations(data.length), asked.budget)
-            kernel = kernel_of(steps)
+            steps, kernel = self._built(job, asked)
         except ValueError as problem:
             return [
                 row(m, asked.budget, asked.steps, 0, np.nan, np.nan, status="refused", reason=str(problem))
@@ -161,6 +174,25 @@ class OnTokens:
             ]
         whole = row("", asked.budget, steps, nfe, np.nan)
         return [replace(whole, metric=m, **errors[m]) for m in metrics]
+
+    def _built(self, job: Job, asked: Asked) -> tuple[int, Any]:
+        """Return the steps that are taken, and the kernel."""
+        setting = self.setting
+
+        def kernel_of(steps: int) -> Any:
+            return job.method.kernel(setting.process, setting.nodes(steps), "posterior", **job.options)
+
+        steps = asked.steps or at_most(lambda n: kernel_of(n).evaluations(self.law.length), asked.budget)
+        return steps, kernel_of(steps)
+
+    def sampler(self, job: Job, asked: Asked) -> tuple[Any, Any, int, float] | None:
+        """Return what `sample` takes, or None where the noise is refused or the steps are too few."""
+        try:
+            steps, kernel = self._built(job, asked)
+        except ValueError:
+            return None
+        nfe = float(kernel.evaluations(self.law.length))
+        return None if asked.budget and nfe > asked.budget else (kernel, self.law, steps, nfe)
 
     def _by_law(self, kernel: Any) -> dict[str, dict[str, Any]]:
         data, tables = self.law, Tables(self.setting.process, self.law)

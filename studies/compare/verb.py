@@ -82,6 +82,10 @@ def compare(
         int | None,
         typer.Option(help=f"Samples in a block, where no law reaches; 100000, {TEXT_SAMPLES} of text."),
     ] = None,
+    times: Annotated[
+        bool,
+        typer.Option("--time", help="Also measure what a sample costs in processor time on this machine."),
+    ] = False,
     seeds: Annotated[
         list[int] | None,
         typer.Option(
@@ -98,6 +102,7 @@ def compare(
     Example: assay compare heun dpm-solver++-2m unipc --target pair-2d --nfe 10 20 50 --plot compare.png
     """
     from . import request
+    from .timing import Times
 
     numbers = {"nfe": nfe, "steps": steps, "samples": None if samples is None else [samples]}
     for name, values in numbers.items():
@@ -119,8 +124,10 @@ def compare(
     if mixtures:
         places = request.on_mixtures(mixtures, paths, grids, begin, end, initial, score)
         found.append(request.comparison(continuous, places, metrics, samples=samples or 100_000, **common))
+        found += [Times(continuous, places, common["budgets"], common["steps"])] if times else []
     if laws:
         places = request.on_tokens(laws, noises, grids, begin, end, initial)
         found.append(request.comparison(tokens, places, metrics, samples=samples or TEXT_SAMPLES, **common))
+        found += [Times(tokens, places, common["budgets"], common["steps"])] if times else []
     request.all_metrics_are_some(metrics, found)
     return found

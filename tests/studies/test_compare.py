@@ -20,7 +20,9 @@ from studies.compare.errors import Compared, alike, front, pooled
 from studies.compare.figure import figure
 from studies.compare.places import OnMixture
 from studies.compare.study import Comparison, _best_at, cheapest, recommended
+from studies.compare.timing import Times
 from studies.engine import run
+from studies.made import made
 from studies.setting import Setting, steps_for
 from studies.specifications import job_of
 
@@ -252,12 +254,12 @@ def errors_with(score: str, *more: str) -> list[tuple[float, float]]:
 def test_ones_own_model_is_asked_in_place_of_the_exact_one(tmp_path: Path) -> None:
     """A function that is the exact model has its errors; one that errs by a factor those of that score."""
     (tmp_path / "mine.py").write_text(MODEL)
-    for own, known in (("model", "exact"), ("model(times=1.2)", "relative(0.2)")):
+    for own, known in (("model", "exact"), ("model(times=1.5)", "relative(0.5)")):
         ((a, da),) = errors_with(f"{tmp_path / 'mine.py'}:{own}")
         ((b, db),) = errors_with(known)
         assert abs(a - b) < 2 * (da + db)
     (apart, spread), (exact, _) = (
-        errors_with(f"{tmp_path / 'mine.py'}:model(times=1.2)")[0],
+        errors_with(f"{tmp_path / 'mine.py'}:model(times=1.5)")[0],
         errors_with("exact")[0],
     )
     assert apart > exact + 3 * spread
@@ -291,3 +293,35 @@ def test_a_torch_module_is_kept_by_its_parameters_and_travels_to_other_processes
         (f"{tmp_path / 'net.py'}:Nothing", "no function 'Nothing'"),
     ):
         assert said in str(CliRunner().invoke(app, ["compare", "heun", "--score", wrong]).exception)
+
+
+def test_times_are_of_this_machine_and_in_no_comparison_of_runs() -> None:
+    at = places({"gaussian-1d": targets.load("gaussian-1d")}, LINE)
+    study = Times([job_of("heun"), job_of("rk4")], at, (3, 40))
+    found = run(study)
+    assert [(t.method, t.budget, t.nfe) for t in found] == [("heun", 3, 2), ("heun", 40, 40), ("rk4", 40, 40)]
+    few, many = found[0], found[1]
+    assert 0 < few.seconds < many.seconds
+    assert {t.machine for t in found} == {made()["machine"]}
+    assert list(study.numbers(found)) == []
+    (report,) = study.reports(found)
+    assert list(report.frame.columns) == ["method", "target", "path", "grid", "NFE 3", "NFE 40"]
+
+
+def test_times_of_tokens_and_the_verb(tmp_path: Path) -> None:
+    asked = [
+        "compare",
+        "tau-leaping",
+        "--target",
+        "smooth",
+        "--noise",
+        "Uniform",
+        "--nfe",
+        "9",
+        "--time",
+        "--jobs",
+        "1",
+    ]
+    found = json.loads(CliRunner().invoke(app, [*asked, "--json"]).stdout)
+    assert found["time"][0]["seconds"] > 0
+    assert found["time"][0]["steps"] == found["compare"][0]["steps"]

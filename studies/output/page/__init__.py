@@ -26,6 +26,7 @@ HERE = Path(__file__).parent
 CURVES = ("method", "error", "nfe")  # columns that a table to compute with has if its errors can be drawn
 CHOICES = ("metric", "target", "path", "grid", "start")
 RECOMMENDED, VERDICT_COLUMNS = "Recommended", ("verdict", "result")
+TIMED = ("method", "target", "path", "grid", "steps")  # what a time is of
 SHOWN_FIRST = 8  # curves, those of the least errors
 WORDS = (
     "confirmed",
@@ -113,6 +114,8 @@ def page(
 ) -> str:
     """Return a run's page, see `write`."""
     explorers = {name: rows for name, frame in tables.items() if (rows := _curves(frame))}
+    for rows in explorers.values():
+        _with_times(rows, tables)
     data = {
         "charts": {name: _both(chart) for name, chart in charts.items()},
         "explorers": explorers,
@@ -208,6 +211,17 @@ def _curves(frame: pd.DataFrame) -> list[dict[str, Any]]:
             | ({"floor": floor} if (floor := _number(row.get("floor"))) else {})
         )
     return rows
+
+
+def _with_times(rows: list[dict[str, Any]], tables: Mapping[str, pd.DataFrame]) -> None:
+    """Add microseconds a sample to what is drawn, where they were measured on one machine."""
+    timed = tables.get("time")
+    if timed is None or timed.empty or timed["machine"].nunique() != 1:
+        return
+    by = {tuple(str(one[name]) for name in TIMED): 1e6 * one["seconds"] for one in timed.to_dict("records")}
+    for row in rows:
+        key = tuple(str(int(row[n]) if n == "steps" and n in row else row.get(n)) for n in TIMED)
+        row |= {"time": by[key]} if key in by else {}
 
 
 def _choices(frame: pd.DataFrame) -> Iterable[str]:

@@ -50,6 +50,8 @@ for (const table of document.querySelectorAll("table")) {
 // Charts: those of the study as they are, and one of errors that a reader chooses.
 const embedded = [];
 const options = () => ({ actions: { export: true, source: false, compiled: false, editor: false }, config: data.config[ground()], renderer: "svg" });
+const AXES = ["NFE", "steps", "time"];
+const AXIS_TITLES = { NFE: "evaluations of the model (NFE)", steps: "steps", time: "microseconds of processor time a sample, on one thread" };
 const draw = (place, specification) => window.vegaEmbed(place, specification, options());
 const unique = (rows, name) => [...new Set(rows.map((row) => row[name]).filter((value) => value !== undefined))];
 
@@ -59,8 +61,8 @@ function explorer(figure) {
   const place = figure.querySelector(".chart");
   const choices = ["metric", "target", "path", "grid", "start"].filter((name) => unique(rows, name).length > 1);
   const selects = {};
-  for (const [name, values] of [...choices.map((name) => [name, unique(rows, name)]), ["against", ["NFE", "steps"]]]) {
-    if (name === "against" && !rows.some((row) => row.steps)) continue;
+  for (const [name, values] of [...choices.map((name) => [name, unique(rows, name)]), ["against", AXES.filter((axis) => rows.some((row) => row[axis]))]]) {
+    if (name === "against" && values.length < 2) continue;
     const label = document.createElement("label");
     const select = document.createElement("select");
     select.name = name;
@@ -102,13 +104,13 @@ function explorer(figure) {
   const show = () => {
     const against = selects.against ? selects.against.value : "NFE";
     const on = new Set([...form.querySelectorAll("input:checked")].map((box) => box.value));
-    const here = chosen().filter((row) => on.has(row.method));
+    const here = chosen().filter((row) => on.has(row.method) && row[against]);
     const shown = methods.filter((method) => here.some((row) => row.method === method));
     const colours = data.colours[ground()];
     const scale = (values) => ({ domain: shown, range: shown.map((method) => values[methods.indexOf(method) % values.length]) });
     const legend = { title: null, orient: "bottom", columns: place.clientWidth < 520 ? 1 : 3, labelLimit: 0 };
     const colour = { field: "method", type: "nominal", scale: scale(colours), legend };
-    const x = { field: against, type: "quantitative", scale: { type: "log", nice: false, padding: 12 }, axis: { format: "~r", labelOverlap: true, title: against === "NFE" ? "evaluations of the model (NFE)" : "steps" } };
+    const x = { field: against, type: "quantitative", scale: { type: "log", nice: false, padding: 12 }, axis: { format: "~r", labelOverlap: true, title: AXIS_TITLES[against] } };
     const metric = selects.metric ? selects.metric.value : (here[0] || {}).metric || "error";
     const y = { field: "error", type: "quantitative", scale: { type: "log", nice: false, padding: 12 }, axis: { format: ".0~e", title: metric, tickCount: 6 } };
     const floors = here.filter((row) => row.floor).map((row) => row.floor).sort((a, b) => a - b);
