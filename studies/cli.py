@@ -25,7 +25,7 @@ VERBS = {
     "verify": "Ask a sampler all checks: its order by exact law on even and uneven grids, its levels and noise.",
     "run": "Run studies that a TOML file declares into a folder, from where a stopped or killed run goes on.",
     "status": "Say how far the run in a folder is.",
-    "report": "Write the page and the tables of the run in a folder again.",
+    "report": "Write the page and the tables of the runs in folders again.",
     "merge": "Take into a folder what others have finished.",
     "diff": "Hold two runs against each other: what is better, worse, or alike within intervals.",
     "list": "List what there is: methods with claims and sources, loops, targets, grids, paths, noises, studies, ...",

@@ -18,7 +18,7 @@ from .study import Found, Study, verdicts_fail
 
 if TYPE_CHECKING:
     from .output.page import Head
-    from .output.report import Output
+    from .output.report import Output, Report
 
 STRICT, PAGE = ("refuted", "all"), "report.html"
 
@@ -125,8 +125,10 @@ def conclude(
     output: Output,
     strict: str | None,
     head: Head | None = None,
-) -> None:
-    """Show what studies found and what failed; exit with 1 for failures, and for verdicts that a strict run minds.
+) -> list[Report]:
+    """Show what studies found and what failed, and return the reports.
+
+    Exits with 1 for failures, and for verdicts that a strict run minds.
 
     Raises what the first cell raised if no cell was measured.
     """
@@ -145,6 +147,7 @@ def conclude(
     verdicts = [v for study, records in with_records for v in study.verdicts(records)]
     if failures or verdicts_fail(verdicts, strict):
         raise typer.Exit(1)
+    return reports
 
 
 def measured(studies: Sequence[Study[Any]], out: Path | None, jobs: int) -> list[Found[Any]]:

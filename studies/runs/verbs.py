@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -110,27 +112,52 @@ def status(folder: Folder, jobs: Jobs = None) -> None:
 
 
 def report(
-    folder: Folder,
+    folders: Annotated[list[Path], typer.Argument(help="Folders of runs: the --out of verbs.")],
     pack: Annotated[bool, typer.Option("--pack", help="Also write everything as Parquet.")] = False,
     table: Table = None,
     plot: Plot = None,
     form: Form = None,
     as_json: Json = False,
 ) -> None:
-    """Write the page and the tables of the run in a folder again.
+    """Write the page and the tables of the runs in folders again.
 
-    Of its last run, as far as that came, whatever has changed since.
+    Of their last runs, as far as those came, whatever has changed since. Of several runs the folder that holds them all
+    gets an index.html.
 
     Example: assay report results/small-budgets --format latex
     """
+    from ..output.page import verdicts
     from ..output.report import Output
     from .folder import RunFolder
 
-    at = RunFolder.existing(folder)
-    asked = at.declared()
-    studies = asked.studies()
-    output = Output(form, as_json, table, plot, folder, pack, page=True)
-    conclude(studies, at.found(studies), output, None, at.head())
+    entries, failed = [], False
+    for folder in folders:
+        at = RunFolder.existing(folder)
+        studies = at.declared().studies()
+        output = Output(form, as_json, table, plot, folder, pack, page=True)
+        try:
+            reports = conclude(studies, at.found(studies), output, None, at.head())
+        except typer.Exit:  # something in it had failed, which is said
+            reports, failed = [], True
+        entries.append((folder, at.head(), verdicts(reports)))
+    if len(entries) > 1:
+        print(f"index: {_index(entries)}", file=sys.stderr)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _index(entries: Sequence[tuple[Path, Any, Sequence[str]]]) -> Path:
+    """Write a page that leads to those of runs, into the folder that they have in common."""
+    from ..command import PAGE
+    from ..output.files import write_whole
+    from ..output.page import index
+
+    common = Path(os.path.commonpath([folder.resolve() for folder, _, _ in entries]))
+    places = [
+        ((folder.resolve() / PAGE).relative_to(common).as_posix(), head, said)
+        for folder, head, said in entries
+    ]
+    return write_whole(common / "index.html", index(places).encode())
 
 
 def merge(

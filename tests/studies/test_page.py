@@ -235,3 +235,40 @@ def test_a_run_has_its_page_and_figures(assay: Run, tmp_path: Path) -> None:  # 
     assert "<h1>Two</h1>" in first
     assert assay("report", str(out))[0] == 0
     assert (out / "report.html").read_text() == first
+
+
+def test_several_runs_have_an_index(assay: Run, tmp_path: Path) -> None:  # noqa: F811
+    for name in ("a", "b"):
+        study = tmp_path / f"{name}.toml"
+        asked = 'verb = "compare"\nmethods = ["heun"]\ntargets = ["gaussian-1d"]\nnfe = [4]\n'
+        study.write_text(f'title = "Study {name}"\n{asked}')
+        assert assay("run", str(study), "--out", str(tmp_path / "all" / name), "--jobs", "1")[0] == 0
+    code, _, said = assay("report", str(tmp_path / "all" / "a"), str(tmp_path / "all" / "b"))
+    assert code == 0
+    index = tmp_path / "all" / "index.html"
+    assert str(index) in said
+    text = index.read_text()
+    assert text.count("Recommended: heun") == 2
+    for place in re.findall(r'href="([^"]+)"', text):
+        assert (tmp_path / "all" / place).is_file()
+
+
+def test_errors_are_drawn_against_time_where_it_was_measured_on_one_machine() -> None:
+    frame = CURVES.assign(path="VP", grid="uniform")
+    times = (
+        frame[["method", "target", "path", "grid", "steps"]]
+        .drop_duplicates()
+        .assign(seconds=2e-6, machine="m")
+    )
+    rows = explored({"e": frame, "time": times})
+    assert {row["time"] for row in rows} == {2.0}
+    mixed = times.assign(machine=["m", "n"] * (len(times) // 2))
+    assert not any("time" in row for row in explored({"e": frame, "time": mixed}))
+
+
+def explored(tables: dict[str, pd.DataFrame]) -> list[dict[str, float]]:
+    text = page(Head("t"), [], {}, tables)
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)
+    assert found is not None
+    rows: list[dict[str, float]] = json.loads(found[1])["explorers"]["e"]
+    return rows

@@ -70,13 +70,13 @@ def bundle() -> str:
 
 
 @cache
-def _template() -> jinja2.Template:
+def _template(name: str = "template.html") -> jinja2.Template:
     loader = jinja2.FileSystemLoader(HERE)
     environment = jinja2.Environment(
         loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
     environment.filters["code"] = _code
-    return environment.get_template("template.html")
+    return environment.get_template(name)
 
 
 def write(
@@ -126,7 +126,7 @@ def page(
     }
     return _template().render(
         head=head,
-        verdicts=_verdicts(reports),
+        verdicts=verdicts(reports),
         reports=[_table(report) for report in reports],
         charts=list(charts),
         explorers=list(explorers),
@@ -138,6 +138,12 @@ def page(
         script=(HERE / "script.js").read_text("utf-8"),
         bundle=bundle() if charts or explorers else "",
     )
+
+
+def index(entries: Sequence[tuple[str, Head, Sequence[str]]]) -> str:
+    """Return a page that leads to those of several runs: where each is, what it says, and its verdicts."""
+    style = (HERE / "style.css").read_text("utf-8")
+    return _template("index.html").render(entries=list(entries), style=style)
 
 
 def _config(theme: str) -> Any:
@@ -166,7 +172,7 @@ def _table(report: Report) -> dict[str, Any]:
     }
 
 
-def _verdicts(reports: Sequence[Report]) -> list[str]:
+def verdicts(reports: Sequence[Report]) -> list[str]:
     """Return what a reader wants to know first: what is recommended, and how many verdicts of each kind there are."""
     found = [note for report in reports for note in report.notes if note.startswith(RECOMMENDED)]
     for report in reports:
