@@ -289,6 +289,8 @@ def number(name: str, value: float, wide: float = 0.0, sampled: bool = True, **m
         (number("x", 1.0, error=False), number("x", 2.0, error=False), "other"),
         (number("x", 1.0), number("x", np.nan, status="unstable"), "worse"),
         (number("x", np.nan, status="unstable"), number("x", 1.0), "better"),
+        (number("x", 1.0), number("x", 1.0, status="unstable"), "worse"),
+        (number("x", 1.0, status="unstable"), number("x", 1.0), "better"),
         (number("x", 1.0), {}, "gone"),
         ({}, number("x", 1.0), "new"),
     ],
