@@ -15,7 +15,7 @@ from analytic import GaussianMixture
 from solvers import Tableau, law
 from solvers.continuous.executors.law import GaussianLaw, gaussian_law
 
-from ..laws import MEASURED, error
+from ..laws import MEASURED, error, floor
 from ..setting import Job, Setting
 
 Array = NDArray[np.float64]
@@ -233,6 +233,46 @@ class OnLine:
             self._errors[steps], self.failure = found.value, found.reason or self.failure
             if found.status != MEASURED:
                 self._errors[steps] = float("inf")
+        return self._errors[steps]
+
+
+class OnSamples:
+    """Sliced W2 on one target that no law reaches, by samples of the same points and noise for every number of steps.
+
+    Parameters
+    ----------
+    costs : Costs
+    target : GaussianMixture
+
+    Attributes
+    ----------
+    failure : str
+        Why there is no error where it is infinite.
+    """
+
+    SAMPLES = 200_000
+
+    def __init__(self, costs: Costs, target: GaussianMixture) -> None:
+        self.costs, self.target = costs, target
+        self.scale = float(np.sqrt(np.mean(np.diag(target.covariance()))))
+        self.failure = ""
+        self._errors: dict[int, float] = {}
+
+    @cached_property
+    def floor(self) -> float:
+        """What samples of the truth have: errors are not seen below twice of it."""
+        return floor(self.target, self.costs.tableau(self.costs.least).end, self.SAMPLES) / self.scale
+
+    def __call__(self, steps: int) -> float:
+        """Return the error over the root of the mean variance; inf if the method is unstable in so few steps."""
+        if steps < self.costs.least:
+            self.failure = self.costs.refusal
+            return float("inf")
+        if steps not in self._errors:
+            tableau = self.costs.tableau(steps)
+            found = error(tableau, self.target, self.costs.setting.initial, samples=self.SAMPLES)
+            self.failure = found.reason or self.failure
+            self._errors[steps] = found.value / self.scale if found.status == MEASURED else float("inf")
         return self._errors[steps]
 
 

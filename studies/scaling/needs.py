@@ -11,11 +11,11 @@ from analytic import targets
 from analytic.names import unknown
 from analytic.reprs import brief
 
-from ..inference import TINY, Slope, fit
-from ..laws import MEASURED
+from ..inference import NOT_FITTED, TINY, Slope, fit
+from ..laws import MEASURED, means_of
 from ..setting import Job, Setting
 from ..steps_needed import NotReachedError, steps_to_stay
-from .errors import ByLaw, Costs, ErrorOf, OnGaussians, OnLine, UnmeasurableError
+from .errors import ByLaw, Costs, ErrorOf, OnGaussians, OnLine, OnSamples, UnmeasurableError
 from .targets import MODE_SPACING, MODES, SEPARATIONS, TV, families, modes
 
 AGAINST = ("epsilon", "dimension", "condition", "intrinsic", "separation", "modes")
@@ -37,6 +37,7 @@ METHODS = (
     "stochastic-heun",
 )
 TARGETS = ("spectrum-16", "easy-1d")
+SAMPLED = "sliced W2/scale"
 SLOW = ("sde-dpm-solver++-2m", "stochastic-heun")  # seconds a density: on the line only when named
 EPSILONS = tuple(float(f"{first}e-{k}") for k in range(1, 9) for first in ((1,) if k == 1 else (5, 2, 1)))
 MOST = 1 << 15
@@ -85,7 +86,7 @@ class Need:
     reason : str
         Why not, or what else should be known of the number; empty if nothing.
     status : str
-        "measured", "not reached", or "no law".
+        "measured", "not reached", "no law", or "not seen" below what samples of the truth have.
     """
 
     size: float
@@ -111,7 +112,8 @@ class Growth:
     order : float
         The highest order of the law of the samples that its sources claim; nan if none.
     metric : str
-        "W2", "W2/scale" (over the root of the trace of the target's covariance), "KL" or "TV".
+        "W2", "W2/scale" (over the root of the trace of the target's covariance), "KL", "TV", or by samples "sliced
+        W2/scale" (over the root of the mean variance).
     needs : tuple of Need
         By increasing size; 1/epsilon against epsilon.
     exponent : Slope
@@ -147,6 +149,7 @@ class Needs:
         self.gaussians = OnGaussians(self.costs)
         self.label = job.label
         self._on_line: dict[str, OnLine] = {}
+        self._on_samples: dict[str, OnSamples] = {}
 
     def against(self, what: str) -> Iterator[Growth]:
         """Measure what the method needs against one size.
@@ -157,7 +160,7 @@ class Needs:
             raise unknown("against", what, list(AGAINST))
         if what == "epsilon":
             for name in self.plan.targets:
-                if targets.load(name).is_gaussian or self.on_the_line:
+                if means_of(targets.load(name)) != "density" or self.on_the_line:
                     yield from self._against_epsilon(name)
             return
         if what in ("separation", "modes"):
@@ -188,20 +191,22 @@ class Needs:
     def error_on(self, name: str, metric: str = "") -> tuple[str, ErrorOf, int]:
         """Return (metric, error in so many steps, most steps) on a target by name.
 
-        Raises ValueError for a target of several dimensions that is no Gaussian.
+        By samples on a target of several dimensions that is no Gaussian.
         """
         target = targets.load(name)
         if target.is_gaussian:
             metric = metric or "W2/scale"
             return metric, ByLaw(self.gaussians, target, metric), self.plan.most
         if target.dim > 1:
-            raise ValueError(f"target is {name!r}: give a Gaussian or a mixture on the line, such as easy-1d")
+            if name not in self._on_samples:
+                self._on_samples[name] = OnSamples(self.costs, target)
+            return SAMPLED, self._on_samples[name], self.plan.most_on_line
         if name not in self._on_line:
             self._on_line[name] = OnLine(self.costs, target)
         return "TV", self._on_line[name], self.plan.most_on_line
 
     def _against_epsilon(self, name: str) -> Iterator[Growth]:
-        for metric in ("W2/scale", "KL") if targets.load(name).is_gaussian else ("TV",):
+        for metric in ("W2/scale", "KL") if targets.load(name).is_gaussian else ("",):
             metric, error, most = self.error_on(name, metric)
             # the divergence is quadratic in the law's error: its squares are reached where the error is
             power = 2 if metric == "KL" else 1
@@ -230,6 +235,9 @@ class Needs:
         )
 
     def _need(self, size: float, target: float, error: ErrorOf, most: int) -> Need:
+        if isinstance(error, OnSamples) and target < 2 * error.floor:
+            reason = f"{OnSamples.SAMPLES} samples of the truth itself have {error.floor:.2g}"
+            return Need(size, target, float("nan"), float("nan"), reason, "not seen")
         try:
             steps = steps_to_stay(error, target, most, precision=PRECISION)
         except (NotReachedError, UnmeasurableError) as problem:
@@ -259,6 +267,8 @@ def exponent_of(needs: Sequence[Need]) -> Slope:
         first, last = known[0], known[-1]
         whole = abs(np.log(nfe[last] / nfe[first]) / np.log(sizes[last] / sizes[first]))
         stretch = float(whole) if FLAT_EXPONENT < whole < 1 else 1.0
+    if len(known) == 1:  # one number has no exponent
+        return NOT_FITTED
     stretched = WIDE * sizes**stretch
     # evaluations grow as errors fall: the exponent is the order of 1/NFE
     uncertainty = INTERPOLATION / np.where(np.isfinite(nfe), nfe, 1.0)

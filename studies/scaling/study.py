@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from analytic import targets
 
+from ..laws import means_of
 from ..output.report import Report
 from ..setting import Job
 from ..study import Cell, Plain
@@ -55,6 +56,8 @@ class Evaluations(Plain[Growth | Crossing]):
                 yield Cell({"against": what, "method": label}, partial(self._growths, label, what), given)
         for first, second in pairs_of(list(of), self.everywhere) if "epsilon" in self.against else ():
             for name, law in laws.items():
+                if means_of(law) == "samples":
+                    continue  # where samples cross is where they happen to
                 if law.is_gaussian or (self.needs(first).on_the_line and self.needs(second).on_the_line):
                     given = {"jobs": (of[first], of[second]), "plan": self.plan, "law": law}
                     axes = {"first": first, "second": second, "on": name}

@@ -30,6 +30,7 @@ MEANING = {
     "W2": "W2 of the whole vector",
     "W2/scale": "W2 over the root of the trace of the target's covariance",
     "KL": "KL(sampler || marginal) in nats",
+    "sliced W2/scale": "by 200000 samples, over the root of the mean variance",
     "TV": "total variation",
 }
 MOST_REASON = 110  # characters

@@ -24,9 +24,12 @@ from studies.scaling.errors import ByLaw, OnLine, UnmeasurableError
 from studies.scaling.needs import Growth, Need, Needs, Plan, exponent_of
 from studies.scaling.study import Evaluations
 from studies.scaling.targets import gaussian
+from studies.setting import Setting
+from studies.specifications import job_of
 from studies.steps_needed import steps_to_stay
 from studies.store import Store
 from tests.studies.test_cli import Run, assay  # noqa: F401  (a fixture)
+from tests.studies.test_killed import finished
 
 Array = NDArray[np.float64]
 PLAN = Plan(targets=("spectrum-16",))
@@ -350,7 +353,6 @@ def test_nothing_reached_is_nothing_to_draw() -> None:
 def test_the_verb_keeps_what_it_finished(
     assay: Run,  # noqa: F811
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     arguments = ["scaling", "euler", "heun", "--against", "epsilon", "--against", "condition"]
     arguments += ["--target", "spectrum-16", "--limit", "512", "--out", str(tmp_path), "--json"]
@@ -363,13 +365,10 @@ def test_the_verb_keeps_what_it_finished(
     assert (tmp_path / "crossings.csv").exists()
     assert (tmp_path / "scaling.png").stat().st_size > 10_000
 
-    def fail(*_: Any) -> None:
-        raise AssertionError("measured again")
-
-    monkeypatch.setattr(Needs, "against", fail)
-    monkeypatch.setattr(Evaluations, "_crossings", fail)
+    before = finished(tmp_path)
     code, second, _ = assay(*arguments)
     assert code == 0
+    assert finished(tmp_path) == before
     assert json.loads(second) == found
 
 
@@ -384,7 +383,6 @@ BAD = {
     "against": (["scaling", "--against", "dimensions"], "dimensions", "dimension"),
     "method of tokens": (["scaling", "tau-leaping"], "tau-leaping", "continuous"),
     "tokens with a method": (["scaling", "heun", "--against", "tokens"], "heun", "name none"),
-    "target": (["scaling", "heun", "--target", "pair-2d"], "pair-2d", "mixture on the line"),
     "grid": (["scaling", "heun", "--grid", "karas"], "karas", "karras"),
     "limit": (["scaling", "heun", "--limit", "2"], "2", "at least 4"),
 }
@@ -412,3 +410,18 @@ def test_the_command_shows_both_halves(assay: Run, monkeypatch: pytest.MonkeyPat
     assert code == 0, err
     assert "condition number" in out
     assert "ancestral sampling of tokens" in out
+
+
+def test_evaluations_are_counted_by_samples_where_no_law_reaches_down_to_their_floor() -> None:
+    needs = Needs(job_of("unipc"), Plan(Setting(), ("pair-2d",)))
+    (growth,) = needs.against("epsilon")
+    assert growth.metric == "sliced W2/scale"
+    measured = [need for need in growth.needs if need.status == "measured"]
+    unseen = [need for need in growth.needs if need.status == "not seen"]
+    assert measured
+    assert len(measured) + len(unseen) == len(growth.needs)
+    assert "samples of the truth itself have" in unseen[0].reason
+    _, error, _ = needs.error_on("pair-2d")
+    for need in measured:
+        assert error(int(np.ceil(need.steps))) <= need.target < error(int(np.ceil(need.steps)) - 1)
+        assert need.target >= 2 * error.floor  # type: ignore[attr-defined]
