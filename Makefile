@@ -10,7 +10,7 @@ READY_TO_TEST := .venv/.ready-to-test
 SIMULATED := NUMBA_ENABLE_CUDASIM=1 $(BIN)/python -m pytest -n auto tests/simulator -m
 
 .DEFAULT_GOAL := help
-.PHONY: help setup order test check readme docs format clean
+.PHONY: help setup order test check deep readme docs format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,12 +24,15 @@ test: $(READY_TO_TEST) ## run the everyday tests
 	@$(BIN)/python -m pytest -n auto --dist worksteal
 	@$(SIMULATED) 'simulator and not slow'
 
-check: $(READY_TO_TEST) ## lint, formatting, types and all tests that need no GPU: what CI runs
+check: $(READY_TO_TEST) ## lint, formatting, types and tests that need no GPU: what CI runs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n auto --dist worksteal -m 'not gpu and not simulator'
+	$(BIN)/python -m pytest -n auto --dist worksteal -m 'not deep and not gpu and not simulator'
 	$(SIMULATED) simulator
+
+deep: $(READY_TO_TEST) ## all tests that need no GPU, also the many alike ones that CI leaves out
+	$(BIN)/python -m pytest -n auto --dist worksteal -m 'not gpu and not simulator'
 
 readme: $(READY) ## measure every method again and write the table into README.md
 	$(BIN)/python -m studies.readme

@@ -80,19 +80,36 @@ THINNED = {
 }
 
 
+# Of these, the longest of such lists, CI takes one case in so many; `make deep` takes all.
+DEEP = {
+    "test_a_kernel_compiles_within_its_budget": 2,
+    "test_compiled_trajectories_are_those_of_the_cpu": 2,
+    "test_compiled_moves_draw_the_tokens_of_the_cpu": 2,
+    "test_law_agrees_with_many_fused_samples": 2,
+    "test_many_samples_follow_the_law": 2,
+    "test_many_draws_follow_the_law": 2,
+    "test_mutants_of_moves_are_caught_but_for_those_that_are_no_faults": 2,
+}
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[Any]) -> None:
-    """Put the longest tests first, in the order of `LONGEST`, and mark cases of `THINNED` as slow."""
+    """Put the longest tests first, as `LONGEST` has them, and mark cases of `THINNED` as slow and of `DEEP` as deep."""
     rank = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
     seen: Counter[tuple[str, str]] = Counter()
     for item in items:
         name = getattr(item, "originalname", item.name)
         # simulated kernels have a run of their own
-        if name not in THINNED or item.get_closest_marker("slow") or item.get_closest_marker("simulator"):
+        if item.get_closest_marker("simulator"):
             continue
-        share, case = THINNED[name], seen[item.path.name, name]
+        case = seen[item.path.name, name]
         seen[item.path.name, name] += 1
+        if name in DEEP and case % DEEP[name]:
+            item.add_marker(pytest.mark.deep)
+        if name not in THINNED or item.get_closest_marker("slow"):
+            continue
+        share = THINNED[name]
         if share == 0 or case % share:
             item.add_marker(pytest.mark.slow)
 

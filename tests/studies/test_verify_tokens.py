@@ -114,7 +114,7 @@ QUICK = [("tau-leaping", "masked"), ("tweedie-tau-leaping", "uniform")]
     ("name", "noise"),
     [*QUICK, *(pytest.param(*case, marks=pytest.mark.slow) for case in MUTATED if case not in QUICK)],
 )
-def test_mutants_are_caught_but_for_those_that_are_no_faults(name: str, noise: str) -> None:
+def test_mutants_of_moves_are_caught_but_for_those_that_are_no_faults(name: str, noise: str) -> None:
     found = list(of_token_method(name, noise))
     assert len(found) > 10
     left = [mutant for mutant, caught in found if not caught]
