@@ -181,9 +181,9 @@ def test_all_that_runs_longer_is_reached(verb: str) -> None:
 def test_all_that_runs_is_reached_within_compiled_code_too() -> None:
     code = (
         "from tests.studies.test_reached import not_reached\n"
-        "assert not not_reached('compare', {'methods': ['heun', 'ddpm'], 'target': ['pair-2d', 'gaussian-1d'],"
-        " 'samples': 20, 'nfe': [4]})\n"
-        "assert not not_reached('order', {'methods': ['tau-leaping'], 'target': ['smooth'], 'limit': 16}, 1)\n"
+        "assert not not_reached('compare', {'methods': ['heun', 'ddpm'], 'targets': ['pair-2d', 'gaussian-1d'],"
+        " 'samples': 100, 'nfe': [4]})\n"
+        "assert not not_reached('order', {'methods': ['tau-leaping'], 'targets': ['smooth'], 'limit': 16}, 1)\n"
     )
     environment = os.environ | {"NUMBA_DISABLE_JIT": "1", "PYTHONPATH": str(ROOT)}
     subprocess.run([sys.executable, "-c", code], check=True, env=environment, cwd=ROOT)
