@@ -104,7 +104,7 @@ def survives(command: Sequence[str | Path], folder: Path, kills: int, seed: int)
 def test_a_killed_run_of_two_studies_goes_on_where_it_was(tmp_path: Path) -> None:
     script = tmp_path / "sum.py"
     script.write_text(MADE_UP)
-    survives([sys.executable, script], tmp_path, 3, 1)
+    survives([sys.executable, script], tmp_path, 2, 1)
 
 
 @pytest.mark.slow

@@ -234,6 +234,7 @@ def mine(path, grid):
 """
 
 
+@pytest.mark.slow
 def test_diff_tells_a_worse_method_from_noise_and_exits_with_one(
     assay: Run,  # noqa: F811
     tmp_path: Path,
