@@ -94,10 +94,16 @@ THINNED = {
     "test_few_steps_are_searched_whole_and_more_until_no_single_change_helps": 0,
     "test_ode_and_sdes_change_rank_with_the_time_of_the_error": 0,
     "test_every_sample_has_steps_of_its_own_and_its_noise_survives_a_rejection": 0,
+    "test_of_a_deterministic_method_it_is_the_distance_to_the_exact_flow": 0,
+    "test_error_of_gumbel_draws_grows_as_the_number_of_steps_and_is_the_predicted_one": 0,
+    "test_with_the_exact_score_every_gap_vanishes_and_a_wrong_sign_is_seen": 0,
+    "test_ddpm_has_order_one_in_total_variation": 0,
+    "test_strict_exits_with_one_exactly_when_a_claim_is_refuted": 0,
     "test_diffrax_solves_the_flow_as_heun_does": 2,
 }
 
 
+SIMULATED = 3  # of simulated kernels' cases too
 # Of these, the longest of such lists, CI takes one case in so many; `make deep` takes all.
 DEEP = {
     "test_a_kernel_compiles_within_its_budget": 2,
@@ -118,11 +124,12 @@ def pytest_collection_modifyitems(items: list[Any]) -> None:
     seen: Counter[tuple[str, str]] = Counter()
     for item in items:
         name = getattr(item, "originalname", item.name)
-        # simulated kernels have a run of their own
-        if item.get_closest_marker("simulator"):
-            continue
         case = seen[item.path.name, name]
         seen[item.path.name, name] += 1
+        if item.get_closest_marker("simulator"):  # simulated kernels have a run of their own
+            if case % SIMULATED:
+                item.add_marker(pytest.mark.slow)
+            continue
         if name in DEEP and case % DEEP[name]:
             item.add_marker(pytest.mark.deep)
         if name not in THINNED or item.get_closest_marker("slow"):
