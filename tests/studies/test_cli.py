@@ -381,3 +381,16 @@ def test_a_folder_that_shadows_a_package_is_named(tmp_path: Path) -> None:
     assert "the package 'solvers' is found in" in line
     assert str(tmp_path) in line
     assert "PYTHONPATH" in line
+
+
+def test_the_installed_command_runs_in_any_folder(tmp_path: Path) -> None:
+    """It finds the packages beside its own module, which an editable install must not have copied away from them."""
+    command = Path(sys.executable).parent / "assay"
+    if not command.exists():
+        pytest.skip("assay is not installed")
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        [command, "list", "studies"], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "small-budgets" in done.stdout
