@@ -325,3 +325,22 @@ def test_times_of_tokens_and_the_verb(tmp_path: Path) -> None:
     found = json.loads(CliRunner().invoke(app, [*asked, "--json"]).stdout)
     assert found["time"][0]["seconds"] > 0
     assert found["time"][0]["steps"] == found["compare"][0]["steps"]
+
+
+def test_a_method_of_tokens_that_asks_more_than_there_is_has_too_few() -> None:
+    asked = [
+        "compare",
+        "gillespie",
+        "--target",
+        "smooth",
+        "--noise",
+        "Uniform",
+        "--nfe",
+        "3",
+        "--jobs",
+        "1",
+        "--json",
+    ]
+    (row,) = json.loads(CliRunner().invoke(app, asked).stdout)["compare"]
+    assert (row["status"], row["error"]) == ("too few", None)
+    assert re.match(r"1 step takes \d+\.\d+ evaluations", row["reason"])
