@@ -118,6 +118,8 @@ def test_what_is_drawn_is_in_the_page_for_both_grounds() -> None:
         "low",
         "high",
     }
+    first = data["explorers"]["e"][0]
+    assert (first["low"], first["high"]) == pytest.approx((first["error"] - 0.01, first["error"] + 0.01))
     assert data["charts"]["c"]["light"]["mark"]["color"] == "#462eb9"
     assert data["charts"]["c"]["dark"]["mark"]["color"] != "#462eb9"
     assert "config" not in data["charts"]["c"]["dark"]

@@ -12,8 +12,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import assay as calls
-from analytic import paths, sequences, targets
-from solvers import catalogue, grids
+from analytic import chains, paths, sequences, targets
+from solvers import catalogue, grids, sample
 from solvers import run as run_on_arrays
 from studies.cli import app
 from studies.engine import run
@@ -95,6 +95,9 @@ def test_tokens_are_revealed_once_and_stay() -> None:
     assert mask not in rows[-1]
     for before, after in itertools.pairwise(rows):
         assert all(b in (mask, a) for b, a in zip(before, after, strict=True))
+    data, noise = sequences.load("text"), chains.Absorbing(mask, "linear")
+    kernel = catalogue["tweedie-tau-leaping"].kernel(noise, grids.uniform(noise, 6)[:3])
+    assert rows[2] == tuple(sample(kernel, data, 1, 0, "prior")[0, :40])
     hidden = [row.count(mask) for row in rows]
     assert hidden == sorted(hidden, reverse=True)
 

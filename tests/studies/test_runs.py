@@ -173,6 +173,39 @@ def test_a_run_is_planned_run_told_and_run_no_second_time(
     assert code == 0
 
 
+FAILING = """
+from solvers import catalogue
+@catalogue.method("sometimes", claims=[], source="ours")
+def sometimes(path, grid):
+    "Euler, but not in eight steps."
+    if len(grid) == 9:
+        raise RuntimeError("eight is too many")
+    return catalogue["euler"].tableau(path, grid)
+"""
+
+
+def test_a_cell_that_raises_is_told_by_the_run_its_status_and_its_page(
+    assay: Run,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "mine.py").write_text(FAILING)
+    file, out = tmp_path / "s.toml", tmp_path / "r"
+    file.write_text(
+        f'load = ["{tmp_path / "mine.py"}"]\n[[study]]\nverb = "compare"\nmethods = ["sometimes"]\n'
+        'targets = ["gaussian-1d"]\nsteps = [4, 8]\n'
+    )
+    said = "sometimes, gaussian-1d, VP, log-snr, 8: RuntimeError: eight is too many"
+    code, printed, err = assay("run", str(file), "--out", str(out), "--jobs", "1")
+    assert code == 1
+    assert "4 steps" in printed
+    assert f"assay: failed: {said}" in err
+    state = assay("status", str(out))[1]
+    assert "compare: 2 cells, 1 done, 1 failed, 0 to do" in state
+    assert f"failed: {said}" in state
+    assert said in (out / "report.html").read_text()
+    assert assay("report", str(out))[0] == 1
+
+
 def test_a_verb_s_folder_tells_as_much(assay: Run, tmp_path: Path) -> None:  # noqa: F811
     out = str(tmp_path / "r")
     code, printed, _ = assay(

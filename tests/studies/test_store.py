@@ -43,6 +43,7 @@ def test_what_made_a_record_is_told_and_times_stand_apart(tmp_path: Path) -> Non
     assert "seconds" not in content
     (made,) = store.provenance().values()
     assert made["versions"].keys() >= {"numpy", "numba", "scipy"}
+    assert len(made["machine"]) == 12
     assert store.seconds() == {KEY: 2.0}
     with (tmp_path / "times.jsonl").open("a") as lines:
         lines.write('{"key": "cut sho')
