@@ -224,9 +224,15 @@ def _apart_by_samples(x: Array, y: Array) -> dict[str, Estimate]:
         np.mean([(np.sort(a @ v) - np.sort(b @ v)) ** 2 for v in directions])
         for a, b in zip(np.array_split(x, GROUPS), np.array_split(y, GROUPS), strict=True)
     ]
-    mean, deviation = np.mean(squares), np.std(squares, ddof=1) / np.sqrt(GROUPS)
-    half = float(special.stdtrit(GROUPS - 1, 0.995) * deviation / (2 * np.sqrt(mean)))
-    return {"sliced W2": Estimate(float(np.sqrt(mean)), half, parts=tuple(map(float, squares)))}
+    return {"sliced W2": Estimate(*of_squares(squares), parts=tuple(map(float, squares)))}
+
+
+def of_squares(squares: Sequence[float]) -> tuple[float, float]:
+    """Return the root of a mean of squares, and half of its 99 % interval by Student's t over independent groups."""
+    mean = float(np.mean(squares))
+    deviation = float(np.std(squares, ddof=1)) / np.sqrt(len(squares))
+    half = special.stdtrit(len(squares) - 1, 0.995) * deviation / (2 * np.sqrt(mean)) if mean > 0 else 0.0
+    return float(np.sqrt(mean)), float(half)
 
 
 def _distances(a: Any, b: Any) -> dict[str, Callable[[], float]]:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-from scipy import special
 
-from ..laws import MEASURED
+from ..laws import MEASURED, of_squares
 
 TIE = 1.02  # errors in a smaller ratio are alike
-TOO_FEW = "too few"
+TOO_FEW, REFUSED, NO_LAW = "too few", "refused", "no law"
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,8 @@ class Compared:
     parts : tuple of float
         Squared errors of groups of samples, from which blocks of other seeds are pooled; () by exact laws.
     status, reason : str
-        "measured"; "unstable"; "no law", of methods whose law cannot be had; "too few", where one step takes more.
+        "measured"; "unstable"; "no law", of methods whose law cannot be had; "too few", where one step takes more;
+        "refused", where the method takes no such steps, path or noise.
     """
 
     method: str
@@ -86,40 +86,6 @@ class Asked:
     seed: int
 
 
-class Place(Protocol):
-    """Where methods are compared: a target, and what noise and grid lead to it."""
-
-    @property
-    def target(self) -> str: ...
-
-    @property
-    def path(self) -> str:
-        """Or the noise on tokens."""
-
-    @property
-    def grid(self) -> str: ...
-
-    @property
-    def law(self) -> Any: ...
-
-    @property
-    def by_samples(self) -> bool:
-        """Whether errors are those of samples."""
-
-    @property
-    def metrics(self) -> tuple[str, ...]:
-        """Names of the errors there are, the sharpest first."""
-
-    def takes(self, job: Any) -> bool:
-        """Whether a method is one for this place."""
-
-    def compared(self, job: Any, asked: Asked) -> list[Compared]:
-        """Measure one method's errors."""
-
-    def sampler(self, job: Any, asked: Asked) -> tuple[Any, Any, int, float] | None:
-        """Return what `sample` takes, a method and a model, with its steps and evaluations, or None."""
-
-
 def pooled(found: Iterable[Compared]) -> list[Compared]:
     """Join blocks of samples that differ in their seeds alone: the more blocks, the smaller the interval."""
     blocks: dict[tuple[Any, ...], list[Compared]] = {}
@@ -133,17 +99,9 @@ def _joined(blocks: Sequence[Compared]) -> Compared:
     if failed or not blocks[0].parts:
         return failed[0] if failed else blocks[0]
     parts = tuple(part for c in blocks for part in c.parts)
-    error, uncertainty = of_parts(parts)
+    error, uncertainty = of_squares(parts)
     floor = float(np.sqrt(np.mean([c.floor**2 for c in blocks])))
     return replace(blocks[0], error=error, uncertainty=uncertainty, floor=floor, parts=parts)
-
-
-def of_parts(parts: Sequence[float]) -> tuple[float, float]:
-    """Return the root of the mean of squares, and half of its 99 % interval by Student's t over the groups."""
-    mean = float(np.mean(parts))
-    deviation = float(np.std(parts, ddof=1)) / np.sqrt(len(parts))
-    half = special.stdtrit(len(parts) - 1, 0.995) * deviation / (2 * np.sqrt(mean)) if mean > 0 else 0.0
-    return float(np.sqrt(mean)), float(half)
 
 
 def alike(one: Compared, other: Compared) -> bool:

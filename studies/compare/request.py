@@ -14,8 +14,7 @@ from .. import specifications, wrong_scores
 from ..order.on_tokens import TokenSetting, default_settings
 from ..order.request import targets_of
 from ..setting import Job, Setting
-from .errors import Place
-from .places import OnMixture, OnTokens
+from .places import OnMixture, OnTokens, Place
 from .study import Comparison
 
 __all__ = ["all_metrics_are_some", "comparison", "methods_of", "on_mixtures", "on_tokens", "targets_of"]

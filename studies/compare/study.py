@@ -15,7 +15,8 @@ from ..numbers import Number
 from ..output.report import Report
 from ..setting import Job
 from ..study import Cell, Plain
-from .errors import TIE, Asked, Compared, Place, alike, front, pooled
+from .errors import TIE, Asked, Compared, alike, pooled
+from .places import Place
 
 
 def _cell(job: Job, place: Place, asked: Asked) -> list[Compared]:
@@ -227,11 +228,3 @@ def cheapest(found: Sequence[Compared]) -> list[str]:
         )
         told.append(f"Setting for {target}: {at}, {metric} {why}")
     return told
-
-
-def pareto(found: Sequence[Compared]) -> list[Compared]:
-    """Return the errors that no method undercuts with as few evaluations, at each target, path, grid and metric."""
-    tables: dict[Any, list[Compared]] = {}
-    for c in found:
-        tables.setdefault((c.target, c.path, c.grid, c.metric), []).append(c)
-    return [c for own in tables.values() for c in front(own)]

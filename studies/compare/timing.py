@@ -18,7 +18,8 @@ from ..numbers import Number
 from ..output.report import Report
 from ..setting import Job
 from ..study import Cell, Plain
-from .errors import Asked, Place
+from .errors import Asked
+from .places import Place
 
 REPEATS = 5
 SHORTEST = 0.1  # seconds of processor time that are measured at once
@@ -102,10 +103,13 @@ class Times(Plain[Timed]):
 
 def timed(job: Job, place: Place, asked: Asked) -> list[Timed]:
     """Time one method's samples; nothing where it takes no so few steps, or the model is not a compiled one."""
-    found = place.sampler(job, asked)
-    if found is None:
+    model = place.model
+    try:
+        method, steps, nfe = place.built(job, asked)
+    except ValueError:  # the comparison says why
         return []
-    method, model, steps, nfe = found
+    if model is None:
+        return []
 
     def once(n: int) -> float:
         began = time.process_time()

@@ -101,7 +101,7 @@ def test_the_verb_prints_a_recommendation_and_refuses_what_it_cannot_compare(tmp
     done = runner.invoke(app, [*asked, "--out", str(tmp_path)])
     assert done.exit_code == 0, done.output
     assert "too few" in done.output
-    assert "rk4: one step takes 4 evaluations" in done.output
+    assert "rk4: 1 step takes 4 evaluations" in done.output
     assert "Recommended: euler" in done.output
     assert (tmp_path / "compare.png").stat().st_size > 1000
     found = json.loads(runner.invoke(app, [*asked, "--json"]).stdout)["compare"]
