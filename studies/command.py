@@ -141,9 +141,12 @@ def conclude(
     reports, charts = show(with_records, output, failures)
     if head is not None and output.out is not None and output.page:
         from .output import page
+        from .output.files import write_whole
 
         skipped = [skip for study, _ in with_records for skip in study.skipped()]
-        page.write(output.out / PAGE, head, reports, charts, everything_of(reports), failures, skipped)
+        tables = everything_of(reports)
+        text = page.page(head, reports, charts, tables, failures, skipped)
+        write_whole(output.out / PAGE, text.encode())
     verdicts = [v for study, records in with_records for v in study.verdicts(records)]
     if failures or verdicts_fail(verdicts, strict):
         raise typer.Exit(1)

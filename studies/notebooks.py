@@ -30,7 +30,7 @@ def executed(name: str) -> Any:
     known = sorted(file.stem for file in FOLDER.glob("*.ipynb"))
     if name not in known:
         raise unknown("notebook", name, known)
-    notebook = nbformat.reads((FOLDER / f"{name}.ipynb").read_text("utf-8"), as_version=4)  # type: ignore[no-untyped-call]
+    notebook = nbformat.reads((FOLDER / f"{name}.ipynb").read_text("utf-8"), as_version=4)  # type: ignore[no-untyped-call]  # theirs
     with tempfile.TemporaryDirectory() as folder:
         NotebookClient(notebook, timeout=600, resources={"metadata": {"path": folder}}).execute()
     return notebook

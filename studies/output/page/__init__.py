@@ -17,10 +17,9 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from ..files import write_whole
 from ..render import table_cells
 from ..report import Report
-from ..theme import COLOURS, DARK_COLOURS, DARK_THEME, SHAPES, THEME, on_dark
+from ..theme import COLOURS, DARK_COLOURS, SHAPES, assay, assay_dark, on_dark
 
 HERE = Path(__file__).parent
 CURVES = ("method", "error", "nfe")  # columns that a table to compute with has if its errors can be drawn
@@ -70,38 +69,14 @@ def bundle() -> str:
 
 
 @cache
-def _template(name: str = "template.html") -> jinja2.Template:
+def _template(name: str) -> jinja2.Template:
     loader = jinja2.FileSystemLoader(HERE)
     environment = jinja2.Environment(
         loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
     environment.filters["code"] = _code
+    environment.globals["style"] = (HERE / "style.css").read_text("utf-8")
     return environment.get_template(name)
-
-
-def write(
-    path: Path,
-    head: Head,
-    reports: Sequence[Report],
-    charts: Mapping[str, alt.TopLevelMixin],
-    tables: Mapping[str, pd.DataFrame],
-    failures: Sequence[object] = (),
-    skipped: Sequence[tuple[str, str]] = (),
-) -> Path:
-    """Write a run's page.
-
-    Parameters
-    ----------
-    path : Path
-    head : Head
-    reports : sequence of Report
-    charts : mapping of str to altair chart
-    tables : mapping of str to DataFrame
-        To compute with; those that have errors against evaluations can be drawn by what a reader chooses.
-    failures, skipped
-        What could not be measured, and what was not asked.
-    """
-    return write_whole(path, page(head, reports, charts, tables, failures, skipped).encode())
 
 
 def page(
@@ -112,7 +87,18 @@ def page(
     failures: Sequence[object] = (),
     skipped: Sequence[tuple[str, str]] = (),
 ) -> str:
-    """Return a run's page, see `write`."""
+    """Return a run's page.
+
+    Parameters
+    ----------
+    head : Head
+    reports : sequence of Report
+    charts : mapping of str to altair chart
+    tables : mapping of str to DataFrame
+        To compute with; those that have errors against evaluations can be drawn by what a reader chooses.
+    failures, skipped
+        What could not be measured, and what was not asked.
+    """
     explorers = {name: rows for name, frame in tables.items() if (rows := _curves(frame))}
     for rows in explorers.values():
         _with_times(rows, tables)
@@ -121,10 +107,11 @@ def page(
         "explorers": explorers,
         "colours": {"light": COLOURS, "dark": DARK_COLOURS},
         "shapes": SHAPES,
-        "config": {"light": _config(THEME), "dark": _config(DARK_THEME)},
+        "config": {"light": assay()["config"], "dark": assay_dark()["config"]},
         "first": SHOWN_FIRST,
     }
-    return _template().render(
+    return _template("run.html").render(
+        title=head.title,
         head=head,
         verdicts=verdicts(reports),
         reports=[_table(report) for report in reports],
@@ -134,7 +121,6 @@ def page(
         failures=[str(failure) for failure in failures],
         skipped=list(skipped),
         data=jinja2.utils.htmlsafe_json_dumps(data),
-        style=(HERE / "style.css").read_text("utf-8"),
         script=(HERE / "script.js").read_text("utf-8"),
         bundle=bundle() if charts or explorers else "",
     )
@@ -142,13 +128,7 @@ def page(
 
 def index(entries: Sequence[tuple[str, Head, Sequence[str]]]) -> str:
     """Return a page that leads to those of several runs: where each is, what it says, and its verdicts."""
-    style = (HERE / "style.css").read_text("utf-8")
-    return _template("index.html").render(entries=list(entries), style=style)
-
-
-def _config(theme: str) -> Any:
-    with alt.theme.enable(theme):
-        return alt.theme.get()()["config"]  # type: ignore[misc]
+    return _template("index.html").render(title="Studies", entries=list(entries))
 
 
 def _both(chart: alt.TopLevelMixin) -> dict[str, Any]:

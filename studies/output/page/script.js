@@ -3,7 +3,6 @@ const data = JSON.parse(document.getElementById("data").textContent);
 const root = document.documentElement;
 const darkly = matchMedia("(prefers-color-scheme: dark)");
 const ground = () => root.dataset.ground;
-root.dataset.ground = darkly.matches ? "dark" : "light";
 
 // Tables: a click on a head sorts, words in the field filter.
 const asNumber = (text) => {
