@@ -6,7 +6,9 @@ finished cell is a file of its own, put in place by a rename: a cell that was me
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -66,21 +68,30 @@ def alive(process: str) -> bool:
     return found.stdout.strip() == start.strip()
 
 
-def survives(command: Sequence[str | Path], folder: Path, kills: int, seed: int) -> None:
-    """Kill a command `kills` times, let it end, and hold what it wrote against an uninterrupted run's."""
+def survives(
+    command: Sequence[str | Path], folder: Path, kills: int, seed: int, workers_too: bool = False
+) -> None:
+    """Kill a command `kills` times, let it end, and hold what it wrote against an uninterrupted run's.
+
+    With `workers_too` a process that it started is killed first, every other time.
+    """
     whole, out = folder / "whole", folder / "killed"
     began = time.monotonic()
     assert started(command, whole).wait(timeout=600) == 0
     spent = time.monotonic() - began
     seen: dict[str, tuple[int, int]] = {}
     counts = []
-    for share in np.random.default_rng(seed).uniform(0, 1, kills):
+    for kill, share in enumerate(np.random.default_rng(seed).uniform(0, 1, kills)):
         process = started(command, out)
         before = len(finished(out))
         while process.poll() is None and len(finished(out)) == before:  # the first cells are there
             time.sleep(0.05)
         time.sleep(float(share * spent / 4))
         others = children(process.pid)
+        if workers_too and kill % 2 and others:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(max(others).split()[0]), signal.SIGKILL)
+            time.sleep(0.3)
         process.kill()
         process.wait()
         until = time.monotonic() + 20
@@ -95,6 +106,8 @@ def survives(command: Sequence[str | Path], folder: Path, kills: int, seed: int)
     assert seen.items() <= finished(out).items()
     assert finished(out).keys() == finished(whole).keys()
     assert sum(counts) > 0
+    for record in (whole / "finished").glob("*.json"):
+        assert (out / "finished" / record.name).read_bytes() == record.read_bytes()
     tables = [file for file in whole.iterdir() if file.suffix in (".csv", ".md")]
     assert tables
     for file in tables:
@@ -116,3 +129,34 @@ def test_every_verb_goes_on_where_it_was_killed(verb: str, tmp_path: Path) -> No
         KILLS.get(verb, 1),
         7,
     )
+
+
+KILLED = """
+load = ["{folder}/slow.py"]
+[[study]]
+verb = "compare"
+methods = ["slow-euler", "slow-heun"]
+targets = ["gaussian-1d", "easy-1d"]
+nfe = [4, 6, 8, 10, 12]
+"""
+SLOW = """
+import time
+from solvers import catalogue
+for name in ("euler", "heun"):
+    @catalogue.method(f"slow-{name}", claims=[], source="ours")
+    def slow(path, grid, of=name):
+        "Wait."
+        time.sleep(0.02)
+        return catalogue[of].tableau(path, grid)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("where", [(), ("--cluster", "local")], ids=["processes", "dask"])
+def test_a_study_that_is_killed_with_its_workers_ends_as_if_nothing_had_been(
+    where: tuple[str, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "slow.py").write_text(SLOW)
+    file = tmp_path / "s.toml"
+    file.write_text(KILLED.format(folder=tmp_path))
+    survives([sys.executable, "-m", "assay", "run", str(file), *where], tmp_path, 5, 3, workers_too=True)

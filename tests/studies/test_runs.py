@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,7 +23,7 @@ from studies.runs.plan import plan, told
 from studies.store import Store
 from tests.studies.made_up import Pi
 from tests.studies.test_cli import Run, assay  # noqa: F401
-from tests.studies.test_killed import alive, children, finished
+from tests.studies.test_killed import finished
 
 ROOT = Path(__file__).parent.parent.parent
 STUDY = """
@@ -356,73 +353,3 @@ def test_numbers_of_a_ladder_are_its_errors() -> None:
         ("4 steps", 0.2, 0.0, False),
         ("8 steps", 0.1, 1e-3, False),
     ]
-
-
-KILLED = """
-load = ["{folder}/slow.py"]
-[[study]]
-verb = "compare"
-methods = ["slow-euler", "slow-heun"]
-targets = ["gaussian-1d", "easy-1d"]
-nfe = [4, 6, 8, 10, 12]
-"""
-SLOW = """
-import time
-from solvers import catalogue
-for name in ("euler", "heun"):
-    @catalogue.method(f"slow-{name}", claims=[], source="ours")
-    def slow(path, grid, of=name):
-        "Wait."
-        time.sleep(0.02)
-        return catalogue[of].tableau(path, grid)
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "where", [("--jobs", "2"), ("--cluster", "local", "--jobs", "2")], ids=["processes", "dask"]
-)
-def test_a_run_that_is_killed_with_its_workers_ends_as_if_nothing_had_been(
-    where: tuple[str, ...], tmp_path: Path
-) -> None:
-    (tmp_path / "slow.py").write_text(SLOW)
-    file = tmp_path / "s.toml"
-    file.write_text(KILLED.format(folder=tmp_path))
-    command = [sys.executable, "-m", "assay", "run", str(file)]
-    whole, out = tmp_path / "whole", tmp_path / "killed"
-
-    def started(folder: Path) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            [*command, "--out", folder, *where],
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-
-    began = time.monotonic()
-    assert started(whole).wait(timeout=300) == 0
-    spent = time.monotonic() - began
-    seen: dict[str, tuple[int, int]] = {}
-    for kill, share in enumerate(np.random.default_rng(3).uniform(0.3, 1, 5)):
-        process = started(out)
-        time.sleep(float(share * spent))
-        others = children(process.pid)
-        if kill % 2 and others:  # a worker first
-            pid = int(sorted(others)[-1].split()[0])
-            os.kill(pid, signal.SIGKILL)
-            time.sleep(0.3)
-        process.kill()
-        process.wait()
-        until = time.monotonic() + 30
-        while any(map(alive, others)):
-            assert time.monotonic() < until
-            time.sleep(0.05)
-        now = finished(out)
-        assert seen.items() <= now.items()  # nothing is written twice
-        seen = now
-    assert started(out).wait(timeout=300) == 0
-    assert seen.items() <= finished(out).items()
-    assert finished(out).keys() == finished(whole).keys()
-    for record in (whole / "finished").glob("*.json"):
-        assert (out / "finished" / record.name).read_bytes() == record.read_bytes()
-    assert (out / "compare.csv").read_bytes() == (whole / "compare.csv").read_bytes()
