@@ -216,10 +216,15 @@ def floor(
     return apart(other, one)["sliced W2"].value
 
 
+def directions_in(dim: int) -> Array:
+    """Return the directions (`DIRECTIONS`, dim), of length 1, that samples are projected on."""
+    directions = np.random.default_rng(0).standard_normal((DIRECTIONS, dim))
+    return np.asarray(directions / np.linalg.norm(directions, axis=1, keepdims=True))
+
+
 def _apart_by_samples(x: Array, y: Array) -> dict[str, Estimate]:
     """Sliced W2 with its interval from independent groups of samples; biased upward as `distances.sliced_w2`."""
-    directions = np.random.default_rng(0).standard_normal((DIRECTIONS, x.shape[1]))
-    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    directions = directions_in(x.shape[1])
     squares = [
         np.mean([(np.sort(a @ v) - np.sort(b @ v)) ** 2 for v in directions])
         for a, b in zip(np.array_split(x, GROUPS), np.array_split(y, GROUPS), strict=True)

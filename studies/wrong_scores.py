@@ -66,7 +66,7 @@ def own_model(text: str, path: Path) -> Denoiser:
     return denoiser(model, model.said("predicts", "x0"), model.said("takes", "t"), path)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class OwnModel:
     """A model of a user's file; it travels to other processes by its name, and its key is what it consists of.
 

@@ -2,14 +2,16 @@
 
 Two families have such coordinates. Gaussians that share an eigenbasis: means and standard deviations along it,
 W2^2 = sum (m - m')^2 + sum (s - s')^2. Laws on the line: the quantile function, W2^2 = integral (Q - Q')^2 du
-(Villani 2003, theorem 2.18). So an error is a vector, errors from several causes can be added, and a part's share
-of a whole is a projection.
+(Villani 2003, theorem 2.18). Elsewhere sliced W2 has them, the quantile functions of projections, which are known by
+samples. So an error is a vector, errors from several causes can be added, and a part's share of a whole is a
+projection.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +21,8 @@ from analytic import GaussianMixture
 from solvers import DensityLaw
 from solvers.continuous.executors.law import GaussianLaw, gaussian_law
 
+from ..laws import GROUPS, directions_in
+
 Array = NDArray[np.float64]
 REACH = 8.0  # deviations of a standard normal between which quantiles are compared: 6e-16 is outside each
 SPACING = 0.25  # longest panel, in the same unit
@@ -27,33 +31,43 @@ SAME = 1e-10  # edges nearer than this are one
 TAILS = np.linspace(-9.0, 9.0, 37)  # where a mixture's own panels end, in deviations of each component
 
 
-class Coordinates(Protocol):
-    """What a budget asks of a family of laws."""
+class Coordinates(ABC):
+    """What a budget asks of a family of laws.
+
+    Attributes
+    ----------
+    weights : (m,) array
+        Of coordinates in inner products.
+    """
 
     weights: Array
 
+    @abstractmethod
     def of(self, law: Any) -> Array:
         """Return a law's coordinates, (m,)."""
 
+    def inner(self, a: Array, b: Array) -> float:
+        """Return the inner product of two differences of coordinates."""
+        return float(np.sum(self.weights * a * b))
+
+    def norm(self, a: Array) -> float:
+        """Return the distance that a difference of coordinates stands for."""
+        return float(np.sqrt(max(self.inner(a, a), 0.0)))
+
+    def deviation(self, part: Array, whole: Array) -> float:
+        """Return the standard error of a part's share <part, whole>/|whole|: 0 where laws are exact."""
+        return 0.0
+
+    @abstractmethod
     def moved(self, law: Any, x: Array, change: Array, direction: Array) -> Array:
         """Return, sample by sample (n,), what small moves add to a law's coordinates along a direction.
 
         Their mean is the change of the law's coordinates, to first order in the moves, in inner product with the
-        direction (m,). `x` (n, dim) are samples of the law and `change` (n, dim) how far each moves.
+        direction. `x` (n, dim) are samples of the law and `change` (n, dim) how far each moves.
         """
 
 
-def inner(coordinates: Coordinates, a: Array, b: Array) -> float:
-    """Return the inner product of two differences of coordinates."""
-    return float(np.sum(coordinates.weights * a * b))
-
-
-def norm(coordinates: Coordinates, a: Array) -> float:
-    """Return the W2 distance that a difference of coordinates stands for."""
-    return float(np.sqrt(inner(coordinates, a, a)))
-
-
-class GaussianCoordinates:
+class GaussianCoordinates(Coordinates):
     """Means and standard deviations along a target's eigenvectors, (2 dim,).
 
     Parameters
@@ -81,7 +95,7 @@ class GaussianCoordinates:
         return np.asarray(change @ direction[:dim] + (standard * change) @ direction[dim:])
 
 
-class LineCoordinates:
+class LineCoordinates(Coordinates):
     """Quantile functions of laws on the line, at nodes that resolve all laws named beforehand.
 
     Quadrature is by Gauss and Legendre in z, u = Phi(z), on panels that end wherever one of the laws' own panels
@@ -119,6 +133,69 @@ class LineCoordinates:
         _, lower, upper = law.at(x[:, 0])
         z = _normal(lower, upper)
         return np.asarray(change[:, 0] * np.interp(z, self.z, direction))
+
+
+class SlicedCoordinates(Coordinates):
+    """Sorted projections of samples, in independent groups, (groups, directions, samples of a group).
+
+    Their norm is sliced W2. Noise of samples is in every coordinate, so that squares would count it: an inner product
+    joins a group of the one with the other groups of the other instead, and is unbiased but for that of order
+    statistics, which the laws that are subtracted share. A small squared norm may come out negative, and counts as 0.
+
+    Parameters
+    ----------
+    dim : int
+        Of the samples.
+    """
+
+    def __init__(self, dim: int) -> None:
+        self.directions = directions_in(dim)
+        self.weights = np.ones(1)
+
+    def of(self, law: Array) -> Array:
+        """Return the coordinates of (n, dim) samples; those beyond equal groups are left out."""
+        return np.sort(self._projected(law), axis=2)
+
+    def inner(self, a: Array, b: Array) -> float:
+        """Return the mean over pairs of different groups."""
+        return _of_pairs(self._products(a, b))
+
+    def deviation(self, part: Array, whole: Array) -> float:
+        """Return the standard error by the jackknife over groups."""
+        own, cross = self._products(whole, whole), self._products(part, whole)
+        without = [np.delete(np.delete(m, g, 0), g, 1) for m in (own, cross) for g in range(len(own))]
+        squares, products = np.array([_of_pairs(m) for m in without]).reshape(2, len(own))
+        if not np.all(squares > 0):
+            return float(
+                np.sqrt(max(-squares.min(), squares.max()))
+            )  # the whole is noise, about as large as this
+        shares = products / np.sqrt(squares)
+        return float(np.sqrt((len(shares) - 1) * np.mean((shares - shares.mean()) ** 2)))
+
+    def moved(self, law: Array, x: Array, change: Array, direction: Array) -> Array:
+        """Return a sample's move along the direction that other groups have at its rank."""
+        rank = np.argsort(np.argsort(self._projected(x), axis=2), axis=2)
+        others = (direction.sum(axis=0) - direction) / (len(direction) - 1)
+        return np.asarray(
+            np.mean(self._projected(change) * np.take_along_axis(others, rank, 2), axis=1).ravel()
+        )
+
+    def _projected(self, x: Array) -> Array:
+        """Return projections in the order of samples, (groups, directions, samples of a group)."""
+        size = len(x) // GROUPS
+        groups = x[: size * GROUPS].reshape(GROUPS, size, -1)
+        return np.asarray(np.einsum("gnd,kd->gkn", groups, self.directions))
+
+    def _products(self, a: Array, b: Array) -> Array:
+        """Return the inner products of each group of one with each of the other."""
+        groups, directions, size = a.shape
+        return np.asarray(a.reshape(groups, -1) @ b.reshape(groups, -1).T / (directions * size))
+
+
+def _of_pairs(products: Array) -> float:
+    """Return the mean of what is not on the diagonal."""
+    groups = len(products)
+    return float((products.sum() - np.trace(products)) / (groups * (groups - 1)))
 
 
 def _normal(lower: Array, upper: Array) -> Array:

@@ -10,7 +10,9 @@ alone is e(i), its size |e(i)|, and its share <e(i), E>/|E|, in the units of W2.
 
     W2 = sum of shares + remainder,    remainder = <E - sum e(i), E>/|E|,
 
-exactly. The remainder is what parts do to each other, second order in the errors where they are small; its largest
+exactly. Where laws are neither Gaussian nor on the line, all of this is by samples, in sliced W2.
+
+The remainder is what parts do to each other, second order in the errors where they are small; its largest
 possible size |E - sum e(i)| is given beside it as the interaction. A negative share is a part that cancels others.
 Between modes with next to nothing in between W2 is not smooth: to move a probability p across costs sqrt(p), so that
 there interactions are as large as parts, and only their projection, the remainder, is smaller.
@@ -24,7 +26,8 @@ there interactions are as large as parts, and only their projection, the remaind
 All but truncation are measured at the grid's end. The continuous process is that which the method approximates (the
 reverse SDE with its eta): a fine reference (`REFERENCES`), extrapolated from two step numbers; where the method follows
 no such equation, the method itself on the fine grid. Only differences of two fine laws enter, so that the reference's
-own error is relative to the part. How far the two step numbers are apart bounds the uncertainty.
+own error is relative to the part. How far the two step numbers are apart bounds the uncertainty. Samples of all laws
+share their noise where they can, and their uncertainty is a standard error over independent groups.
 
 Precision has no exact law. By coupled samples its share is a mean with a standard error; its size is given as the root
 mean square distance of the two samples, which bounds the W2 distance of their laws from above. In E it is added
@@ -44,16 +47,21 @@ from numpy.typing import NDArray
 
 from analytic import GaussianMixture
 from solvers import Tableau, catalogue, sample
+from solvers.continuous.denoiser import Denoiser
 
 from ..ladder import Ladder
-from ..laws import MEASURED, UNSTABLE, Means, law_of, means_of
+from ..laws import MEASURED, UNSTABLE, Means, law_of, means_of, truth
 from ..setting import Job, Setting
-from .coordinates import Coordinates, GaussianCoordinates, LineCoordinates, inner, norm
+from .coordinates import Coordinates, GaussianCoordinates, LineCoordinates, SlicedCoordinates
 
 Array = NDArray[np.float64]
 PARTS = ("initial", "truncation", "discretisation", "score", "precision")
 STEPS = (8, 16, 32, 64)
-FINE_BY_LAW, FINE_BY_DENSITY = 4096, 512
+FINE: dict[Means, tuple[int, int]] = {  # steps of the reference, of an SDE and of an ODE
+    "law": (4096, 4096),
+    "density": (512, 512),
+    "samples": (256, 64),
+}
 REFERENCES: dict[bool, tuple[str, int]] = {
     True: ("rk4", 4),
     False: ("euler-maruyama", 1),
@@ -74,7 +82,7 @@ class Part:
     share : float
         Its part of the whole, signed.
     uncertainty : float
-        Of the share: distance between two resolutions of the reference, or one standard error of sampling.
+        Of the share: distance between two resolutions of the reference, and one standard error of what is sampled.
     """
 
     name: str
@@ -90,16 +98,18 @@ class Budget:
     Attributes
     ----------
     method, target, means : str
-        Means: "law" or "density".
+        Means: "law", "density" or "samples".
     steps, nfe : int
     whole : float
-        W2 distance between the law of what is run and the truth.
+        W2 distance between the law of what is run and the truth, sliced W2 by samples.
     parts : tuple of Part
         One for each of `PARTS`; those switched off are zero.
     remainder : float
         The whole less all shares.
     interaction : float
-        W2 norm of what parts alone do not explain, which the remainder cannot exceed.
+        W2 norm of what parts alone do not explain, which the remainder cannot exceed but by noise of samples.
+    uncertainty : float
+        One standard error of the whole, 0 by exact laws.
     status, reason : str
         "measured", or "unstable" with what went wrong: then all numbers are nan.
     """
@@ -113,6 +123,7 @@ class Budget:
     parts: tuple[Part, ...]
     remainder: float
     interaction: float
+    uncertainty: float = 0.0
     status: str = MEASURED
     reason: str = ""
 
@@ -131,7 +142,7 @@ class Causes:
     on : tuple of str
         Those of `PARTS` that are switched on. ValueError for another word.
     samples, seed : int
-        For precision.
+        For precision, and for all where no law reaches.
     """
 
     model: Any = None
@@ -153,10 +164,9 @@ class Causes:
 
 @dataclass
 class Bench:
-    """One target with the exact laws that its budgets need; fine laws are kept, since methods share them.
+    """One target with the laws that its budgets need; fine laws are kept, since methods share them.
 
-    Raises ValueError for a target that is neither Gaussian nor one-dimensional, and for a model under which a
-    Gaussian in several dimensions does not stay one.
+    Raises ValueError for the precision of a model of one's own, whose arithmetic is its own.
     """
 
     name: str
@@ -166,20 +176,15 @@ class Bench:
     _fine: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if not (self.target.is_gaussian or self.target.dim == 1):
+        if isinstance(self.model, Denoiser) and self.causes.has("precision"):
             raise ValueError(
-                f"target is {self.name!r}, a mixture in {self.target.dim} dimensions, whose sampler has no exact law: "
-                "take a Gaussian or a one-dimensional mixture"
+                "part is 'precision', but score is a model of one's own, which computes as it likes: name other parts"
             )
-        _ = self.means  # complains about the model before anything is measured
 
     @cached_property
     def means(self) -> Means:
-        """How laws are found: by "law" if they stay Gaussian, else by "density"."""
-        means = means_of(self.target, self.model)
-        if means == "samples":
-            self.model.spectrum()  # says why not by law
-        return means
+        """How laws are found: by "law" if they stay Gaussian, on the line by "density", elsewhere by "samples"."""
+        return means_of(self.target, self.model)
 
     @property
     def model(self) -> Any:
@@ -187,8 +192,19 @@ class Bench:
         return self.target if self.causes.model is None else self.causes.model
 
     def run(self, tableau: Tableau, model: Any, initial: str) -> Any:
-        """Return the exact law of a tableau with a model, from the target's own marginal or the prior."""
-        return law_of(tableau, self.target, model, initial, means=self.means, resolution=1.0)
+        """Return the law of a tableau with a model, from the target's own marginal or the prior."""
+        drawn = {"samples": self.causes.samples, "seed": self.causes.seed}
+        return law_of(tableau, self.target, model, initial, means=self.means, resolution=1.0, **drawn)
+
+    def marginal(self, level: tuple[float, float]) -> Any:
+        """Return the exact marginal at a level (alpha, sigma), in the form of the laws of samplers."""
+        return truth(self.target, level, self.means, self.causes.samples, self.causes.seed)
+
+    def space(self, laws: Sequence[Any]) -> Coordinates:
+        """Return coordinates in which these laws can be told apart."""
+        if self.means == "law":
+            return GaussianCoordinates(self.target)
+        return LineCoordinates(laws) if self.means == "density" else SlicedCoordinates(self.target.dim)
 
     def reference(self, job: Job, model: Any, initial: str) -> tuple[list[Any], int]:
         """Return the laws of the continuous process at two fine step numbers, coarser first, and their order.
@@ -202,7 +218,7 @@ class Bench:
         else:
             (name, order), start = REFERENCES[eta == 0], "practical"
             options = {} if eta == 0 else {"eta": eta}
-        most = FINE_BY_LAW if self.means == "law" else FINE_BY_DENSITY
+        most = FINE[self.means][eta == 0]
         key = (name, start, tuple(sorted(options.items())), model, initial)
         if key not in self._fine:
             build = catalogue[name].tableau
@@ -244,7 +260,7 @@ def budget(job: Job, bench: Bench, steps: int) -> Budget:
     """
     causes, target = bench.causes, bench.target
     tableau = tableau_of(job, bench.setting, steps)
-    end = target.noised(*tableau.end)
+    data, at_end = bench.marginal((1.0, 0.0)), bench.marginal(tableau.end)
     initial = "prior" if causes.has("initial") else "marginal"
     wrong = causes.has("score") and causes.model is not None
     model = bench.model if wrong else target
@@ -267,12 +283,8 @@ def budget(job: Job, bench: Bench, steps: int) -> Budget:
         reference("both", model, "prior")
     alone = bench.run(tableau, target, "marginal")
     together = bench.run(tableau, model, initial) if wrong or initial == "prior" else alone
-    space: Coordinates = (
-        GaussianCoordinates(target)
-        if bench.means == "law"
-        else LineCoordinates([target, end, alone, together, *(one for pair in fine.values() for one in pair)])
-    )
-    data, at_end = space.of(target), space.of(end)
+    space = bench.space([data, at_end, alone, together, *(one for pair in fine.values() for one in pair)])
+    data, at_end = space.of(data), space.of(at_end)
     kept = {label: [space.of(one) for one in pair] for label, pair in fine.items()}
 
     def part(label: str) -> tuple[Array, Array]:
@@ -295,17 +307,14 @@ def budget(job: Job, bench: Bench, steps: int) -> Budget:
     else:
         combined = part("both")[0] if "both" in kept else vectors["initial"] + vectors["score"]
         whole = vectors["truncation"] + combined
-    size = norm(space, whole)
-    direction = whole / size if size > 0 else whole
-    parts = {
-        name: Part(
-            name,
-            norm(space, vectors[name]),
-            inner(space, vectors[name], direction),
-            abs(inner(space, doubts[name], direction)),
-        )
-        for name in PARTS
-    }
+    size = space.norm(whole)
+    direction = whole / size if size > 0 else nothing
+    parts = {}
+    for name in PARTS:
+        vector, doubt = vectors[name], abs(space.inner(doubts[name], direction))
+        if vector is not nothing:
+            doubt = float(np.hypot(doubt, space.deviation(vector, whole)))
+        parts[name] = Part(name, space.norm(vector), space.inner(vector, direction), doubt)
     left = whole - sum(vectors.values())
     rounding = 0.0
     if causes.has("precision"):
@@ -327,7 +336,8 @@ def budget(job: Job, bench: Bench, steps: int) -> Budget:
         total,
         tuple(parts[name] for name in PARTS),
         total - shares,
-        norm(space, left) + abs(rounding - parts["precision"].share if size > 0 else 0.0),
+        space.norm(left) + abs(rounding - parts["precision"].share if size > 0 else 0.0),
+        space.deviation(whole, whole),
     )
 
 
@@ -335,7 +345,9 @@ def _rounding(
     bench: Bench, space: Coordinates, tableau: Tableau, model: Any, initial: str, exact: Any, direction: Array
 ) -> Part:
     """Compare float32 with float64 on the same noise: root mean square distance, and share along a direction."""
-    n = min(bench.causes.samples, MOST_NUMBERS // bench.target.dim)
+    n = bench.causes.samples
+    if bench.means != "samples":
+        n = min(n, MOST_NUMBERS // bench.target.dim)
     start: Any = "prior" if initial == "prior" else bench.target.noised(*tableau.start)
     x, y = (
         sample(tableau, model, n, bench.causes.seed, start, dtype=kind).astype(np.float64)
@@ -361,5 +373,5 @@ def budgets(job: Job, bench: Bench, steps: Sequence[int] = STEPS) -> list[Budget
             nothing = tuple(Part(name, nan, nan, nan) for name in PARTS)
             nfe = tableau_of(job, bench.setting, N).nfe
             where = (job.label, bench.name, bench.means, N, nfe)
-            found.append(Budget(*where, nan, nothing, nan, nan, UNSTABLE, str(error)))
+            found.append(Budget(*where, nan, nothing, nan, nan, nan, UNSTABLE, str(error)))
     return found

@@ -20,6 +20,10 @@ NOTES = (
     "truncation: stopping before the data. discretisation: finite steps. score: the imperfect model. precision: "
     "float32. remainder: what parts do to each other; interaction: its largest possible size.",
 )
+SAMPLED = (
+    "± on W2: sliced W2 by samples, and its standard error; those of shares are in the whole table. A share below "
+    "its own is not seen."
+)
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,9 @@ class Budgets(Plain[Budget]):
         failed = [
             f"{b.status}: {b.method} on {b.target} in {b.steps} steps: {b.reason}" for b in found if b.reason
         ]
-        yield Report("budget", self._title, summary(found), [*NOTES, *failed], {"budget": table(found)})
+        sampled = [SAMPLED] if any(b.means == "samples" for b in found) else []
+        notes = [*NOTES, *sampled, *failed]
+        yield Report("budget", self._title, summary(found), notes, {"budget": table(found)})
 
     def figures(self, found: list[Budget]) -> Mapping[str, Any]:
         """Draw the shares that were measured."""

@@ -22,6 +22,7 @@ def table(found: Sequence[Budget]) -> pd.DataFrame:
                 "nfe": b.nfe,
                 "means": b.means,
                 "whole": b.whole,
+                "uncertainty": b.uncertainty,
                 **{f"{p.name} share": p.share for p in b.parts},
                 "remainder": b.remainder,
                 **{f"{p.name} size": p.size for p in b.parts},
@@ -43,7 +44,7 @@ def summary(found: Sequence[Budget]) -> pd.DataFrame:
                 "target": b.target,
                 "method": b.method,
                 "NFE": b.nfe,
-                "W2": f"{b.whole:.3g}" if b.status == MEASURED else b.status,
+                "W2": _whole(b) if b.status == MEASURED else b.status,
                 **{p.name: percent(p.share, b.whole) for p in b.parts},
                 "remainder": percent(b.remainder, b.whole),
                 "interaction": percent(b.interaction, b.whole),
@@ -51,6 +52,11 @@ def summary(found: Sequence[Budget]) -> pd.DataFrame:
             for b in found
         ]
     )
+
+
+def _whole(b: Budget) -> str:
+    """Write W2, with its standard error where it is that of samples."""
+    return f"{b.whole:.3g}" + (f"±{b.uncertainty:.1g}" if b.means == "samples" else "")
 
 
 def percent(share: float, whole: float) -> str:

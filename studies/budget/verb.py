@@ -23,8 +23,8 @@ def budget(
         list[str] | None,
         typer.Option(
             "--target",
-            help="Gaussian or one-dimensional target by name (see `assay list targets`), repeatable. By default "
-            f"{', '.join(TARGETS)}.",
+            help="Target by name (see `assay list targets`) or file of points, repeatable: Gaussian ones by exact law, "
+            f"on the line by density, others by samples. By default {', '.join(TARGETS)}.",
         ),
     ] = None,
     path: Annotated[str, typer.Option(help="Gaussian path.")] = "VP",
@@ -42,7 +42,7 @@ def budget(
         typer.Option(
             help="The imperfect score: relative, constant, wave or bump with its size and options, 'widths(1.1)' "
             "(variances times a factor), 'weights(0.5, 0.5)', 'missing(0)' (a component), 'kernel(200, 0.1)' (samples, "
-            "bandwidth), another target by name, or exact."
+            "bandwidth), another target by name, FILE.py:NAME of a model of your own, or exact."
         ),
     ] = "relative(0.01)",
     parts: Annotated[
@@ -50,13 +50,15 @@ def budget(
         typer.Option(
             "--part",
             help="Parts switched on, repeatable: initial, truncation, discretisation, score, precision. "
-            "All by default.",
+            "All by default, but for precision with a model of your own.",
         ),
     ] = None,
     steps: Annotated[
         list[int] | None, typer.Option(help="Steps, repeatable; 8, 16, 32 and 64 by default.")
     ] = None,
-    samples: Annotated[int, typer.Option(help="Samples that the precision part is measured by.")] = 20_000,
+    samples: Annotated[
+        int, typer.Option(help="Samples that precision is measured by, and all where no law reaches.")
+    ] = 20_000,
     seed: Annotated[int, typer.Option(help="Seed of their noise.")] = 0,
     published: Annotated[
         bool,
@@ -69,7 +71,8 @@ def budget(
 ) -> Study[Any]:
     """Split a sampler's W2 error by cause: initial law, truncation, discretisation, score, precision.
 
-    By exact law on a Gaussian, by density on a one-dimensional mixture; precision by coupled samples.
+    By exact law on a Gaussian, by density on a one-dimensional mixture, elsewhere by samples in sliced W2; precision by
+    coupled samples.
 
     Example: assay budget heun ddpm --target easy-1d --score "widths(1.05)" --plot budget.png
     """
@@ -91,9 +94,10 @@ def budget(
             raise ValueError(f"steps is {count}: give at least 2")
     setting = Setting(*specifications.path_and_grid(path, grid, "log-snr"), begin, end)
     setting.nodes(2)  # complains about begin and end before anything is measured
-    on = tuple(parts or PARTS)
+    own = specifications.is_file(score)
+    on = tuple(parts or [p for p in PARTS if not (own and p == "precision")])
     benches = [
-        Bench(name, law, setting, Causes(wrong_scores.score_of(score, law), on, samples, seed))
+        Bench(name, law, setting, Causes(wrong_scores.score_of(score, law, setting.path), on, samples, seed))
         for name, law in ((name, named.load(name)) for name in targets or TARGETS)
     ]
     work = [specifications.job_of(text) for text in methods or METHODS]
