@@ -8,7 +8,7 @@ from numba import types
 from numba.cuda import libdevice
 from numba.extending import overload
 
-from ..numerics import primitives
+from ..numerics import philox, primitives
 
 
 def _exp_64(x: Any) -> Any:
@@ -48,3 +48,8 @@ def _(x: Any) -> Any:
 @overload(primitives.sincospi, target="cuda")
 def _(x: Any) -> Any:
     return _sincospi_32 if x == types.float32 else _sincospi_64
+
+
+@overload(philox.fill_pair, target="cuda")
+def _(seed: Any, first: Any, step: Any, channel: Any, pair: Any, words: Any, out: Any) -> Any:
+    return philox.fill_pair

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import numba
@@ -12,6 +16,8 @@ import numpy as np
 # Contraction to fused multiply-add is left out on purpose: it would let thread and lane layout change bits.
 # (discrete/model/messages_by_block.py, whose blocks are always full, contracts its products.)
 COMPILED: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
+INLINED: dict[str, Any] = {**COMPILED, "forceinline": True}  # by the optimiser, after types are known
+PARTS = 6  # of a range for each thread, so that none is left with much when the others have ended
 PARALLEL: dict[str, Any] = {**COMPILED, "parallel": True}
 
 
@@ -30,6 +36,31 @@ def check_counts(n: object, first: object) -> None:
     for name, value, least in (("n", n, 1), ("first", first, 0)):
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
             raise ValueError(f"{name} is {value!r}: give a whole number, at least {least}")
+
+
+def in_parallel(work: Callable[..., Any], count: int, *arguments: Any) -> list[Any]:
+    """Call work(begin, end, *arguments), compiled without the interpreter's lock, for parts that make up range(count).
+
+    On as many threads as `numba.get_num_threads()` says, the caller's own among them; who has finished a part takes the
+    next one. What a part does must not depend on the others. Returns what the parts return, in any order.
+    """
+    threads = min(numba.get_num_threads(), count)
+    if threads < 2:
+        return [work(0, count, *arguments)]
+    bounds = np.linspace(0, count, min(count, PARTS * threads) + 1).astype(np.int64).tolist()
+    parts = itertools.pairwise(bounds)  # taken one at a time, by whichever thread is free
+
+    def take() -> list[Any]:
+        return [work(begin, end, *arguments) for begin, end in parts]
+
+    helpers = [_pool(os.getpid(), threads).submit(take) for _ in range(threads - 1)]
+    return [*take(), *(one for helper in helpers for one in helper.result())]
+
+
+@lru_cache(maxsize=4)
+def _pool(process: int, threads: int) -> ThreadPoolExecutor:
+    """Return threads of this process: a forked one inherits none."""
+    return ThreadPoolExecutor(threads)
 
 
 @contextmanager

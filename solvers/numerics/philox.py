@@ -9,10 +9,12 @@ from math import sqrt
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import njit, prange, types
+from numba.extending import overload
 from numpy.typing import NDArray
 
-from .jit import COMPILED, PARALLEL
+from .jit import COMPILED, INLINED, PARALLEL
+from .lanes import convert, fma, join, lane_of, ordinals, reinterpret, root, select, start_of, store
 from .primitives import log, sincospi
 
 Array = NDArray[np.float64]
@@ -93,21 +95,140 @@ def fill_words(seed: Any, first: int, step: int, channel: int, pair: int, words:
 def fill_normals(seed: Any, first: int, step: int, channel: int, words: Any, out: Any) -> None:
     """Fill out (dim, lanes), of either float type, with the deviates of samples first, ... at one (step, channel).
 
-    Dimensions 2p and 2p + 1 come from the words of pair p. `words` (2, lanes) uint64 is scratch: integers and
-    floats in loops of their own become vector instructions.
+    Dimensions 2p and 2p + 1 come from the words of pair p. `words` (2, lanes) uint64 is scratch.
     """
-    dim, lanes = out.shape
+    for pair in range((out.shape[0] + 1) // 2):
+        fill_pair(seed, first, step, channel, pair, words, out)
+
+
+def fill_pair(seed: Any, first: Any, step: Any, channel: Any, pair: Any, words: Any, out: Any) -> Any:
+    """Fill rows 2 pair and 2 pair + 1 of out (dim, lanes), or the one that there is, see `fill_normals`."""
     kind = out.dtype.type
-    for pair in range((dim + 1) // 2):
-        fill_words(seed, first, step, channel, pair, words)
-        if 2 * pair + 1 < dim:
-            for lane in range(lanes):
-                x, y = box_muller(words[0, lane], words[1, lane], kind)
-                out[2 * pair, lane] = x
-                out[2 * pair + 1, lane] = y
-        else:
-            for lane in range(lanes):
-                out[2 * pair, lane] = box_muller(words[0, lane], words[1, lane], kind)[0]
+    fill_words(seed, first, step, channel, pair, words)
+    for lane in range(out.shape[1]):
+        x, y = box_muller(words[0, lane], words[1, lane], kind)
+        out[2 * pair, lane] = x
+        if 2 * pair + 1 < out.shape[0]:
+            out[2 * pair + 1, lane] = y
+
+
+# on the CPU the same for several samples at once
+
+_HIGH_BITS, _TURN, _SIGNED = np.uint64(29), np.uint64((1 << 29) - 1), np.uint64(0x4338000000000000)
+_AT_MAGIC, _MAGIC, _MAGIC_SIGNED = np.uint64(0x4330000000000000), 4503599627370496.0, 6755399441055744.0
+_TO_32, _TO_63, _TO_31 = 2.0**-32, 2.0**-63, 2.0**-31
+_ONE_32, _HIGH_BITS_32, _TURN_32 = np.uint32(1), np.uint32(29), np.uint32((1 << 29) - 1)
+_TO_31_32, _TO_62_32, _HALF_32 = np.float32(2.0**-31), np.float32(2.0**-62), np.float32(0.5)
+_SIGN, _SIGN_32, _TWO, _TWO_32 = np.uint64(62), np.uint32(30), np.uint64(2), np.uint32(2)
+
+
+@njit(**INLINED)
+def _words_of(seed: Any, samples: Any, step: Any, place: Any) -> Any:
+    """Philox4x32-10 for lanes of samples (uint64) at (step, place): four words each, in the low halves of uint64.
+
+    What is above them is not cleared before the end: a product takes the low halves alone.
+    """
+    k0, k1 = seed & _LOW, seed >> _HALF
+    zero = samples ^ samples
+    c0, c1, c2, c3 = samples, samples >> _HALF, zero + step, zero + place
+    for _ in range(10):
+        p0, p1 = _M0 * (c0 & _LOW), _M1 * (c2 & _LOW)
+        c0, c1, c2, c3 = (p1 >> _HALF) ^ c1 ^ k0, p1, (p0 >> _HALF) ^ c3 ^ k1, p0
+        k0, k1 = (k0 + _W0) & _LOW, (k1 + _W1) & _LOW
+    return c0 & _LOW, c1 & _LOW, c2 & _LOW, c3 & _LOW
+
+
+@njit(**INLINED)
+def _pair_64(a: Any, b: Any, c: Any, d: Any) -> Any:
+    """`box_muller` of lanes of words, each 32 bits of a uint64, in float64."""
+    high = reinterpret(a | _AT_MAGIC, np.float64) - _MAGIC
+    low = reinterpret((b >> _ONE) | _AT_MAGIC, np.float64) - (_MAGIC - 0.5)
+    radius = root(-2.0 * log(fma(low, _TO_63, high * _TO_32)))
+    octant = c >> _HIGH_BITS
+    rest = (c & _TURN) - ((octant & _ONE) << _HIGH_BITS) + _SIGNED  # a whole number, negative in odd octants
+    turn = reinterpret(rest, np.float64) - _MAGIC_SIGNED
+    fine = reinterpret(d | _AT_MAGIC, np.float64) - _MAGIC
+    sine, cosine = sincospi(fma(fine, _TO_63, turn * _TO_31))
+    quarter = (octant + _ONE) >> _ONE
+    odd = (quarter & _ONE) > (quarter ^ quarter)
+    sine, cosine = select(odd, cosine, sine), select(odd, sine, cosine)
+    cosine = reinterpret(reinterpret(cosine, np.uint64) ^ (((quarter + _ONE) & _TWO) << _SIGN), np.float64)
+    sine = reinterpret(reinterpret(sine, np.uint64) ^ ((quarter & _TWO) << _SIGN), np.float64)
+    return radius * cosine, radius * sine
+
+
+@njit(**INLINED)
+def _pair_32(a: Any, b: Any, c: Any, d: Any) -> Any:
+    """`box_muller` of lanes of words (uint32), in float32."""
+    high = convert(reinterpret(a >> _ONE_32, np.int32), np.float32)
+    low = convert(reinterpret(b >> _ONE_32, np.int32), np.float32) + _HALF_32
+    radius = root(np.float32(-2.0) * log(fma(low, _TO_62_32, high * _TO_31_32)))
+    octant = c >> _HIGH_BITS_32
+    rest = (c & _TURN_32) - ((octant & _ONE_32) << _HIGH_BITS_32)
+    fine = convert(reinterpret(d >> _ONE_32, np.int32), np.float32)
+    turn = convert(reinterpret(rest, np.int32), np.float32)
+    sine, cosine = sincospi(fma(fine, _TO_62_32, turn * _TO_31_32))
+    quarter = (octant + _ONE_32) >> _ONE_32
+    odd = (quarter & _ONE_32) > (quarter ^ quarter)
+    sine, cosine = select(odd, cosine, sine), select(odd, sine, cosine)
+    cosine = reinterpret(
+        reinterpret(cosine, np.uint32) ^ (((quarter + _ONE_32) & _TWO_32) << _SIGN_32), np.float32
+    )
+    sine = reinterpret(reinterpret(sine, np.uint32) ^ ((quarter & _TWO_32) << _SIGN_32), np.float32)
+    return radius * cosine, radius * sine
+
+
+@njit(**INLINED)
+def pair_of_64(seed: Any, first: Any, step: Any, place: Any) -> Any:
+    """Lanes of deviates of samples first, first + 1, ... in float64: those of two dimensions."""
+    a, b, c, d = _words_of(seed, ordinals(first), step, place)
+    return _pair_64(a, b, c, d)
+
+
+@njit(**INLINED)
+def pair_of_32(seed: Any, first: Any, step: Any, place: Any) -> Any:
+    """The same in float32, of which twice as many are lanes."""
+    a, b, c, d = _words_of(seed, ordinals(first), step, place)
+    e, f, g, h = _words_of(seed, ordinals(first + 8), step, place)
+    return _pair_32(_both(a, e), _both(b, f), _both(c, g), _both(d, h))
+
+
+@njit(**INLINED)
+def _both(a: Any, b: Any) -> Any:
+    return join(convert(a, np.uint32), convert(b, np.uint32))
+
+
+@njit(**INLINED)
+def place_of(channel: Any, pair: Any) -> Any:
+    """The counter's last word: where a pair of dimensions lies in the noise of a step."""
+    return (np.uint64(channel) << np.uint64(24)) | np.uint64(pair)
+
+
+def _fill_pair_in(width: int, pair_of: Any) -> Any:
+    def fill(seed: Any, first: Any, step: Any, channel: Any, pair: Any, words: Any, out: Any) -> Any:
+        place, two = place_of(channel, pair), 2 * pair + 1 < out.shape[0]
+        lanes, start = out.shape[1], start_of(out)
+        for lane in range(0, lanes, width):
+            x, y = pair_of(seed, first + lane, np.uint64(step), place)
+            if lane + width <= lanes:
+                store(start, 2 * pair * lanes + lane, x)
+                if two:
+                    store(start, (2 * pair + 1) * lanes + lane, y)
+            else:
+                for rest in range(lanes - lane):
+                    out[2 * pair, lane + rest] = lane_of(x, rest)
+                    if two:
+                        out[2 * pair + 1, lane + rest] = lane_of(y, rest)
+
+    return fill
+
+
+_fill_pair_64, _fill_pair_32 = _fill_pair_in(8, pair_of_64), _fill_pair_in(16, pair_of_32)
+
+
+@overload(fill_pair, target="cpu")
+def _(seed: Any, first: Any, step: Any, channel: Any, pair: Any, words: Any, out: Any) -> Any:
+    return _fill_pair_32 if out.dtype == types.float32 else _fill_pair_64
 
 
 @njit(**PARALLEL)

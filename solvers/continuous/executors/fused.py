@@ -2,61 +2,165 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import array_api_compat
+import numba
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
-from ...numerics.jit import PARALLEL, check_counts, check_threads, using_threads
-from ...numerics.philox import LANES, MAX_CHANNELS, MAX_DIM, check_seed
+from ...numerics.jit import COMPILED, check_counts, check_threads, in_parallel, using_threads
+from ...numerics.lanes import BYTES, fma, load, start_of, store
+from ...numerics.philox import MAX_CHANNELS, MAX_DIM, check_seed, fill_normals
 from ...protocols import Target
-from ..imperfect import Perturbation
+from ..imperfect import perturb_block
 from ..tableau import Tableau
 from .initial import as_mixture, check_samples
-from .mixture_block import INITIAL_STEP, Components
+from .mixture_block import INITIAL_STEP
+from .mixture_lanes import Level, evaluate_lanes, level_of, prepare
 from .packed import Packed, pack
-from .trajectory import Plan, advance, begin, plan_of
+from .trajectory import Plan, begin, plan_of
 
 DTYPES = ("float64", "float32")
+MOST_IN_A_CHUNK, BYTES_OF_A_CHUNK = (
+    512,
+    131072,
+)  # samples, and what their states may take: a core's own memory
 
 
-@njit(**PARALLEL)
-def _trajectories(
-    packed: Packed,
-    wrong: Perturbation,
-    target: Components,
-    normaliser: Any,
-    start: Components,
-    noise: Any,
-    seed: Any,
-    first: int,
-    given: bool,
-    errs: bool,
-    x: Any,
-) -> None:
-    """Run all rows of x (n, dim) in place: the initial points, where those are given, become the final ones."""
-    n, dim = x.shape
-    N, S, R = packed.U.shape
-    C, K = packed.G.shape[2], target.means.shape[0]
-    dtype = x.dtype
-    for block in prange((n + LANES - 1) // LANES):
-        row = block * LANES
-        lanes = min(LANES, n - row)
-        Z, new = np.empty((R, dim, lanes), dtype), np.zeros((R, dim, lanes), dtype)
-        F, xi = np.empty((S, dim, lanes), dtype), np.empty((C, dim, lanes), dtype)
-        U, work = np.empty((dim, lanes), dtype), np.empty((K + 2 + dim, lanes), dtype)
-        words = np.empty((2, lanes), np.uint64)
-        # made here, since a parallel loop takes no tuple of tuples
-        plan = Plan(packed, wrong, target, normaliser, start, noise, seed, first, given, errs)
-        begin(plan, x, row, Z, words, U)
-        for i in range(N):
-            advance(plan, i, row, Z, new, F, xi, U, work, words)
-            Z, new = new, Z
-        for lane in range(lanes):
+class Chunk(NamedTuple):
+    """Some samples on their way: m of them, a whole number of lanes, of which the first `rows` are wanted.
+
+    states (2 R + S + C + 1, dim, m): registers, those of the next step, evaluations, channels, and a stage's input;
+    picked, factors (R + S + C,): terms of a sum, as rows of states; words (2, m) of noise; logits (K, lanes); and the
+    components at a level.
+    """
+
+    states: Any
+    picked: Any
+    factors: Any
+    words: Any
+    logits: Any
+    level: Level
+    row: int
+    rows: int
+
+
+@njit(**COMPILED)
+def _pick(chunk: Chunk, coefficients: Any, count: int, first: int, picked: int) -> int:
+    """Add the terms among `count` rows of states from `first` on whose coefficients are not zero; return how many."""
+    for j in range(count):
+        if coefficients[j] != chunk.factors.dtype.type(0.0):
+            chunk.picked[picked] = first + j
+            chunk.factors[picked] = coefficients[j]
+            picked += 1
+    return picked
+
+
+@njit(**COMPILED)
+def _sum(chunk: Chunk, count: int, into: int) -> None:
+    """Fill a row of states with the sum of so many terms that were picked: three in one go through memory."""
+    states, picked, factors = chunk.states, chunk.picked, chunk.factors
+    kind, start, size = states.dtype.type, start_of(states), states.shape[1] * states.shape[2]
+    for term in range(0, max(count, 1), 3):
+        left, a, p = count - term, into, kind(0.0)
+        if left > 0:
+            a, p = picked[term], factors[term]
+        b = c = a
+        q = r = p
+        if left > 1:
+            b, q = picked[term + 1], factors[term + 1]
+        if left > 2:
+            c, r = picked[term + 2], factors[term + 2]
+        for i in range(0, size, BYTES // states.itemsize):
+            value = load(start, a * size + i) * p
+            if left > 1:
+                value = fma(load(start, b * size + i), q, value)
+            if left > 2:
+                value = fma(load(start, c * size + i), r, value)
+            if term > 0:
+                value = value + load(start, into * size + i)
+            store(start, into * size + i, value)
+
+
+@njit(**COMPILED)
+def _advance(plan: Plan, i: int, chunk: Chunk, now: int) -> None:
+    """Carry a chunk through step i, as `trajectory.advance` does: from the registers at `now` to the other ones."""
+    packed, states = plan.packed, chunk.states
+    stages, channels, out = packed.counts[i, 0], packed.counts[i, 1], packed.counts[i, 3]
+    R, S, C = packed.U.shape[2], packed.U.shape[1], packed.G.shape[2]
+    F, xi, input_ = 2 * R, 2 * R + S, 2 * R + S + C
+    kind = states.dtype.type
+    dim, m = states.shape[1:]
+    for c in range(channels):
+        if plan.noise.shape[0] > 0:
             for d in range(dim):
-                x[row + lane, d] = Z[0, d, lane]
+                for lane in range(chunk.rows):
+                    states[xi + c, d, lane] = plan.noise[packed.first_channel[i] + c, chunk.row + lane, d]
+        else:
+            fill_normals(plan.seed, plan.first + chunk.row, i, c, chunk.words, states[xi + c])
+    everywhere, none = plan.normaliser.shape[0] == 1, np.int64(0)  # a literal would compile all for itself
+    for s in range(stages):
+        count = _pick(chunk, packed.U[i, s], R, now, none)
+        count = _pick(chunk, packed.A[i, s], s, F, count)
+        count = _pick(chunk, packed.G[i, s], channels, xi, count)
+        at = input_
+        if count == 1 and chunk.factors[0] == kind(1.0):
+            at = chunk.picked[0]  # it is there already
+        else:
+            _sum(chunk, count, input_)
+        alpha, sigma, asked = packed.levels[i, s, 0], packed.levels[i, s, 1], packed.asks[i, s]
+        if sigma == kind(0.0) and asked[1] == kind(0.0):
+            for d in range(dim):
+                for lane in range(m):
+                    states[F + s, d, lane] = asked[0] * (states[at, d, lane] / alpha)
+        else:
+            normaliser = plan.normaliser[0 if everywhere else i, 0 if everywhere else s]
+            prepare(plan.target, normaliser, asked, alpha, sigma, chunk.level)
+            evaluate_lanes(chunk.level, states[at], states[F + s], chunk.logits)
+        if plan.errs:
+            perturb_block(plan.wrong.linear[i, s], plan.wrong.fields[i, s], states[at], states[F + s])
+    for r in range(out):
+        count = _pick(chunk, packed.V[i, r], R, now, none)
+        count = _pick(chunk, packed.B[i, r], stages, F, count)
+        count = _pick(chunk, packed.H[i, r], channels, xi, count)
+        _sum(chunk, count, R - now + r)
+
+
+@njit(**COMPILED)
+def _trajectories(begin_: int, end: int, plan: Plan, size: int, x: Any) -> None:
+    """Run chunks begin_ .. end - 1 of the rows of x (n, dim) in place: initial points, where given, become final ones.
+
+    So many samples (a whole number of lanes) are a chunk, whose states stay in a core's own memory.
+    """
+    n, dim = x.shape
+    N, S, R = plan.packed.U.shape
+    C, K = plan.packed.G.shape[2], plan.target.means.shape[0]
+    kind = x.dtype
+    lanes = BYTES // x.itemsize
+    for place in range(begin_, end):
+        row = place * size
+        rows = min(size, n - row)
+        m = (rows + lanes - 1) // lanes * lanes
+        chunk = Chunk(
+            np.zeros((2 * R + S + C + 1, dim, m), kind),
+            np.empty(R + S + C, np.int64),
+            np.empty(R + S + C, kind),
+            np.empty((2, m), np.uint64),
+            np.empty((K, lanes), kind),
+            level_of(plan.target),
+            row,
+            rows,
+        )
+        begin(plan, x, row, chunk.states[:R], chunk.words, chunk.states[2 * R])
+        now = np.int64(0)  # a literal would compile all for itself
+        for i in range(N):
+            _advance(plan, i, chunk, now)
+            now = R - now
+        for lane in range(rows):
+            for d in range(dim):
+                x[row + lane, d] = chunk.states[now, d, lane]
 
 
 def sample(
@@ -138,7 +242,8 @@ def sample(
     plan = plan_of(packed, target, law, dtype, key, first, noise)
     if device == "cpu":
         with using_threads(threads):
-            _trajectories(*plan, x)
+            size = _chunk(packed, x)
+            in_parallel(_trajectories, -(-n // size), plan, size, x)
     else:
         x = _on_gpu(plan, x, device)
     xp = array_api_compat.array_namespace(x)
@@ -149,6 +254,16 @@ def sample(
             f"the first number {int(bad.argmax())}: take more steps or another grid"
         )
     return x
+
+
+def _chunk(packed: Packed, x: NDArray[Any]) -> int:
+    """Return how many samples a core takes at a time: few enough for its memory, and for all cores to be busy."""
+    n, dim = x.shape
+    lanes = BYTES // x.itemsize
+    S, R = packed.U.shape[1:]
+    each = (2 * R + S + packed.G.shape[2] + 1) * dim * x.itemsize
+    most = min(MOST_IN_A_CHUNK, BYTES_OF_A_CHUNK // each, n // (4 * numba.get_num_threads()))
+    return max(most // lanes, 1) * lanes
 
 
 def _on_gpu(plan: Plan, x: NDArray[Any], name: str) -> Any:

@@ -68,7 +68,7 @@ def begin(plan: Plan, x: Any, row: int, Z: Any, words: Any, normals: Any) -> Non
             for lane in range(lanes):
                 Z[r, d, lane] = Z.dtype.type(0.0)
     if plan.given:
-        for lane in range(lanes):
+        for lane in range(min(lanes, x.shape[0] - row)):
             for d in range(dim):
                 Z[0, d, lane] = x[row + lane, d]
     else:
