@@ -228,6 +228,8 @@ _fill_pair_64, _fill_pair_32 = _fill_pair_in(8, pair_of_64), _fill_pair_in(16, p
 
 @overload(fill_pair, target="cpu")
 def _(seed: Any, first: Any, step: Any, channel: Any, pair: Any, words: Any, out: Any) -> Any:
+    if out.layout != "C":  # lanes are read from memory at once
+        return fill_pair
     return _fill_pair_32 if out.dtype == types.float32 else _fill_pair_64
 
 
