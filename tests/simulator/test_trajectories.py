@@ -40,9 +40,10 @@ WRONG = [
     ScoreError(0.2, "wave", "eps", frequency=3.0, phase=0.4),
     ScoreError(0.3, "bump", centre=0.5),
 ]
-ROUNDINGS = (
-    8  # times as large may the effect of other roundings be as of one of them: lanes round in another order
-)
+# Units in the last place of the largest sample that a step may differ by.
+ULP_PER_STEP = 8
+# As many times larger may the effect of other roundings be than that of one: lanes round in another order.
+ROUNDINGS = 8
 
 
 def tableau_of(name: str, steps: int, **keywords: Any) -> Any:
