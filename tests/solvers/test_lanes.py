@@ -1,0 +1,296 @@
+"""Lanes do what scalars do, each for itself; primitives, normals and mixtures by lanes against plain forms."""
+
+from __future__ import annotations
+
+import threading
+from fractions import Fraction
+from typing import Any
+
+import numba
+import numpy as np
+import pytest
+from numba import njit
+
+from analytic import GaussianMixture
+from solvers.continuous.executors import mixture_block, mixture_lanes
+from solvers.continuous.executors.mixture_block import components
+from solvers.numerics import philox, primitives
+from solvers.numerics.jit import COMPILED, in_parallel, using_threads
+from solvers.numerics.lanes import (
+    BYTES,
+    any_of,
+    at,
+    beyond,
+    convert,
+    fma,
+    join,
+    lane_of,
+    larger,
+    load,
+    ordinals,
+    reinterpret,
+    root,
+    select,
+    spread,
+    start_of,
+    store,
+)
+
+FLOATS, WORDS = (np.float32, np.float64), (np.uint32, np.uint64)
+
+
+@njit
+def _arithmetic(x: Any, y: Any, out: Any) -> None:
+    p, q, r = start_of(x), start_of(y), start_of(out)
+    kind = x.dtype.type
+    a, b, n = load(p, 0), load(q, 0), len(x)
+    for i, value in enumerate(
+        (
+            a + b,
+            a - b,
+            a * b,
+            a / b,
+            -a,
+            kind(2.0) - a,
+            root(larger(a, kind(0.0))),
+            fma(a, b, kind(-1.0)),
+            select(a < b, a, b),
+            select(a >= kind(0.25), b, kind(7.0)),
+            spread(at(p, 1)) + load(beyond(q, 0), 0),
+        )
+    ):
+        store(r, i * n, value)
+
+
+@pytest.mark.parametrize("kind", FLOATS)
+def test_arithmetic_is_that_of_each_lane(kind: Any) -> None:
+    x, y = np.random.default_rng(0).standard_normal((2, BYTES // kind().itemsize)).astype(kind)
+    out = np.empty((11, len(x)), kind)
+    _arithmetic(x, y, out)
+    exact = [
+        kind(float(Fraction(float(a)) * Fraction(float(b)) - 1)) for a, b in zip(x, y, strict=True)
+    ]  # rounded twice in float32, which shows in none of these
+    wanted = [x + y, x - y, x * y, x / y, -x, 2 - x, np.sqrt(np.maximum(x, 0)), exact, np.minimum(x, y)]
+    wanted += [np.where(x >= 0.25, y, 7), x[1] + y]
+    for found, right in zip(out, wanted, strict=True):
+        np.testing.assert_array_equal(found, np.asarray(right, kind))
+    assert np.any(out[7] != (x * y - kind(1)))  # which is rounded twice
+
+
+@njit
+def _bits(x: Any, y: Any, out: Any) -> bool:
+    p, q, r = start_of(x), start_of(y), start_of(out)
+    kind = x.dtype.type
+    a, b, n = load(p, 0), load(q, 0), len(x)
+    values = (a + b, a * b, a & b, a | b, a ^ b, a << kind(3), a >> kind(5), select(a > b, a, b))
+    for i, value in enumerate(values):
+        store(r, i * n, value)
+    return bool(any_of(a == b))
+
+
+@pytest.mark.parametrize("kind", WORDS)
+def test_bits_are_those_of_each_lane(kind: Any) -> None:
+    most = np.iinfo(kind).max
+    x, y = np.random.default_rng(0).integers(0, most, (2, BYTES // kind().itemsize), kind, endpoint=True)
+    out = np.empty((8, len(x)), kind)
+    assert not _bits(x, y, out)
+    wanted = [x + y, x * y, x & y, x | y, x ^ y, x << kind(3), x >> kind(5), np.maximum(x, y)]
+    np.testing.assert_array_equal(out, wanted)
+    y[-1] = x[-1]
+    assert _bits(x, y, out)
+
+
+@njit
+def _conversions(x: Any, halves: Any, floats: Any, signed: Any) -> Any:
+    a = load(start_of(x), 0)
+    store(start_of(halves), 0, join(convert(a, np.uint32), convert(a >> np.uint64(32), np.uint32)))
+    store(start_of(floats), 0, reinterpret(ordinals(np.uint64(1 << 62)), np.float64))
+    small = reinterpret(load(start_of(halves), 0), np.int32)
+    store(start_of(signed), 0, convert(small, np.float32))
+    return lane_of(a, 3)
+
+
+def test_conversions_keep_numbers_and_reinterpretations_keep_bits() -> None:
+    x = np.random.default_rng(0).integers(0, 2**64, 8, np.uint64)
+    halves, floats, signed = np.empty(16, np.uint32), np.empty(8), np.empty(16, np.float32)
+    assert _conversions(x, halves, floats, signed) == x[3]
+    np.testing.assert_array_equal(halves, np.concatenate([x.astype(np.uint32), (x >> np.uint64(32))]))
+    np.testing.assert_array_equal(
+        floats, (np.uint64(1 << 62) + np.arange(8, dtype=np.uint64)).view(np.float64)
+    )
+    np.testing.assert_array_equal(signed, halves.view(np.int32).astype(np.float32))
+
+
+def test_only_contiguous_arrays_have_a_start() -> None:
+    with pytest.raises(numba.TypingError, match="give one that is contiguous"):
+        njit(lambda a: at(start_of(a), 0))(np.zeros(8)[::2])
+
+
+# ---------------------------------------------------------------- primitives
+
+
+@njit
+def _by_lanes(x: Any, exp: Any, exp2: Any, log: Any, sine: Any, cosine: Any) -> None:
+    p = start_of(x)
+    kind = x.dtype.type
+    for i in range(0, len(x), BYTES // x.itemsize):
+        a = load(p, i)
+        store(start_of(exp), i, primitives.exp(-a))
+        store(start_of(exp2), i, primitives.exp2(-a))
+        store(start_of(log), i, primitives.log(a))
+        s, c = primitives.sincospi(larger(kind(0.25) - a, kind(-0.25)))
+        store(start_of(sine), i, s)
+        store(start_of(cosine), i, c)
+
+
+@njit
+def _by_scalars(x: Any, exp: Any, exp2: Any, log: Any, sine: Any, cosine: Any) -> None:
+    kind = x.dtype.type
+    for i in range(len(x)):
+        exp[i], exp2[i], log[i] = primitives.exp(-x[i]), primitives.exp2(-x[i]), primitives.log(x[i])
+        sine[i], cosine[i] = primitives.sincospi(max(kind(0.25) - x[i], kind(-0.25)))
+
+
+@pytest.mark.parametrize("kind", FLOATS)
+def test_primitives_of_lanes_are_those_of_scalars_to_the_bit(kind: Any) -> None:
+    x = np.concatenate([np.random.default_rng(0).random(4000), np.geomspace(1e-30, 2000, 96)]).astype(kind)
+    found, right = np.empty((5, len(x)), kind), np.empty((5, len(x)), kind)
+    _by_lanes(x, *found)
+    _by_scalars(x, *right)
+    np.testing.assert_array_equal(found, right)
+
+
+@pytest.mark.parametrize(("kind", "least", "ulps"), [(np.float32, -126, 1.0), (np.float64, -1022, 1.0)])
+def test_powers_of_two_are_within_an_ulp_over_all_their_range(kind: Any, least: float, ulps: float) -> None:
+    """A dense scan: two million points, and both sides of every half, where the polynomial ends."""
+    halves = np.arange(0, -least, 0.5)
+    x = np.concatenate([np.linspace(0, -least, 2**21 - 1), halves, np.nextafter(halves, 0)])
+    x = np.resize(x, -(-len(x) // 16) * 16).astype(kind)
+    rest = np.empty((5, len(x)), kind)
+    _by_lanes(np.abs(x), *rest)
+    exact = np.exp2(-np.abs(x).astype(np.longdouble))
+    off = np.abs(rest[1] - exact) / np.spacing(exact.astype(kind)).astype(np.longdouble)
+    assert off.max() <= ulps
+    assert off.max() > 0.5  # it is a polynomial, and not the library's
+
+
+@njit
+def _from_words(words: Any, out: Any) -> None:
+    for lane in range(words.shape[1]):
+        out[0, lane], out[1, lane] = philox.box_muller(words[0, lane], words[1, lane], out.dtype.type)
+
+
+@pytest.mark.parametrize(("kind", "off"), [(np.float32, 4e-7), (np.float64, 8e-16)])
+def test_normals_of_lanes_are_box_mullers_of_their_words(kind: Any, off: float) -> None:
+    n, first, seed = (
+        45,
+        (5 << 32) - 20,
+        np.uint64((9 << 32) + 3),
+    )  # numbers of samples pass 2^32, lanes are not full
+    out, words = np.empty((5, n), kind), np.empty((2, n), np.uint64)
+    philox.fill_normals(seed, first, 17, 3, words, out)
+    for pair in range(3):
+        philox.fill_words(seed, first, 17, 3, pair, words)
+        right = np.empty((2, n), kind)
+        _from_words(words, right)
+        rows = out[2 * pair : 2 * pair + 2]
+        np.testing.assert_allclose(rows, right[: len(rows)], rtol=off, atol=off)
+
+
+# ---------------------------------------------------------------- mixtures
+
+
+def targets_of(dim: int) -> dict[str, GaussianMixture]:
+    rng = np.random.default_rng(dim)
+    means = rng.standard_normal((6, dim))
+    weights = np.array([0.3, 0.2, 0.2, 0.15, 0.1, 0.05])
+    found = {
+        "one": GaussianMixture([1.0], means[:1], rng.uniform(0.1, 1, (1, dim))),
+        "shared": GaussianMixture(weights, means, np.tile(rng.uniform(0.1, 1, dim), (6, 1))),
+        "isotropic": GaussianMixture(weights, means, np.repeat(rng.uniform(0.1, 1, (6, 1)), dim, 1)),
+        "diagonal": GaussianMixture(weights, means, rng.uniform(0.1, 1, (6, dim))),
+    }
+    if dim > 1:
+        root_of = rng.standard_normal((6, dim, dim))
+        found["rotated"] = GaussianMixture(
+            weights, means, root_of @ root_of.transpose(0, 2, 1) + 0.1 * np.eye(dim)
+        )
+    return found
+
+
+@njit
+def _evaluate(target: Any, normaliser: Any, asked: Any, alpha: Any, sigma: Any, x: Any, out: Any) -> None:
+    level = mixture_lanes.level_of(target)
+    mixture_lanes.prepare(target, normaliser, asked, alpha, sigma, level)
+    logits = np.empty((len(normaliser), BYTES // x.itemsize), x.dtype)
+    mixture_lanes.evaluate_lanes(level, x, out, logits)
+
+
+@pytest.mark.parametrize("asked", [(1.0, 0.0), (0.0, 1.0), (0.7, -0.4)], ids=["denoiser", "score", "both"])
+@pytest.mark.parametrize("dim", [1, 2, 3, 5])
+def test_mixtures_by_lanes_are_the_plain_ones(dim: int, asked: tuple[float, float]) -> None:
+    """Near, and so far that no component's weight is left but by reduction; each lane for itself."""
+    for name, target in targets_of(dim).items():
+        for alpha, sigma in ((0.8, 0.6), (1.0, 0.02), (0.05, 1.0)):
+            x = np.random.default_rng(1).standard_normal((dim, 48))
+            x[:, ::3] *= 300.0
+            right = np.empty_like(x)
+            of_data, of_score = asked
+            normaliser = np.log(target.weights)
+            if target.rotations is not None or name in ("isotropic", "diagonal"):
+                normaliser = normaliser - np.log(alpha**2 * target.variances + sigma**2).sum(axis=1) / 2
+            numbers = (np.array([of_data, of_score]), alpha, sigma)
+            work = np.empty((len(normaliser) + 2 + dim, 48))
+            mixture_block.evaluate(components(target), normaliser, *numbers, x, right, work)
+            scale = np.abs(right).max(axis=0)
+            for kind in FLOATS:
+                given = (numbers[0].astype(kind), kind(alpha), kind(sigma))
+                found = np.empty(x.shape, kind)
+                _evaluate(components(target, kind), normaliser.astype(kind), *given, x.astype(kind), found)
+                # rounding of x itself, of which the score makes x/sigma^2
+                allowed = 60 * np.finfo(kind).eps * (1 + np.abs(x).max(axis=0) / sigma) * (scale + 1 / sigma)
+                assert np.all(np.abs(found - right) <= allowed), (name, alpha, sigma, kind)
+
+
+def test_a_lane_does_not_depend_on_its_neighbours() -> None:
+    """Not even where one of them is computed again since it is far from everything."""
+    target = targets_of(2)["diagonal"]
+    normaliser = np.log(target.weights)
+    x = np.random.default_rng(2).standard_normal((2, 16)).astype(np.float32)
+    alone, beside = np.empty_like(x), np.empty_like(x)
+    numbers = (np.array([1, 0], np.float32), np.float32(0.9), np.float32(0.1))
+    parts = (components(target, np.float32), normaliser.astype(np.float32))
+    _evaluate(*parts, *numbers, x, alone)
+    x[:, 5] = 1e4
+    _evaluate(*parts, *numbers, x, beside)
+    others = np.arange(16) != 5
+    np.testing.assert_array_equal(beside[:, others], alone[:, others])
+    assert np.all(np.isfinite(beside))
+
+
+# ---------------------------------------------------------------- threads
+
+
+@njit(**COMPILED)
+def _count(begin: int, end: int, seen: Any) -> int:
+    for i in range(begin, end):
+        seen[i] += 1
+    return end - begin
+
+
+def test_threads_share_a_range_out_without_overlap() -> None:
+    for threads in (1, 2):
+        for count in (0, 1, 2, 7, 1000):
+            seen = np.zeros(count, np.int64)
+            with using_threads(threads):
+                assert sum(in_parallel(_count, count, seen)) == count
+            assert np.all(seen == 1)
+
+
+def test_what_a_part_raises_is_raised() -> None:
+    def work(begin: int, end: int) -> None:
+        if begin:
+            raise FloatingPointError(threading.current_thread().name)
+
+    with using_threads(2), pytest.raises(FloatingPointError):
+        in_parallel(work, 100)
