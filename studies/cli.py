@@ -23,6 +23,7 @@ VERBS = {
     "draws": "Measure how far drawing tokens in float32 takes a sampler of many steps from its target.",
     "pictures": "Draw samples over the target's density, and the ways there, at equal evaluations.",
     "verify": "Ask a sampler all checks: its order by exact law on even and uneven grids, its levels and noise.",
+    "bench": "Time samples beside what others use, in turn, and say how far from the machine's limit they are.",
     "run": "Run studies that a TOML file declares into a folder, from where a stopped or killed run goes on.",
     "status": "Say how far the run in a folder is.",
     "report": "Write the page and the tables of the runs in folders again.",

@@ -43,7 +43,8 @@ def run_all(
         What it has already is read, and each cell is kept as soon as it is measured, so that a killed run loses nothing
         that was finished and another run goes on from there.
     jobs : int
-        Processes that measure: this one and, beyond the first, new ones, which import the studies' modules.
+        Processes that measure: this one and, beyond the first, new ones, which import the studies' modules. One alone
+        where a study says that its cells must have the machine to themselves.
     executor : concurrent.futures.Executor, optional
         Measures instead: a pool of yours, on other machines too, that can import what this process can.
     retry : bool
@@ -70,7 +71,7 @@ def run_all(
     with Progress(names, len(tasks), len(answers)) as progress:
         if executor is not None and left:
             answers |= measured_by(executor, work, tasks, left, progress)
-        elif jobs == 1 or len(left) < 2:
+        elif jobs == 1 or len(left) < 2 or any(study.alone for study in studies):
             for place in left:
                 progress.now(str(tasks[place].cell))
                 answers[place] = tasks[place].keep(tasks[place].measure())

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 from .fingerprints import fingerprint
 from .output.report import Report
@@ -57,6 +57,8 @@ class Study(Protocol[R]):
         Of its progress, and part of every key.
     record : type
         What cells find, a frozen dataclass (or a union of such) whose fields JSON can hold.
+    alone : bool
+        Whether a cell must have the machine to itself.
     """
 
     @property
@@ -64,6 +66,9 @@ class Study(Protocol[R]):
 
     @property
     def record(self) -> Any: ...
+
+    @property
+    def alone(self) -> bool: ...
 
     def cells(self) -> Iterable[Cell[R]]:
         """List what is to be measured, in the order that tables show; the same list in every process."""
@@ -86,6 +91,8 @@ class Study(Protocol[R]):
 
 class Plain(Generic[R]):
     """What a study does that skips nothing, draws nothing and expects nothing."""
+
+    alone: ClassVar[bool] = False
 
     def skipped(self) -> Iterable[tuple[str, str]]:
         """Skip nothing."""

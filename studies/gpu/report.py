@@ -26,9 +26,10 @@ from solvers import catalogue, grids, law, run, sample
 from solvers.cuda.device import Device, simulated
 from solvers.numerics import philox
 
+from ..bench import peers
 from ..output import render
 from ..output.files import write_whole
-from . import peers, speeds
+from . import speeds
 from .estimates import CHAIN, LABELLED, MASKED, PATH, PLANE, TARGETS, UNIFORM, TokenSampler
 
 ULP_PER_STEP = 8

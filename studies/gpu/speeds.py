@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +15,8 @@ from solvers.continuous.tableau import Tableau
 from solvers.cuda.device import Device, simulated
 from solvers.discrete import Kernel
 
-from . import peers
+from ..bench import peers
+from ..bench.timing import Way, times_in_turn
 from .estimates import METHODS, PATH, TARGETS, TOKENS, Work, token_work, work
 
 
@@ -35,14 +35,6 @@ class Sizes:
 TINY = Sizes(samples=8, sequences=4, steps=4, token_steps=4, on_cpu=2, rounds=2)
 
 
-class Way(NamedTuple):
-    """A way to run a sampler: `make` returns a call that draws so many samples and waits for them."""
-
-    name: str
-    samples: int
-    make: Callable[[], Callable[[], Any]]
-
-
 def speeds(sizes: Sizes) -> tuple[pd.DataFrame, dict[str, str]]:
     """Time kernels beside other ways to run the same sampler, in turn; and say which of those are missing, and why."""
     rows, missing = [], dict[str, str]()
@@ -50,12 +42,12 @@ def speeds(sizes: Sizes) -> tuple[pd.DataFrame, dict[str, str]]:
         tableau = catalogue[method].tableau(PATH, grids.log_snr(PATH, sizes.steps))
         for name, target in TARGETS.items():
             for dtype in ("float32", "float64"):
-                times = _times(_ways(tableau, target, dtype, sizes), sizes.rounds, missing)
+                times = times_in_turn(_ways(tableau, target, dtype, sizes), sizes.rounds, missing, OWN)
                 expected = None if simulated() else work(tableau, target, dtype)
                 rows.append(_row(f"{method}, {name}, {dtype}", times, len(tableau), expected))
     for one in TOKENS:
         kernel = one.kernel(sizes.token_steps)
-        times = _times(_token_ways(kernel, one.data, sizes), sizes.rounds, missing)
+        times = times_in_turn(_token_ways(kernel, one.data, sizes), sizes.rounds, missing, OWN)
         expected = None if simulated() else token_work(kernel, one.data)
         rows.append(_row(one.name, times, one.data.length * len(kernel.steps), expected))
     return pd.DataFrame(rows).fillna("–"), missing
@@ -72,28 +64,6 @@ def _row(name: str, times: dict[str, np.ndarray], steps: int, expected: Work | N
         ratios = taken / own
         row[f"{way}/kernel"] = f"{np.median(ratios):.3g} ({ratios.min():.3g} to {ratios.max():.3g})"
     return row
-
-
-def _times(ways: Iterator[Way], rounds: int, missing: dict[str, str]) -> dict[str, np.ndarray]:
-    """Seconds a sample of each round by the way it is run; ways that fail the first time go to `missing`, and why."""
-    calls: dict[str, tuple[Callable[[], Any], int]] = {}
-    for name, samples, make in ways:
-        try:
-            call = make()
-            call()  # compiles
-        except Exception as error:  # of another library, which must not cost the report
-            if name in OWN:
-                raise
-            missing[name] = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
-        else:
-            calls[name] = call, samples
-    times: dict[str, list[float]] = {name: [] for name in calls}
-    for _ in range(rounds):
-        for name, (call, samples) in calls.items():
-            start = time.perf_counter()
-            call()
-            times[name].append((time.perf_counter() - start) / samples)
-    return {name: np.array(taken) for name, taken in times.items()}
 
 
 OWN = ("kernel", "CPU")

@@ -9,7 +9,7 @@ import pytest
 
 from analytic import GaussianMixture, paths
 from solvers import catalogue, grids, law, run
-from studies.gpu import peers
+from studies.bench import peers
 from studies.gpu.estimates import METHODS, PATH, TARGETS
 
 N = 40
@@ -87,3 +87,45 @@ def test_without_a_gpu_they_say_so() -> None:
     with pytest.raises(RuntimeError, match="jax sees no GPU"):
         peers.jax_array(simulated=False)
     assert peers.torch_device(simulated=True)[0] == "cpu"
+
+
+def test_a_scan_of_xla_is_the_sampler() -> None:
+    jax = pytest.importorskip("jax")
+    to_jax = peers.jax_array(simulated=True)
+    for method in ("heun", "dpm-solver++-2m"):
+        for target in TARGETS.values():
+            tableau, x, _, expected = case(method, target)
+            found = peers.xla_scan(tableau, target)(to_jax(x.T.copy()), jax.random.key(0))
+            np.testing.assert_allclose(np.asarray(found).T, expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("of", ["XLA", "torch", "diffrax", "torchsde", "diffusers"])
+def test_noisy_loops_of_others_sample_the_target(of: str) -> None:
+    """To first order in their steps; noise is their own."""
+    torch = pytest.importorskip("torch")
+    target, n, steps = GaussianMixture([1.0], [[1.0, -1.0]], [[0.25, 0.5]]), 20_000, 200
+    tableau = catalogue["ddpm"].tableau(PATH, grids.uniform(PATH, steps))
+    start = np.random.default_rng(0).standard_normal((n, 2))
+    torch.manual_seed(0)
+    if of in ("XLA", "diffrax"):
+        jax = pytest.importorskip("jax")
+        x, key = peers.jax_array(simulated=True)(start), jax.random.key(0)
+        if of == "XLA":
+            found = np.asarray(peers.xla_scan(tableau, target)(x.T, key)).T
+        else:
+            found = np.asarray(peers.diffrax_sde(tableau, target)(x, jax.random.split(key, n)))
+    else:
+        y = torch.as_tensor(start)
+        if of == "torch":
+            found = peers.torch_loop(tableau, target, first=True)(y.T.contiguous()).numpy().T
+        else:
+            pytest.importorskip(of)
+            made = (
+                peers.torchsde_euler(tableau, target)
+                if of == "torchsde"
+                else peers.diffusers_ddpm(target, steps)
+            )
+            found = made(y).numpy()
+    assert found.shape == (n, 2)
+    np.testing.assert_allclose(found.mean(axis=0), [1.0, -1.0], atol=0.03)
+    np.testing.assert_allclose(found.var(axis=0), [0.25, 0.5], rtol=0.08)

@@ -244,25 +244,69 @@ def _sum_up(
         return
     common = gain_of == DIMENSION
     gain = zero
-    if not common:
-        for k in range(K):
-            gain = fma(load(weights, k * width), at(gains, k * dim), gain)
-        gain = gain * inverse
-    even = dim - dim % 2  # two at a time, since one sum would wait for itself
+    even = dim - dim % 2
     for d in range(0, even, 2):
-        u = v = zero
-        for k in range(K):
-            w = load(weights, k * width)
-            u, v = fma(w, at(bases, k * dim + d), u), fma(w, at(bases, k * dim + d + 1), v)
+        if common or d > 0:
+            u, v = _two_sums(weights, bases, K, dim, d)
+        else:
+            u, v, gain = _three_sums(weights, bases, gains, K, dim)
+            gain = gain * inverse
         g, h = (zero + at(gains, d), zero + at(gains, d + 1)) if common else (gain, gain)
         store(out, d * m, fma(u, inverse, g * load(x, d * m)))
         store(out, (d + 1) * m, fma(v, inverse, h * load(x, (d + 1) * m)))
     if even < dim:
         u = zero
-        for k in range(K):
-            u = fma(load(weights, k * width), at(bases, k * dim + even), u)
+        if dim == 1 and not common:
+            u, _, gain = _three_sums(weights, bases, gains, K, dim)
+            gain = gain * inverse
+        else:
+            for k in range(K):
+                u = fma(load(weights, k * width), at(bases, k * dim + even), u)
         g = zero + at(gains, even) if common else gain
         store(out, even * m, fma(u, inverse, g * load(x, even * m)))
+
+
+@njit(**INLINED)
+def _two_sums(weights: Any, bases: Any, K: int, dim: int, d: int) -> Any:
+    """Sums of weight_k base_k at dimensions d and d + 1, in two halves each, since one would wait for itself."""
+    width = BYTES // itemsize_of(weights)
+    t = u = v = w = load(weights, 0) - load(weights, 0)
+    for k in range(0, K - 1, 2):
+        one, other, place = load(weights, k * width), load(weights, (k + 1) * width), k * dim + d
+        t, u = fma(one, at(bases, place), t), fma(one, at(bases, place + 1), u)
+        v, w = fma(other, at(bases, place + dim), v), fma(other, at(bases, place + dim + 1), w)
+    if K % 2:
+        one, place = load(weights, (K - 1) * width), (K - 1) * dim + d
+        t, u = fma(one, at(bases, place), t), fma(one, at(bases, place + 1), u)
+    return t + v, u + w
+
+
+@njit(**INLINED)
+def _three_sums(weights: Any, bases: Any, gains: Any, K: int, dim: int) -> Any:
+    """The same at the first two dimensions (or the first, twice), and the sum of weight_k gain_k beside them."""
+    width, second = BYTES // itemsize_of(weights), 1 if dim > 1 else 0
+    t = u = v = p = q = r = load(weights, 0) - load(weights, 0)
+    for k in range(0, K - 1, 2):
+        one, other, place = load(weights, k * width), load(weights, (k + 1) * width), k * dim
+        t, u, v = (
+            fma(one, at(bases, place), t),
+            fma(one, at(bases, place + second), u),
+            fma(one, at(gains, place), v),
+        )
+        place += dim
+        p, q, r = (
+            fma(other, at(bases, place), p),
+            fma(other, at(bases, place + second), q),
+            fma(other, at(gains, place), r),
+        )
+    if K % 2:
+        one, place = load(weights, (K - 1) * width), (K - 1) * dim
+        t, u, v = (
+            fma(one, at(bases, place), t),
+            fma(one, at(bases, place + second), u),
+            fma(one, at(gains, place), v),
+        )
+    return t + p, u + q, v + r
 
 
 @njit(**INLINED)

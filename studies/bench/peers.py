@@ -1,6 +1,6 @@
-"""The same samplers as users of other libraries write them: a loop of torch, that loop compiled, a solver of diffrax.
+"""The same samplers as users of other libraries write them: loops of torch and XLA, and solvers of diffrax and others.
 
-What the kernels' speed is held against. Noise is drawn by the library itself, on its device, unless it is given.
+What the speed of `sample` is held against. Noise is drawn by the library itself, on its device, unless it is given.
 """
 
 from __future__ import annotations
@@ -29,13 +29,25 @@ def _denoise(
     return (softmax(logits)[:, :, None] * posterior).sum(1)
 
 
+def _denoise_first(
+    xp: Any, softmax: Callable[[Any], Any], target: Sequence[Any], x: Any, alpha: Any, sigma: Any
+) -> Any:
+    """The same of x (dim, n), components first and samples last: what compilers make the best code of."""
+    log_weights, means, variances = target
+    gap = x - alpha * means[:, :, None]
+    total = (alpha * alpha * variances + sigma * sigma)[:, :, None]
+    logits = log_weights[:, None] - 0.5 * (gap * gap / total + xp.log(total)).sum(1)
+    posterior = means[:, :, None] + (alpha * variances)[:, :, None] / total * gap
+    return (softmax(logits)[:, None, :] * posterior).sum(0)
+
+
 def _described(target: GaussianMixture) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     if target.rotations is not None:
         raise ValueError(f"target is {target!r} with rotated components: give diagonal covariances")
     return np.log(target.weights), target.means, target.variances
 
 
-def _torch_step(block: Block, denoise: Callable[..., Any]) -> Callable[..., Any]:
+def _step_of(block: Block, denoise: Callable[..., Any]) -> Callable[..., Any]:
     """Return step(registers, deviates, *coefficients of one step) -> registers, for all steps of a block.
 
     What is zero in all of them is left out, so that a compiled step is what one writes by hand.
@@ -94,6 +106,7 @@ def torch_loop(
     target: GaussianMixture,
     device: str = "cpu",
     compiled: str | None = None,
+    first: bool = False,
 ) -> Callable[..., Any]:
     """Return sample(x, noise=None) of a plain loop over steps, x (n, dim) a tensor on the device.
 
@@ -107,6 +120,8 @@ def torch_loop(
     compiled : str, optional
         The backend of torch.compile, which each kind of step goes through whole; none by default. What torch has
         compiled before is forgotten.
+    first : bool
+        Take samples as (dim, n), and lay components out first.
 
     Raises
     ------
@@ -127,12 +142,14 @@ def torch_loop(
             return laid_out[dtype]
         mixture = [torch.as_tensor(np.array(part), dtype=dtype, device=device) for part in described]
 
+        laid, over = (_denoise_first, 0) if first else (_denoise, 1)
+
         def denoise(x: Any, alpha: Any, sigma: Any) -> Any:
-            return _denoise(torch, lambda logits: torch.softmax(logits, 1), mixture, x, alpha, sigma)
+            return laid(torch, lambda logits: torch.softmax(logits, over), mixture, x, alpha, sigma)
 
         runs = []
         for block in tableau.blocks:
-            step = _torch_step(block, denoise)
+            step = _step_of(block, denoise)
             if compiled:
                 step = torch.compile(step, backend=compiled, fullgraph=True, dynamic=False)
             arrays = [
@@ -221,3 +238,174 @@ def diffrax_heun(tableau: Tableau, target: GaussianMixture) -> Callable[[Any], A
         return solved.ys[-1] / jnp.sqrt(1 + nodes[-1] ** 2)
 
     return jax.jit(sample)
+
+
+def xla_scan(tableau: Tableau, target: GaussianMixture) -> Callable[[Any, Any], Any]:
+    """Return sample(x, key): a scan over the steps of a tableau, compiled whole; x (dim, n), components first.
+
+    Raises ImportError without jax, ValueError for a target with rotated components.
+    """
+    import jax
+    import jax.numpy as jnp
+
+    described = _described(target)
+
+    def sample(x: Any, key: Any) -> Any:
+        mixture = [jnp.asarray(part, dtype=x.dtype) for part in described]
+
+        def denoise(y: Any, alpha: Any, sigma: Any) -> Any:
+            return _denoise_first(jnp, lambda logits: jax.nn.softmax(logits, 0), mixture, y, alpha, sigma)
+
+        registers: Any = (x,)
+        for place, block in enumerate(tableau.blocks):
+            step, channels = _step_of(block, denoise), len(block.functionals)
+            arrays = tuple(jnp.asarray(getattr(block, name), dtype=x.dtype) for name in _NAMES)
+            keys = jax.random.split(jax.random.fold_in(key, place), len(block))
+
+            def carry(state: Any, row: Any, step: Any = step, channels: int = channels) -> Any:
+                key, coefficients = row
+                xi = jax.random.normal(key, (channels, *x.shape), x.dtype) if channels else ()
+                return step(state, xi, *coefficients), None
+
+            if block.U.shape[2] == block.V.shape[1]:
+                registers, _ = jax.lax.scan(carry, registers, (keys, arrays))
+            else:  # the number of registers changes, which a scan cannot carry
+                for i in range(len(block)):
+                    registers, _ = carry(registers, (keys[i], tuple(a[i] for a in arrays)))
+        return registers[0]
+
+    return jax.jit(sample)
+
+
+def _vp(tableau: Tableau) -> Any:
+    """Return a tableau's path, which the equations below are of: ValueError for one that is not of VP."""
+    path: Any = tableau.path
+    if type(path).__name__ != "VP" or path.schedule != "linear":
+        raise ValueError(f"path is {path!r}: give VP with its linear schedule")
+    return path
+
+
+def diffrax_sde(tableau: Tableau, target: GaussianMixture) -> Callable[[Any, Any], Any]:
+    """Return sample(x, keys) of Euler's method on the reverse SDE of VP, at a tableau's nodes, x (n, dim).
+
+    A sample each under `vmap`, with a Brownian path that is not kept (`UnsafeBrownianPath`), as diffrax recommends for
+    speed. Raises ImportError without diffrax, ValueError for another path or rotated components.
+    """
+    import diffrax
+    import jax
+    import jax.numpy as jnp
+
+    path, described = _vp(tableau), _described(target)
+    times, top = (
+        np.array(tableau.grid),
+        float(tableau.grid[0]),
+    )  # a number of Python takes the type of what it meets
+
+    def sample(x: Any, keys: Any) -> Any:
+        mixture = [jnp.asarray(part, dtype=x.dtype) for part in described]
+        nodes = jnp.asarray(top - times, dtype=x.dtype)  # runs forward
+
+        def beta_at(s: Any) -> Any:
+            return path.beta_min + (top - s) * (path.beta_max - path.beta_min)
+
+        def drift(s: Any, y: Any, _: Any) -> Any:
+            t, beta = top - s, beta_at(s)
+            alpha = jnp.exp(-0.25 * t * t * (path.beta_max - path.beta_min) - 0.5 * t * path.beta_min)
+            sigma2 = 1 - alpha * alpha
+            D = _denoise(
+                jnp, lambda logits: jax.nn.softmax(logits, 1), mixture, y[None], alpha, jnp.sqrt(sigma2)
+            )[0]
+            return beta * (0.5 * y + (alpha * D - y) / sigma2)
+
+        def diffusion(s: Any, y: Any, _: Any) -> Any:
+            return jnp.sqrt(beta_at(s)) * jnp.ones_like(y)
+
+        def one(start: Any, key: Any) -> Any:
+            noise = diffrax.UnsafeBrownianPath(shape=start.shape, key=key)
+            terms: Any = diffrax.MultiTerm(
+                diffrax.ODETerm(drift),
+                diffrax.ControlTerm(lambda s, y, a: _Diagonal(diffusion(s, y, a)), noise),
+            )
+            solved = diffrax.diffeqsolve(
+                terms,
+                diffrax.Euler(),
+                nodes[0],
+                nodes[-1],
+                None,
+                start,
+                stepsize_controller=diffrax.StepTo(nodes),
+                max_steps=len(times),
+                adjoint=diffrax.DirectAdjoint(),
+            )
+            return solved.ys[-1]
+
+        return jax.vmap(one)(x, keys)
+
+    import lineax
+
+    _Diagonal = lineax.DiagonalLinearOperator
+    return jax.jit(sample)
+
+
+def torchsde_euler(tableau: Tableau, target: GaussianMixture) -> Callable[[Any], Any]:
+    """Return sample(x) of torchsde's Euler method on the reverse SDE of VP, in as many even steps, x (n, dim).
+
+    Raises ImportError without torchsde, ValueError for another path or rotated components.
+    """
+    import torch
+    import torchsde
+
+    path, described = _vp(tableau), _described(target)
+    start, stop, steps = float(tableau.grid[0]), float(tableau.grid[-1]), len(tableau)
+
+    def sample(x: Any) -> Any:
+        mixture = [torch.as_tensor(np.array(part), dtype=x.dtype) for part in described]
+
+        class Reverse:
+            noise_type, sde_type = "diagonal", "ito"
+
+            def f(self, s: Any, y: Any) -> Any:
+                t = start - s
+                beta = path.beta_min + t * (path.beta_max - path.beta_min)
+                alpha = torch.exp(-0.25 * t * t * (path.beta_max - path.beta_min) - 0.5 * t * path.beta_min)
+                sigma2 = 1 - alpha * alpha
+                D = _denoise(
+                    torch, lambda logits: torch.softmax(logits, 1), mixture, y, alpha, torch.sqrt(sigma2)
+                )
+                return beta * (0.5 * y + (alpha * D - y) / sigma2)
+
+            def g(self, s: Any, y: Any) -> Any:
+                beta = path.beta_min + (start - s) * (path.beta_max - path.beta_min)
+                return torch.sqrt(beta) * torch.ones_like(y)
+
+        span = torch.tensor([0.0, start - stop], dtype=x.dtype)
+        with torch.no_grad():
+            return torchsde.sdeint(Reverse(), x, span, method="euler", dt=(start - stop) / steps)[-1]
+
+    return sample
+
+
+def diffusers_ddpm(target: GaussianMixture, steps: int) -> Callable[[Any], Any]:
+    """Return sample(x) of diffusers' DDPMScheduler with its own betas, in so many of 1000 steps, x (n, dim).
+
+    Raises ImportError without diffusers, ValueError for rotated components.
+    """
+    import diffusers
+    import torch
+
+    described = _described(target)
+    kind: Any = diffusers.DDPMScheduler
+    scheduler = kind(num_train_timesteps=1000, clip_sample=False)
+
+    def sample(x: Any) -> Any:
+        mixture = [torch.as_tensor(np.array(part), dtype=x.dtype) for part in described]
+        scheduler.set_timesteps(steps)
+        with torch.no_grad():
+            for t in scheduler.timesteps:
+                kept = scheduler.alphas_cumprod[t].to(x.dtype)
+                alpha, sigma = torch.sqrt(kept), torch.sqrt(1 - kept)
+                D = _denoise(torch, lambda logits: torch.softmax(logits, 1), mixture, x, alpha, sigma)
+                x = scheduler.step((x - alpha * D) / sigma, t, x).prev_sample
+        return x
+
+    return sample

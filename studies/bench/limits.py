@@ -1,0 +1,129 @@
+"""What this machine's arithmetic allows: measured peaks, and the multiplications that a step cannot do without."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from analytic import GaussianMixture
+from solvers.continuous.executors.packed import pack
+from solvers.continuous.tableau import Tableau
+from solvers.numerics.jit import COMPILED, in_parallel
+from solvers.numerics.lanes import BYTES, fma, load, start_of, store
+from solvers.numerics.philox import fill_normals
+from solvers.numerics.primitives import exp2
+
+# Multiplications, fused or not, divisions and roots among them, per number of the float type. In `primitives` and
+# `philox`: 2^x; two normals by Box and Muller; and of Philox 20 products of 32 bits, for which a register has room
+# of 64 each: two float32 numbers' worth.
+OF_POWER = {"float32": 6, "float64": 11}
+OF_PAIR = {"float32": 30 + 40, "float64": 45 + 20}
+
+
+@njit(**COMPILED)
+def _fma(begin: int, end: int, numbers: Any) -> None:
+    p, lanes = start_of(numbers), BYTES // numbers.itemsize
+    factor, added = load(p, 0), load(p, lanes)
+    a = b = c = d = e = f = added
+    for _ in range(begin, end):
+        a, b, c = fma(a, factor, added), fma(b, factor, added), fma(c, factor, added)
+        d, e, f = fma(d, factor, added), fma(e, factor, added), fma(f, factor, added)
+    if begin >= 0:  # else the compiler would see that nobody asks
+        store(p, lanes, ((a + b) + (c + d)) + (e + f))
+
+
+@njit(**COMPILED)
+def _exp2(begin: int, end: int, x: Any) -> None:
+    p, lanes = start_of(x), BYTES // x.itemsize
+    for _ in range(begin, end):
+        for i in range(0, x.shape[0], lanes):
+            store(p, i, exp2(load(p, i)))
+            store(p, i, load(p, i) * x.dtype.type(-1.0))
+
+
+@njit(**COMPILED)
+def _normals(begin: int, end: int, words: Any, out: Any) -> None:
+    for i in range(begin, end):
+        fill_normals(np.uint64(1), 0, i, 0, words, out)
+
+
+@njit(**COMPILED)
+def _copy(begin: int, end: int, x: Any, y: Any) -> None:
+    for i in range(begin, end):
+        y[i] = x[i]
+
+
+def _rate(call: Callable[[int], Any], each: float, seconds: float = 0.05) -> float:
+    """Return how many of `each` a repetition are done a second: the best of seven."""
+    count = 1
+    call(1)
+    while True:
+        start = time.perf_counter()
+        call(count)
+        took = time.perf_counter() - start
+        if took > seconds:
+            break
+        count = max(2 * count, int(1.2 * count * seconds / max(took, 1e-6)))
+    best = took
+    for _ in range(6):
+        start = time.perf_counter()
+        call(count)
+        best = min(best, time.perf_counter() - start)
+    return each * count / best
+
+
+def peaks(dtype: str) -> dict[str, float]:
+    """Measure what all threads do in a second: fused multiplications and additions, 2^x, normals, bytes copied."""
+    import numba
+
+    threads = numba.get_num_threads()
+    kind = np.dtype(dtype)
+    lanes = BYTES // kind.itemsize
+    numbers = [np.full(2 * lanes, 0.5, kind) for _ in range(threads)]
+    x = [np.full(1024, -0.5, kind) for _ in range(threads)]
+    out, words = [np.empty((2, 512), kind) for _ in x], [np.empty((2, 512), np.uint64) for _ in x]
+    here, there = np.zeros(1 << 24, kind), np.zeros(1 << 24, kind)
+
+    def each(work: Callable[..., Any], *arrays: list[Any]) -> Callable[[int], Any]:
+        def one(begin: int, end: int, count: int) -> None:
+            for thread in range(begin, end):
+                work(0, count, *(a[thread] for a in arrays))
+
+        return lambda count: in_parallel(one, threads, count)
+
+    return {
+        "fused multiplications": _rate(each(_fma, numbers), 6 * lanes * threads),
+        "powers of two": _rate(each(_exp2, x), 1024 * threads),
+        "normals": _rate(each(_normals, words, out), 1024 * threads),
+        "bytes copied": _rate(
+            lambda count: [in_parallel(_copy, len(here), here, there) for _ in range(count)],
+            2.0 * here.nbytes,
+            0.1,
+        ),
+    }
+
+
+def multiplications(tableau: Tableau, target: GaussianMixture, dtype: str) -> float:
+    """Return the multiplications that a sample takes in a step at least, on average over the steps of a tableau.
+
+    A component takes 2 dim for its logit, those of 2^x, dim for the sum of means, and for gains 1 if components are
+    isotropic, dim if they are not, none if they share their variances; an evaluation 2 dim and a division; noise half
+    of a pair a number; a sum one a term and dimension. A single component needs no logit, power or sum.
+
+    Raises ValueError for a target with rotated components.
+    """
+    if target.rotations is not None:
+        raise ValueError(f"target is {target!r} with rotated components: give diagonal covariances")
+    K, dim, packed = target.components, target.dim, pack(tableau)
+    variances = np.asarray(target.variances)
+    shared, isotropic = bool(np.all(variances == variances[:1])), bool(np.all(variances == variances[:, :1]))
+    component = 2 * dim + OF_POWER[dtype] + dim + (0 if shared else 1 if isotropic else dim)
+    evaluation = 2 * dim + 1 + (K * component if K > 1 else 0)
+    stages, channels = packed.counts[:, 0].sum(), packed.counts[:, 1].sum()
+    terms = sum(int(np.count_nonzero(getattr(packed, name))) for name in ("U", "A", "G", "V", "B", "H"))
+    noise = channels * ((dim + 1) // 2) * OF_PAIR[dtype]
+    return float((stages * evaluation + noise + terms * dim) / len(tableau))
