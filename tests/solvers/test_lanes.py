@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from numba import njit
 
-from analytic import GaussianMixture
-from solvers.continuous.executors import mixture_block, mixture_lanes
+from analytic import GaussianMixture, paths
+from solvers import catalogue, grids, sample
+from solvers.continuous.executors import mixture_block, mixture_lanes, mixture_products
 from solvers.continuous.executors.mixture_block import components
 from solvers.numerics import philox, primitives
 from solvers.numerics.jit import COMPILED, in_parallel, using_threads
@@ -250,6 +251,53 @@ def test_mixtures_by_lanes_are_the_plain_ones(dim: int, asked: tuple[float, floa
                 # rounding of x itself, of which the score makes x/sigma^2
                 allowed = 60 * np.finfo(kind).eps * (1 + np.abs(x).max(axis=0) / sigma) * (scale + 1 / sigma)
                 assert np.all(np.abs(found - right) <= allowed), (name, alpha, sigma, kind)
+
+
+@njit
+def _products(target: Any, normaliser: Any, asked: Any, alpha: Any, sigma: Any, x: Any, out: Any) -> None:
+    panels = mixture_products.for_a_chunk(mixture_products.panels_of(target))
+    mixture_products.prepare_products(target, normaliser, asked, alpha, sigma, panels)
+    logits = np.empty((len(panels.offsets), 2 * BYTES // x.itemsize), x.dtype)
+    mixture_products.evaluate_products(panels, alpha, x, out, logits)
+
+
+@pytest.mark.parametrize("asked", [(1.0, 0.0), (0.0, 1.0), (0.7, -0.4)], ids=["denoiser", "score", "both"])
+@pytest.mark.parametrize(("K", "dim"), [(8, 8), (13, 9), (40, 10)])
+def test_mixtures_by_products_are_the_plain_ones(K: int, dim: int, asked: tuple[float, float]) -> None:
+    """An odd number of vectors, so that the last is alone; variances 0 as of data, and others."""
+    rng = np.random.default_rng(K)
+    weights, means = rng.uniform(0.5, 1, K), 3 + rng.standard_normal((K, dim))
+    for variances in (np.zeros(dim), rng.uniform(0.1, 0.5, dim)):
+        target = GaussianMixture(weights / weights.sum(), means, np.tile(variances, (K, 1)))
+        for alpha, sigma in ((0.8, 0.6), (1.0, 0.1), (0.05, 1.0)):
+            x = alpha * target.sample(48, seed=1).T + sigma * rng.standard_normal((dim, 48))
+            right, normaliser = np.empty_like(x), np.log(target.weights)
+            numbers = (np.array(asked), alpha, sigma)
+            mixture_block.evaluate(
+                components(target), normaliser, *numbers, x, right, np.empty((K + 2 + dim, 48))
+            )
+            for kind in FLOATS:
+                given = (np.array(asked, kind), kind(alpha), kind(sigma))
+                found = np.empty(x.shape, kind)
+                _products(components(target, kind), normaliser.astype(kind), *given, x.astype(kind), found)
+                # of logits, as large as |x||m|/sigma^2, and of averages that the score divides by sigma^2
+                allowed = (
+                    20 * np.finfo(kind).eps * (1 + np.abs(means).max() / sigma) ** 2 * np.abs(right).max()
+                )
+                assert np.abs(found - right).max() <= allowed, (alpha, sigma, kind)
+
+
+def test_samples_by_products_are_the_same_however_they_are_cut() -> None:
+    rng = np.random.default_rng(3)
+    target = GaussianMixture(np.full(12, 1 / 12), rng.standard_normal((12, 9)), np.full((12, 9), 0.1))
+    assert len(mixture_products.panels_of(components(target)).centre) == 9
+    path = paths.VP()
+    tableau = catalogue["ddpm"].tableau(path, grids.uniform(path, 6))
+    for dtype in ("float32", "float64"):
+        whole = sample(tableau, target, 75, seed=2, dtype=dtype)
+        parts = [(0, 1), (1, 17), (18, 40), (58, 17)]
+        cut = np.concatenate([sample(tableau, target, n, seed=2, dtype=dtype, first=at) for at, n in parts])
+        np.testing.assert_array_equal(cut, whole)
 
 
 def test_a_lane_does_not_depend_on_its_neighbours() -> None:

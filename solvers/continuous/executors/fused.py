@@ -19,6 +19,7 @@ from ..tableau import Tableau
 from .initial import as_mixture, check_samples
 from .mixture_block import INITIAL_STEP
 from .mixture_lanes import Level, evaluate_lanes, level_of, prepare
+from .mixture_products import Panels, evaluate_products, for_a_chunk, panels_of, prepare_products
 from .packed import Packed, pack
 from .trajectory import Plan, begin, plan_of
 
@@ -33,8 +34,8 @@ class Chunk(NamedTuple):
     """Some samples on their way: m of them, a whole number of lanes, of which the first `rows` are wanted.
 
     states (2 R + S + C + 1, dim, m): registers, those of the next step, evaluations, channels, and a stage's input;
-    picked, factors (R + S + C,): terms of a sum, as rows of states; words (2, m) of noise; logits (K, lanes); and the
-    components at a level.
+    picked, factors (R + S + C,): terms of a sum, as rows of states; words (2, m) of noise; logits, as
+    `evaluate_lanes` or `evaluate_products` wants them; and the components at a level, one by one or as panels.
     """
 
     states: Any
@@ -43,6 +44,7 @@ class Chunk(NamedTuple):
     words: Any
     logits: Any
     level: Level
+    panels: Panels
     row: int
     rows: int
 
@@ -117,8 +119,12 @@ def _advance(plan: Plan, i: int, chunk: Chunk, now: int) -> None:
                     states[F + s, d, lane] = asked[0] * (states[at, d, lane] / alpha)
         else:
             normaliser = plan.normaliser[0 if everywhere else i, 0 if everywhere else s]
-            prepare(plan.target, normaliser, asked, alpha, sigma, chunk.level)
-            evaluate_lanes(chunk.level, states[at], states[F + s], chunk.logits)
+            if chunk.panels.centre.shape[0] > 0:
+                prepare_products(plan.target, normaliser, asked, alpha, sigma, chunk.panels)
+                evaluate_products(chunk.panels, alpha, states[at], states[F + s], chunk.logits)
+            else:
+                prepare(plan.target, normaliser, asked, alpha, sigma, chunk.level)
+                evaluate_lanes(chunk.level, states[at], states[F + s], chunk.logits)
         if plan.errs:
             perturb_block(plan.wrong.linear[i, s], plan.wrong.fields[i, s], states[at], states[F + s])
     for r in range(out):
@@ -129,7 +135,7 @@ def _advance(plan: Plan, i: int, chunk: Chunk, now: int) -> None:
 
 
 @njit(**COMPILED)
-def _trajectories(begin_: int, end: int, plan: Plan, size: int, x: Any) -> None:
+def _trajectories(begin_: int, end: int, plan: Plan, panels: Panels, size: int, x: Any) -> None:
     """Run chunks begin_ .. end - 1 of the rows of x (n, dim) in place: initial points, where given, become final ones.
 
     So many samples (a whole number of lanes) are a chunk, whose states stay in a core's own memory.
@@ -138,7 +144,7 @@ def _trajectories(begin_: int, end: int, plan: Plan, size: int, x: Any) -> None:
     N, S, R = plan.packed.U.shape
     C, K = plan.packed.G.shape[2], plan.target.means.shape[0]
     kind = x.dtype
-    lanes = BYTES // x.itemsize
+    lanes, by_products = BYTES // x.itemsize, len(panels.centre) > 0
     for place in range(begin_, end):
         row = place * size
         rows = min(size, n - row)
@@ -148,8 +154,9 @@ def _trajectories(begin_: int, end: int, plan: Plan, size: int, x: Any) -> None:
             np.empty(R + S + C, np.int64),
             np.empty(R + S + C, kind),
             np.empty((2, m), np.uint64),
-            np.empty((K, lanes), kind),
+            np.empty((len(panels.offsets), 2 * lanes) if by_products else (K, lanes), kind),
             level_of(plan.target),
+            for_a_chunk(panels),
             row,
             rows,
         )
@@ -243,7 +250,7 @@ def sample(
     if device == "cpu":
         with using_threads(threads):
             size = _chunk(packed, x)
-            in_parallel(_trajectories, -(-n // size), plan, size, x)
+            in_parallel(_trajectories, -(-n // size), plan, panels_of(plan.target), size, x)
     else:
         x = _on_gpu(plan, x, device)
     xp = array_api_compat.array_namespace(x)
