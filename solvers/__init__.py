@@ -4,16 +4,15 @@ A continuous method is a pure function (path, grid) -> Tableau; an executor runs
 in parallel), `run` (any model on numpy, torch or CuPy arrays), `law` (exact law on a Gaussian), `strong` (exact
 strong error), `density` (law on a one-dimensional mixture). A discrete method is (noise, grid) -> Kernel, which
 `sample` and `law` run on token sequences. What is no table of coefficients - adaptive steps, exact kernels - is a loop
-of its own in `loops`. `statistics` keeps moments and histograms of any number of samples.
+of its own in `loops`. `reductions` keep moments, histograms and n-grams of any number of samples.
 """
 
-from . import grids, loops, scheduler_config, tables
+from . import grids, loops, reductions, scheduler_config, tables
 from .catalogue import Claim, Method, catalogue
 from .continuous.denoiser import denoiser
 from .continuous.executors.arrays import run
 from .continuous.executors.density import DensityLaw, density
 from .continuous.executors.law import GaussianLaw
-from .continuous.executors.statistics import Statistics, statistics
 from .continuous.executors.strong import strong
 from .continuous.imperfect import Imperfect, ScoreError
 from .continuous.tableau import Block, Tableau
@@ -33,7 +32,6 @@ __all__ = [
     "Kernel",
     "Method",
     "ScoreError",
-    "Statistics",
     "Tableau",
     "Trace",
     "catalogue",
@@ -42,10 +40,10 @@ __all__ = [
     "grids",
     "law",
     "loops",
+    "reductions",
     "run",
     "sample",
     "scheduler_config",
-    "statistics",
     "strong",
     "tables",
 ]

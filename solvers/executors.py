@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, overload
 
 from numpy.typing import NDArray
@@ -12,7 +13,9 @@ from . import discrete
 from .continuous.executors import fused
 from .continuous.executors import law as gaussian
 from .continuous.tableau import Tableau
+from .numerics.jit import check_counts
 from .protocols import GaussianTarget, Target
+from .reductions import reduced
 
 
 @overload
@@ -80,22 +83,41 @@ def sample(
         "marginal", "prior", an array of start points or tokens, or (for tableaux) a law.
     **keywords
         See `solvers.continuous.executors.fused.sample` for tableaux and `solvers.discrete.sample` for kernels; both
-        take `first` and `threads`.
+        take `first`, `threads` and `device`. And `reduce`, a reduction or several (`solvers.reductions`): samples are
+        drawn in parts, in memory that does not grow with n, and only what they keep is returned, the same to the bit
+        for parts of any size (`part`); `device` may then be several.
 
     Returns
     -------
-    (n, dim) floats, or (n, L) integers
+    (n, dim) floats, or (n, L) integers, or what `reduce` keeps
 
     Raises
     ------
     TypeError
-        A method of neither kind.
+        A method of neither kind; an array to start from, which parts have none of.
     ValueError, FloatingPointError
         As the two.
     """
-    if isinstance(method, discrete.Kernel):
-        return discrete.sample(method, target, n, seed, initial, **keywords)
-    return fused.sample(_tableau(method), target, n, seed, initial, **keywords)
+    tokens = isinstance(method, discrete.Kernel)
+    draw: Any = discrete.sample if tokens else fused.sample
+    draw = partial(draw, method if tokens else _tableau(method), target)
+    reduce = keywords.pop("reduce", None)
+    if reduce is None:
+        return draw(n, seed, initial, **keywords)
+    if not (isinstance(initial, str) or hasattr(initial, "means") or hasattr(initial, "variances")):
+        raise TypeError("initial is an array of start points, which parts have none of: give a word or a law")
+    first, device, part = keywords.pop("first", 0), keywords.pop("device", "cpu"), keywords.pop("part", None)
+    check_counts(n, first)
+    each = 8 * (target.length if tokens else target.means.shape[1])
+    return reduced(
+        lambda count, **place: draw(count, seed, initial, **place, **keywords),
+        n,
+        first,
+        each,
+        device,
+        reduce,
+        part,
+    )
 
 
 def _tableau(method: Any) -> Tableau:
