@@ -61,7 +61,7 @@ def test_a_sample_on_an_edge_is_right_of_it_but_for_the_last() -> None:
 
 
 def test_quantiles_and_distances_are_those_of_samples_but_for_a_bins_width() -> None:
-    n, edges = 20_000, np.linspace(-10, 20, 3001)
+    n, edges = 20_000, np.linspace(-15, 20, 3501)
     x = sample(TABLEAU, TARGET, n, seed=1)
     found = sample(TABLEAU, TARGET, n, seed=1, reduce=Histogram(edges, ANGLES))
     u = np.array([0.001, 0.1, 0.5, 0.99])
