@@ -42,7 +42,8 @@ def in_parallel(work: Callable[..., Any], count: int, *arguments: Any) -> list[A
     """Call work(begin, end, *arguments), compiled without the interpreter's lock, for parts that make up range(count).
 
     On as many threads as `numba.get_num_threads()` says, the caller's own among them; who has finished a part takes the
-    next one. What a part does must not depend on the others. Returns what the parts return, in any order.
+    next one. What a part does must not depend on the others. Returns what the parts return, in any order; where
+    nothing is to be done, that of the one call work(0, 0, *arguments).
     """
     threads = min(numba.get_num_threads(), count)
     if threads < 2:
@@ -54,7 +55,9 @@ def in_parallel(work: Callable[..., Any], count: int, *arguments: Any) -> list[A
         return [work(begin, end, *arguments) for begin, end in parts]
 
     helpers = [_pool(os.getpid(), threads).submit(take) for _ in range(threads - 1)]
-    return [*take(), *(one for helper in helpers for one in helper.result())]
+    found = [*take(), *(one for helper in helpers for one in helper.result())]
+    arguments = ()  # a thread may hold on to `take` for a moment, but to no array of the caller's
+    return found
 
 
 @lru_cache(maxsize=4)
