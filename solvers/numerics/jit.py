@@ -18,7 +18,6 @@ import numpy as np
 COMPILED: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
 INLINED: dict[str, Any] = {**COMPILED, "forceinline": True}  # by the optimiser, after types are known
 PARTS = 6  # of a range for each thread, so that none is left with much when the others have ended
-PARALLEL: dict[str, Any] = {**COMPILED, "parallel": True}
 
 
 def check_threads(threads: object) -> None:
