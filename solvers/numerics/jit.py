@@ -18,7 +18,6 @@ import numpy as np
 COMPILED: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
 INLINED: dict[str, Any] = {**COMPILED, "forceinline": True}  # by the optimiser, after types are known
 PARTS = 6  # of a range for each thread, so that none is left with much when the others have ended
-PARALLEL: dict[str, Any] = {**COMPILED, "parallel": True}
 
 
 def check_threads(threads: object) -> None:
@@ -42,7 +41,8 @@ def in_parallel(work: Callable[..., Any], count: int, *arguments: Any) -> list[A
     """Call work(begin, end, *arguments), compiled without the interpreter's lock, for parts that make up range(count).
 
     On as many threads as `numba.get_num_threads()` says, the caller's own among them; who has finished a part takes the
-    next one. What a part does must not depend on the others. Returns what the parts return, in any order.
+    next one. What a part does must not depend on the others. Returns what the parts return, in any order; where
+    nothing is to be done, that of the one call work(0, 0, *arguments).
     """
     threads = min(numba.get_num_threads(), count)
     if threads < 2:
@@ -54,7 +54,9 @@ def in_parallel(work: Callable[..., Any], count: int, *arguments: Any) -> list[A
         return [work(begin, end, *arguments) for begin, end in parts]
 
     helpers = [_pool(os.getpid(), threads).submit(take) for _ in range(threads - 1)]
-    return [*take(), *(one for helper in helpers for one in helper.result())]
+    found = [*take(), *(one for helper in helpers for one in helper.result())]
+    arguments = ()  # a thread may hold on to `take` for a moment, but to no array of the caller's
+    return found
 
 
 @lru_cache(maxsize=4)

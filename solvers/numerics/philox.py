@@ -9,11 +9,11 @@ from math import sqrt
 from typing import Any
 
 import numpy as np
-from numba import njit, prange, types
+from numba import njit, types
 from numba.extending import overload
 from numpy.typing import NDArray
 
-from .jit import COMPILED, INLINED, PARALLEL
+from .jit import COMPILED, INLINED, in_parallel
 from .lanes import convert, fma, join, lane_of, ordinals, reinterpret, root, select, start_of, store
 from .primitives import log, sincospi
 
@@ -233,17 +233,18 @@ def _(seed: Any, first: Any, step: Any, channel: Any, pair: Any, words: Any, out
     return _fill_pair_32 if out.dtype == types.float32 else _fill_pair_64
 
 
-@njit(**PARALLEL)
-def _normals(seed: Any, first: int, step: int, channel: int, out: Any) -> None:
+@njit(**COMPILED)
+def _normals(begin: int, end: int, seed: Any, first: int, step: int, channel: int, out: Any) -> None:
+    """Fill blocks begin .. end - 1 of the rows of out (n, dim)."""
     n, dim = out.shape
-    for block in prange((n + LANES - 1) // LANES):
-        begin = block * LANES
-        lanes = min(LANES, n - begin)
+    for block in range(begin, end):
+        row = block * LANES
+        lanes = min(LANES, n - row)
         words, buffer = np.empty((2, lanes), dtype=np.uint64), np.empty((dim, lanes))
-        fill_normals(seed, first + begin, step, channel, words, buffer)
+        fill_normals(seed, first + row, step, channel, words, buffer)
         for lane in range(lanes):
             for d in range(dim):
-                out[begin + lane, d] = buffer[d, lane]
+                out[row + lane, d] = buffer[d, lane]
 
 
 def check_seed(seed: object) -> np.uint64:
@@ -261,5 +262,5 @@ def normals(seed: int, n: int, dim: int, step: int, channel: int, first: int = 0
     `step` is the tableau's step index, `channel` the channel's index within the step.
     """
     out = np.empty((n, dim))
-    _normals(check_seed(seed), first, step, channel, out)
+    in_parallel(_normals, -(-n // LANES), check_seed(seed), first, step, channel, out)
     return out

@@ -9,9 +9,9 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
-from solvers.numerics.jit import COMPILED, PARALLEL
+from solvers.numerics.jit import COMPILED
 from solvers.numerics.philox import philox
 
 INVERSE_CDF, GUMBEL, RACE = range(3)
@@ -76,8 +76,10 @@ def inverse(end: int, single: bool, sums: Any, u: float) -> int:
     return 0 if end == FIRST else S - 1
 
 
-@njit(**PARALLEL)
+@njit(**COMPILED)
 def fill_draws(
+    begin: int,
+    stop: int,
     rule: int,
     end: int,
     single: bool,
@@ -89,17 +91,17 @@ def fill_draws(
     at: Any,
     out: Any,
 ) -> None:
-    """Fill out (n,) with one category each from the rows of weights; at is (step, channel)."""
+    """Fill out[begin:stop] with one category each from the rows of weights; at is (step, channel)."""
     S = weights.shape[1]
     width = bits + 1 if end == ROUNDED else bits
     per = 4 if width <= 32 else 2  # integers from one counter
     k0, k1 = np.uint32(seed & _LOW), np.uint32(seed >> _HALF)
-    for i in prange(rows.shape[0]):
+    for i in range(begin, stop):
         sample = np.uint64(first + i)
         row = weights[rows[i]]
         best, highest = 0, -math.inf
-        for begin in range(0, 1 if rule == INVERSE_CDF else S, per):
-            place = np.uint32(np.uint32(at[1]) << np.uint32(24)) | np.uint32(begin // per)
+        for start in range(0, 1 if rule == INVERSE_CDF else S, per):
+            place = np.uint32(np.uint32(at[1]) << np.uint32(24)) | np.uint32(start // per)
             words = philox(
                 np.uint32(sample & _LOW),
                 np.uint32(sample >> _HALF),
@@ -109,7 +111,7 @@ def fill_draws(
                 k1,
             )
             for j in range(per):
-                y = begin + j
+                y = start + j
                 if y >= S or (rule == INVERSE_CDF and j > 0):
                     break
                 if per == 4:

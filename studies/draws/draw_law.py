@@ -12,13 +12,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from analytic.names import unknown
-from solvers.numerics.jit import PARALLEL
+from solvers.numerics.jit import COMPILED, in_parallel
 from solvers.numerics.philox import check_seed
 
 from .arithmetic import (
@@ -125,12 +124,12 @@ def draw_named(draw: str, bits: int | None = None) -> tuple[Draw, int]:
     return found, int(bits)
 
 
-@njit(**PARALLEL)
-def _inverse_laws(end: int, single: bool, bits: int, sums: Any, laws: Any) -> None:
-    """Fill laws (R, S) by counting, for each category, the integers that give it or one before it."""
-    R, S = sums.shape
+@njit(**COMPILED)
+def _inverse_laws(begin: int, stop: int, end: int, single: bool, bits: int, sums: Any, laws: Any) -> None:
+    """Fill laws[begin:stop] (R, S) by counting, for each category, the integers that give it or one before it."""
+    S = sums.shape[1]
     M = np.int64(1) << bits
-    for r in prange(R):
+    for r in range(begin, stop):
         before = np.int64(0)
         for y in range(S):
             low, high = np.int64(0), M  # the number of such integers is between them
@@ -224,12 +223,11 @@ def draw_law(probabilities: ArrayLike, draw: str, *, bits: int | None = None, ex
     weights, back = np.unique(weights_of(kind, rows), axis=0, return_inverse=True)
     laws = np.empty_like(weights)
     if kind.rule == INVERSE_CDF:
-        _inverse_laws(kind.end, kind.single, bits, weights, laws)
+        in_parallel(_inverse_laws, len(weights), kind.end, kind.single, bits, weights, laws)
     else:
         table = noise_table(kind.rule, kind.end, bits)
         bend = 0.0 if exact or bits <= 16 else BEND / 2.0**bits
-        with numba.parallel_chunksize(1):  # tasks differ in cost by powers of ten
-            race_laws(kind.rule, kind.end, bits, weights, table, bend, laws)
+        race_laws(kind.rule, kind.end, bits, weights, table, bend, laws)
     return laws[back.reshape(-1)].reshape(given.shape)
 
 
@@ -280,7 +278,9 @@ def draw_tokens(
         )
     out = np.empty(len(chosen), dtype=np.int64)
     address = np.array([step, channel], dtype=np.int64)
-    fill_draws(
+    in_parallel(
+        fill_draws,
+        len(chosen),
         kind.rule,
         kind.end,
         kind.single,

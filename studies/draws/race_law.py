@@ -12,10 +12,10 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
-from solvers.numerics.jit import COMPILED, PARALLEL
+from solvers.numerics.jit import COMPILED, in_parallel
 
 from .arithmetic import ROUNDED, key_of, noise_of
 
@@ -33,9 +33,9 @@ def _cumulative(end: int, bits: int, count: int) -> float:
     return min(max(total, 0.0), 1.0)
 
 
-@njit(**PARALLEL)
-def _fill_noise(rule: int, end: int, bits: int, table: Any) -> None:
-    for k in prange(table.shape[0]):
+@njit(**COMPILED)
+def _fill_noise(begin: int, stop: int, rule: int, end: int, bits: int, table: Any) -> None:
+    for k in range(begin, stop):
         table[k] = noise_of(rule, end, True, k, bits)
 
 
@@ -43,7 +43,7 @@ def _fill_noise(rule: int, end: int, bits: int, table: Any) -> None:
 def noise_table(rule: int, end: int, bits: int) -> NDArray[np.float32]:
     """Return the noise of every integer, ordered so that keys rise; 64 MiB at 24 bits."""
     table = np.empty((1 << bits) + (end == ROUNDED), dtype=np.float32)
-    _fill_noise(rule, end, bits, table)
+    in_parallel(_fill_noise, len(table), rule, end, bits, table)
     return table
 
 
@@ -157,15 +157,35 @@ def _wins(rule: int, end: int, bits: int, weights: Any, table: Any, y: int, bend
     return total
 
 
-@njit(**PARALLEL)
-def race_laws(rule: int, end: int, bits: int, weights: Any, table: Any, bend: float, laws: Any) -> None:
-    """Fill laws (R, S); the likeliest category of a row gets what the others leave."""
-    R, S = weights.shape
-    for task in prange(R * S):
+@njit(**COMPILED)
+def _fill_wins(
+    begin: int,
+    stop: int,
+    rule: int,
+    end: int,
+    bits: int,
+    weights: Any,
+    table: Any,
+    bend: float,
+    laws: Any,
+) -> None:
+    """Fill entries begin .. stop - 1 of laws (R, S); that of the likeliest category of a row is zero."""
+    S = weights.shape[1]
+    for task in range(begin, stop):
         r, y = task // S, task % S
         if y == np.argmax(weights[r]):
             laws[r, y] = 0.0
         else:
             laws[r, y] = _wins(rule, end, bits, weights[r], table, y, bend)
-    for r in range(R):
+
+
+@njit(**COMPILED)
+def _fill_rest(weights: Any, laws: Any) -> None:
+    for r in range(weights.shape[0]):
         laws[r, np.argmax(weights[r])] = 1.0 - laws[r].sum()
+
+
+def race_laws(rule: int, end: int, bits: int, weights: Any, table: Any, bend: float, laws: Any) -> None:
+    """Fill laws (R, S); the likeliest category of a row gets what the others leave."""
+    in_parallel(_fill_wins, weights.size, rule, end, bits, weights, table, bend, laws)
+    _fill_rest(weights, laws)

@@ -249,7 +249,7 @@ def test_the_first_jump_comes_at_the_exact_hazard(rule: str, noise: str) -> None
     for k, stop in enumerate(stops):
         tokens, counts = np.tile(state, (n, 1)), np.empty(n, np.int64)
         arguments = (noise_of(process), first, stop, move.bound, tokens, np.uint64(5), 0, 0, counts)
-        walk_all(RULES[rule], data_of(data), *arguments)
+        walk_all(0, n, RULES[rule], data_of(data), *arguments)
         changed[k] = (tokens != state).any(axis=1).mean()
 
     def hazard(nodes: Array) -> Array:

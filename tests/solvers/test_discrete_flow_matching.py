@@ -87,7 +87,7 @@ def test_velocity_is_the_papers(noise: chains.Chain, eta: float) -> None:
     data, t = markov(SHARP, 2), 0.6
     loops, tables = Loops(noise, data), Tables(noise, data)
     flows = np.empty((tables.size, 2, noise.states))
-    fill_flows(velocity(noise, t, eta).coefficients, tables.tokens, tables.cavities(t), flows)
+    fill_flows(0, tables.size, velocity(noise, t, eta).coefficients, tables.tokens, tables.cavities(t), flows)
     for k, x in enumerate(loops.states):
         for i in range(2):
             expected = np.array(loops.velocity(t, x, i)) + eta * np.array(balanced(loops, t, x, i))
@@ -98,8 +98,8 @@ def test_velocity_is_the_reversal_under_a_mask_and_not_under_uniform_noise() -> 
     def difference(noise: chains.Chain) -> float:
         tables = Tables(noise, markov(SMOOTH, 2))
         one, two = (np.empty((tables.size, 2, noise.states)) for _ in range(2))
-        fill_flows(velocity(noise, 0.6).coefficients, tables.tokens, tables.cavities(0.6), one)
-        fill_flows(reverse_rates(noise, 0.6).coefficients, tables.tokens, tables.cavities(0.6), two)
+        for flow, out in ((velocity(noise, 0.6), one), (reverse_rates(noise, 0.6), two)):
+            fill_flows(0, tables.size, flow.coefficients, tables.tokens, tables.cavities(0.6), out)
         return float(np.abs(one - two).max())
 
     assert difference(MASK) < 1e-13

@@ -161,9 +161,9 @@ def test_no_token_depends_on_threads_or_cuts(noise: Any) -> None:
     again = tokens.copy()
     moves.draw(tokens, np.uint64(9), 0)
     if moves.near is not None:
-        through_neighbours(moves.packed, moves.near, again, 5, np.uint64(9), 0, three)
+        through_neighbours(0, 5, moves.packed, moves.near, again, 5, np.uint64(9), 0, three)
     else:
-        through_messages(moves.packed, moves.model.transitions, again, 5, np.uint64(9), 0, three)
+        through_messages(0, 5, moves.packed, moves.model.transitions, again, 5, np.uint64(9), 0, three)
     np.testing.assert_array_equal(tokens, again)
 
 

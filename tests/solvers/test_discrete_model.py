@@ -151,7 +151,7 @@ def test_no_bit_depends_on_the_lane_or_the_number_of_threads() -> None:
     np.testing.assert_array_equal(np.concatenate(parts), whole)
     out = np.empty_like(whole)
     seen = likelihood(np.asarray(noise.transition(0, 0.4)))
-    assert cavities_by_messages(transitions(data), seen, tokens, 3, out) == 0
+    assert cavities_by_messages(0, 3, transitions(data), seen, tokens, 3, out) == 0
     np.testing.assert_array_equal(out, whole)
 
 

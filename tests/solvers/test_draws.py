@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from solvers.numerics import philox
+from solvers.numerics.jit import using_threads
 from studies.draws.draw_law import DRAWS, draw_law, draw_named, draw_tokens
 
 FALSE_ALARM = 1e-6  # of each statistical test here
@@ -178,6 +179,16 @@ def test_rows_of_any_shape_have_the_laws_of_single_rows() -> None:
     for index in np.ndindex(3, 2):
         np.testing.assert_array_equal(together[index], draw_law(p[index], "exponential-race-float32", bits=9))
     assert draw_law(np.empty((0, 3)), "gumbel-float32", bits=9).shape == (0, 3)
+
+
+@pytest.mark.parametrize("name", SINGLE)
+def test_no_bit_of_a_law_depends_on_the_number_of_threads(name: str) -> None:
+    p = np.random.default_rng(1).dirichlet(np.ones(40), size=7)
+    laws = []
+    for threads in {1, numba.config.NUMBA_NUM_THREADS}:
+        with using_threads(threads):
+            laws.append(draw_law(p, name, bits=8))
+    np.testing.assert_array_equal(laws[0], laws[-1])
 
 
 @numba.njit

@@ -9,10 +9,10 @@ from math import sqrt
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
-from ...numerics.jit import COMPILED, PARALLEL
+from ...numerics.jit import COMPILED, in_parallel
 from ...numerics.philox import LANES, check_seed, fill_normals, fill_words
 from ...numerics.primitives import exp
 from ...protocols import Target
@@ -163,23 +163,24 @@ def _rotate(rotation: Any, alpha: Any, mean: Any, x: Any, out: Any) -> None:
                 out[e, lane] += entry * (x[d, lane] - shift)
 
 
-@njit(**PARALLEL)
-def _draw_all(parameters: Components, seed: Any, first: int, x: Any) -> None:
+@njit(**COMPILED)
+def _draw_all(begin: int, end: int, parameters: Components, seed: Any, first: int, x: Any) -> None:
+    """Fill blocks begin .. end - 1 of the rows of x (n, dim)."""
     n, dim = x.shape
-    for block in prange((n + LANES - 1) // LANES):
-        begin = block * LANES
-        lanes = min(LANES, n - begin)
+    for block in range(begin, end):
+        row = block * LANES
+        lanes = min(LANES, n - row)
         words, normals, out = np.empty((2, lanes), np.uint64), np.empty((dim, lanes)), np.empty((dim, lanes))
-        draw(parameters, seed, first + begin, words, normals, out)
+        draw(parameters, seed, first + row, words, normals, out)
         for lane in range(lanes):
             for d in range(dim):
-                x[begin + lane, d] = out[d, lane]
+                x[row + lane, d] = out[d, lane]
 
 
 def draw_samples(target: Target, n: int, seed: int = 0, first: int = 0) -> NDArray[np.float64]:
     """Return samples first .. first + n - 1 (n, dim) of a mixture, by address: the start points of `sample`."""
     x = np.empty((n, target.means.shape[1]))
-    _draw_all(components(target), check_seed(seed), first, x)
+    in_parallel(_draw_all, -(-n // LANES), components(target), check_seed(seed), first, x)
     return x
 
 

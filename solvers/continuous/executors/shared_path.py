@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
-from ...numerics.jit import PARALLEL
+from ...numerics.jit import COMPILED, in_parallel
 from ...numerics.philox import LANES, check_seed, fill_normals, normals
 from ...protocols import Path
 from ..functionals import OF_PLACE, quadrature, shape_of
@@ -65,7 +65,7 @@ class SharedPath:
         for index in self._fresh:
             out[index] = normals(seed, n, dim, _UNCOUPLED_STEP + index, self._owner[index], first)
         if self._cells is not None:
-            _fill(out, *self._cells, key, first)
+            in_parallel(_fill, -(-n // LANES), out, *self._cells, key, first)
         return np.split(out, self._cuts)
 
 
@@ -107,20 +107,23 @@ def _cells(
     return np.array(ranks), np.array(bounds), np.array(owners), table
 
 
-@njit(**PARALLEL)
-def _fill(out: Any, ranks: Any, bounds: Any, owners: Any, weights: Any, seed: Any, first: int) -> None:
+@njit(**COMPILED)
+def _fill(
+    begin: int, end: int, out: Any, ranks: Any, bounds: Any, owners: Any, weights: Any, seed: Any, first: int
+) -> None:
+    """Fill blocks begin .. end - 1 of the samples in out (channels, n, dim)."""
     n, dim = out.shape[1:]
-    for block in prange((n + LANES - 1) // LANES):
-        begin = block * LANES
-        lanes = min(LANES, n - begin)
+    for block in range(begin, end):
+        row = block * LANES
+        lanes = min(LANES, n - row)
         words, z = np.empty((2, lanes), np.uint64), np.empty((dim, lanes))
         for cell in range(len(ranks)):
             for m in range(ranks[cell]):
-                fill_normals(seed, first + begin, cell, m, words, z)
+                fill_normals(seed, first + row, cell, m, words, z)
                 for i in range(bounds[cell], bounds[cell + 1]):
                     for lane in range(lanes):
                         for d in range(dim):
-                            out[owners[i], begin + lane, d] += weights[i, m] * z[d, lane]
+                            out[owners[i], row + lane, d] += weights[i, m] * z[d, lane]
 
 
 def _distinct(times: list[float]) -> Array:

@@ -12,12 +12,12 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from analytic import chains, sequences
 
-from ...numerics.jit import COMPILED, PARALLEL
+from ...numerics.jit import COMPILED, in_parallel
 from ...numerics.philox import fill_words
 from ..model.cavities import Model
 from ..model.messages_by_block import (
@@ -94,23 +94,34 @@ def _by_messages(
     return impossible, bad
 
 
-@njit(**PARALLEL)
+@njit(**COMPILED)
 def through_messages(
-    packed: Packed, model: Transitions, tokens: Any, parts: int, seed: Any, first: int, failed: Any
+    begin: int,
+    end: int,
+    packed: Packed,
+    model: Transitions,
+    tokens: Any,
+    parts: int,
+    seed: Any,
+    first: int,
+    failed: Any,
 ) -> None:
-    """Carry tokens (n, L) through all moves; failed (parts, 3) gets the last move and its two numbers of failures."""
+    """Carry parts begin .. end - 1 of tokens (n, L) through all moves.
+
+    `failed` (parts, 3) gets the last move and its two numbers of failures.
+    """
     n, L = tokens.shape
     V, S = model.start.shape[0], packed.add.shape[1]
-    for part in prange(parts):
+    for part in range(begin, end):
         predicted, work, expected = np.empty((L, V * LANES)), np.empty(V * LANES), np.empty(V * LANES)
         side, states, before = np.empty((3, LANES)), np.empty((L, LANES), np.int64), np.empty(LANES, np.int64)
         words, cavity, row = np.empty((2, LANES), np.uint64), np.empty(V), np.empty(S)
         for block in range(part, (n + LANES - 1) // LANES, parts):
-            begin = block * LANES
-            live = min(LANES, n - begin)
+            start = block * LANES
+            live = min(LANES, n - start)
             for lane in range(LANES):
                 for i in range(L):
-                    states[i, lane] = tokens[begin + min(lane, live - 1), i]
+                    states[i, lane] = tokens[start + min(lane, live - 1), i]
             for m in range(packed.keep.shape[0]):
                 if failed[part, 1] > 0 or failed[part, 2] > 0:
                     break
@@ -122,7 +133,7 @@ def through_messages(
                     states,
                     live,
                     seed,
-                    first + begin,
+                    first + start,
                     predicted,
                     expected,
                     work,
@@ -134,7 +145,7 @@ def through_messages(
                 )
             for lane in range(live):
                 for i in range(L):
-                    tokens[begin + lane, i] = states[i, lane]
+                    tokens[start + lane, i] = states[i, lane]
 
 
 class Trajectories:
@@ -169,9 +180,10 @@ class Trajectories:
         parts = numba.get_num_threads()
         failed = np.zeros((parts, 3), dtype=np.int64)
         if self.near is not None:
-            through_neighbours(self.packed, self.near, tokens, parts, seed, first, failed)
+            in_parallel(through_neighbours, parts, self.packed, self.near, tokens, parts, seed, first, failed)
         else:
-            through_messages(self.packed, self.model.transitions, tokens, parts, seed, first, failed)
+            model = self.model.transitions
+            in_parallel(through_messages, parts, self.packed, model, tokens, parts, seed, first, failed)
         if failed[:, 1:].any():
             move, impossible, bad = failed[failed[:, 1:].any(axis=1)][0]
             if impossible:

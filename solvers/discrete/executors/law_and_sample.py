@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from analytic import sequences
 
-from ...numerics.jit import check_counts, check_threads, using_threads
+from ...numerics.jit import check_counts, check_threads, in_parallel, using_threads
 from ...numerics.philox import check_seed
 from ..flow import Array, noising
 from ..kernel import Kernel
@@ -211,7 +211,7 @@ def stream(
         stop = min(n, begin + rows)
         if start is None:
             tokens, table = _start(kernel, data, initial, stop - begin, key, first + begin)
-            draw_rows(table, tokens, key, first + begin, START)
+            in_parallel(draw_rows, len(tokens), table, tokens, key, first + begin, START)
         else:
             tokens = start[begin:stop]
         if fused:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 from analytic import sequences
 
-from ...numerics.jit import COMPILED, PARALLEL
+from ...numerics.jit import COMPILED
 from ...numerics.philox import fill_words
 from ..flow import Array
 from ..model.messages_by_block import LANES, WEAK
@@ -131,29 +131,40 @@ def by_neighbours(
     return impossible, bad
 
 
-@njit(**PARALLEL)
+@njit(**COMPILED)
 def through_neighbours(
-    packed: Packed, near: Neighbours, tokens: Any, parts: int, seed: Any, first: int, failed: Any
+    begin: int,
+    end: int,
+    packed: Packed,
+    near: Neighbours,
+    tokens: Any,
+    parts: int,
+    seed: Any,
+    first: int,
+    failed: Any,
 ) -> None:
-    """Carry tokens (n, L) through all moves; failed (parts, 3) gets the last move and its two numbers of failures."""
+    """Carry parts begin .. end - 1 of tokens (n, L) through all moves.
+
+    `failed` (parts, 3) gets the last move and its two numbers of failures.
+    """
     n, L = tokens.shape
     V, S = near.alone.shape[1], packed.add.shape[1]
-    for part in prange(parts):
+    for part in range(begin, end):
         states, moved = np.empty((L, LANES), np.int32), np.empty((L * LANES, 3), np.int32)
         words, cavity, row = np.empty((2, LANES), np.uint64), np.empty(V), np.empty(S)
         for block in range(part, (n + LANES - 1) // LANES, parts):
-            begin = block * LANES
-            live = min(LANES, n - begin)
+            start = block * LANES
+            live = min(LANES, n - start)
             for lane in range(live):
                 for i in range(L):
-                    states[i, lane] = tokens[begin + lane, i]
+                    states[i, lane] = tokens[start + lane, i]
             for m in range(packed.keep.shape[0]):
                 if failed[part, 1] > 0 or failed[part, 2] > 0:
                     break
                 failed[part, 0] = m
                 failed[part, 1], failed[part, 2] = by_neighbours(
-                    packed, m, near, states, live, seed, first + begin, moved, words, cavity, row
+                    packed, m, near, states, live, seed, first + start, moved, words, cavity, row
                 )
             for lane in range(live):
                 for i in range(L):
-                    tokens[begin + lane, i] = states[i, lane]
+                    tokens[start + lane, i] = states[i, lane]

@@ -7,12 +7,12 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from analytic import sequences
 
-from ...numerics.jit import COMPILED, PARALLEL
+from ...numerics.jit import COMPILED, in_parallel
 from ..flow import Array, Process, shown
 from .every_state import check_pair
 from .messages_by_block import Likelihood, Transitions, cavities_by_messages, likelihood, transitions
@@ -64,13 +64,14 @@ class Model:
         out = self._room((*states.shape, self.data.vocabulary))
         if self.transitions is not None:
             parts = numba.get_num_threads()
-            if cavities_by_messages(self.transitions, self.likelihood(t), states, parts, out):
+            likely = self.likelihood(t)
+            if sum(in_parallel(cavities_by_messages, parts, self.transitions, likely, states, parts, out)):
                 return self._by_law(t, states)
             impossible = 0
-        elif isinstance(self.data, sequences.Product):
-            impossible = _product_cavities(self._table, _scaled(shown(self.process, t)), states, out)
         else:
-            impossible = _table_cavities(self._table, _scaled(shown(self.process, t)), states, out)
+            fill = _product_cavities if isinstance(self.data, sequences.Product) else _table_cavities
+            seen = _scaled(shown(self.process, t))
+            impossible = sum(in_parallel(fill, len(states), self._table, seen, states, out))
         if impossible:
             raise undefined(t, f"{impossible} such rows")
         return out
@@ -104,13 +105,15 @@ def _scaled(noising: Array) -> Array:
     return np.ascontiguousarray((noising / np.where(largest > 0, largest, 1.0)).T)
 
 
-@njit(**PARALLEL)
-def _product_cavities(table: Any, seen: Any, tokens: Any, out: Any) -> int:
-    """Fill out (n, L, V) with the laws (L, V) of independent tokens; return the number of impossible rows."""
-    n, L = tokens.shape
-    V = table.shape[1]
+@njit(**COMPILED)
+def _product_cavities(begin: int, end: int, table: Any, seen: Any, tokens: Any, out: Any) -> int:
+    """Fill rows begin .. end - 1 of out (n, L, V) with the laws (L, V) of independent tokens.
+
+    Returns the number of impossible rows.
+    """
+    L, V = table.shape
     impossible = 0
-    for r in prange(n):
+    for r in range(begin, end):
         possible = True
         for i in range(L):
             evidence = 0.0
@@ -159,12 +162,15 @@ def _leave_one_out(table: Any, seen: Any, states: Any, head: Any, tail: Any, out
     return possible
 
 
-@njit(**PARALLEL)
-def _table_cavities(table: Any, seen: Any, tokens: Any, out: Any) -> int:
-    """Fill out (n, L, V) with the cavities under a law (V^L,); return the number of impossible rows."""
+@njit(**COMPILED)
+def _table_cavities(begin: int, end: int, table: Any, seen: Any, tokens: Any, out: Any) -> int:
+    """Fill rows begin .. end - 1 of out (n, L, V) with cavities under a law (V^L,).
+
+    Returns the number of impossible rows.
+    """
+    head, tail = np.empty(table.shape[0]), np.empty(table.shape[0])
     impossible = 0
-    for r in prange(tokens.shape[0]):
-        head, tail = np.empty(table.shape[0]), np.empty(table.shape[0])
+    for r in range(begin, end):
         if not _leave_one_out(table, seen, tokens[r], head, tail, out[r]):
             impossible += 1
     return impossible

@@ -10,12 +10,12 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from analytic import sequences
 
-from ...numerics.jit import COMPILED, PARALLEL
+from ...numerics.jit import COMPILED
 
 Array = NDArray[np.float64]
 LANES = 32
@@ -222,9 +222,11 @@ def take_cavity(predicted: Any, expected: Any, lane: int, total: float, out: Any
         out[v] = predicted[v * LANES + lane] * expected[v * LANES + lane] / total
 
 
-@njit(**PARALLEL)
-def cavities_by_messages(model: Transitions, seen: Likelihood, tokens: Any, parts: int, out: Any) -> int:
-    """Fill out (n, L, V) with cavities given tokens (n, L); return the number of weak ones.
+@njit(**COMPILED)
+def cavities_by_messages(
+    begin: int, end: int, model: Transitions, seen: Likelihood, tokens: Any, parts: int, out: Any
+) -> int:
+    """Fill parts begin .. end - 1 of out (n, L, V) with cavities given tokens (n, L); return how many are weak.
 
     A cavity is weak where the row is impossible or close to it, see `WEAK`.
 
@@ -236,16 +238,16 @@ def cavities_by_messages(model: Transitions, seen: Likelihood, tokens: Any, part
     n, L = tokens.shape
     V = model.start.shape[0]
     weak = 0
-    for part in prange(parts):
+    for part in range(begin, end):
         predicted, work, expected = np.empty((L, V * LANES)), np.empty(V * LANES), np.empty(V * LANES)
         side, states = np.empty((3, LANES)), np.empty((L, LANES), np.int64)
         total = side[1]
         for block in range(part, (n + LANES - 1) // LANES, parts):
-            begin = block * LANES
-            live = min(LANES, n - begin)
+            row = block * LANES
+            live = min(LANES, n - row)
             for lane in range(LANES):
                 for i in range(L):
-                    states[i, lane] = tokens[begin + min(lane, live - 1), i]
+                    states[i, lane] = tokens[row + min(lane, live - 1), i]
             predict(model, seen, states, predicted, work, side)
             for lane in range(live):
                 if not total[lane] > 0.0:
@@ -257,7 +259,7 @@ def cavities_by_messages(model: Transitions, seen: Likelihood, tokens: Any, part
                 for lane in range(live):
                     if not total[lane] > WEAK:
                         weak += 1
-                    take_cavity(predicted[i], expected, lane, total[lane], out[begin + lane, i])
+                    take_cavity(predicted[i], expected, lane, total[lane], out[row + lane, i])
                 if i > 0:
                     absorb(seen, states[i], expected, side, work)
                     transmit(model.retreat[i - 1 if model.retreat.shape[0] > 1 else 0], work, expected)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
-from ...numerics.jit import COMPILED, PARALLEL
+from ...numerics.jit import COMPILED, in_parallel
 from ..flow import Array, Flow
 from ..model import messages_of_one
 from ..model.cavities import Model
@@ -91,9 +91,11 @@ def fill_births(rule: int, p: float, seen: Any, x: int, c: Any, out: Any) -> Non
         out[S - 1] += max(rest, 0.0)
 
 
-@njit(**PARALLEL)
-def _fill_rows(rule: int, p: float, seen: Any, tokens: Any, cavities: Any, rows: Any) -> None:
-    for r in prange(rows.shape[0]):
+@njit(**COMPILED)
+def _fill_rows(
+    begin: int, end: int, rule: int, p: float, seen: Any, tokens: Any, cavities: Any, rows: Any
+) -> None:
+    for r in range(begin, end):
         for i in range(rows.shape[1]):
             fill_births(rule, p, seen, tokens[r, i], cavities[r, i], rows[r, i])
 
@@ -115,13 +117,22 @@ def births_row(
     return bad
 
 
-@njit(**PARALLEL)
+@njit(**COMPILED)
 def _draw(
-    rule: int, p: float, seen: Any, tokens: Any, cavities: Any, seed: Any, first: int, step: int
+    begin: int,
+    end: int,
+    rule: int,
+    p: float,
+    seen: Any,
+    tokens: Any,
+    cavities: Any,
+    seed: Any,
+    first: int,
+    step: int,
 ) -> int:
+    row = np.empty(seen.shape[0])
     bad = 0
-    for r in prange(tokens.shape[0]):
-        row = np.empty(seen.shape[0])
+    for r in range(begin, end):
         bad += births_row(rule, p, seen, tokens[r], cavities[r], seed, first + r, step, row)
     return bad
 
@@ -146,11 +157,12 @@ class Births(Independent):
 
     def fill(self, tables: Tables) -> Array:
         rows = np.empty((tables.size, tables.length, tables.states))
-        _fill_rows(*self.how, tables.tokens, tables.cavities(self.flow.t), rows)
+        in_parallel(_fill_rows, tables.size, *self.how, tables.tokens, tables.cavities(self.flow.t), rows)
         return rows
 
     def draw(self, tokens: Tokens, model: Model, stream: Stream) -> None:
-        bad = _draw(*self.how, tokens, model.cavities(self.flow.t, tokens), *stream)
+        cavities = model.cavities(self.flow.t, tokens)
+        bad = sum(in_parallel(_draw, len(tokens), *self.how, tokens, cavities, *stream))
         if bad:
             raise self.no_law(bad)
 

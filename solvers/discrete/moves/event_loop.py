@@ -6,16 +6,15 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
-from ...numerics.jit import COMPILED, PARALLEL
+from ...numerics.jit import COMPILED
 from .event_rates import MASKED, UNIFORM, envelope, fill_rates, moment
 from .site import uniforms
 
 DIRECT, SITES, UNIFORMIZED = range(3)
 RULES = {"direct": DIRECT, "sites": SITES, "uniformized": UNIFORMIZED}
 IMPOSSIBLE, EXCEEDED = -1, -2
-_BLOCK = 64
 
 
 @njit(**COMPILED)
@@ -122,8 +121,10 @@ def walk(
     return evaluations
 
 
-@njit(**PARALLEL)
+@njit(**COMPILED)
 def walk_all(
+    begin: int,
+    end: int,
     rule: int,
     data: Any,
     noise: Any,
@@ -137,11 +138,9 @@ def walk_all(
     counts: Any,
 ) -> None:
     """Move tokens (n, L) in place; counts (n,) are evaluations of the model, or IMPOSSIBLE or EXCEEDED."""
-    n, L = tokens.shape
     V = noise.vocabulary
     S = V if noise.kind == UNIFORM else V + 1
-    for block in prange((n + _BLOCK - 1) // _BLOCK):
-        work = (np.empty(V), np.empty(V), np.empty(data.table.shape[0]))
-        scratch = (np.empty(V), work, np.empty(S), np.empty(L))
-        for r in range(block * _BLOCK, min(n, (block + 1) * _BLOCK)):
-            counts[r] = walk(rule, data, noise, start, stop, bound, tokens[r], seed, first + r, step, scratch)
+    work = (np.empty(V), np.empty(V), np.empty(data.table.shape[0]))
+    scratch = (np.empty(V), work, np.empty(S), np.empty(tokens.shape[1]))
+    for r in range(begin, end):
+        counts[r] = walk(rule, data, noise, start, stop, bound, tokens[r], seed, first + r, step, scratch)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from analytic import chains, sequences
 
+from ...numerics.jit import in_parallel
 from ..flow import Array, Process, half_noised, schedule_of
 from ..model.cavities import Model
 from ..model.every_state import Tables
@@ -214,8 +215,8 @@ class Events(Move):
         Raises FloatingPointError for tokens that the data forbid.
         """
         counts = np.empty(len(tokens), dtype=np.int64)
-        noise, data = noise_of(self.process), data_of(model.data)
-        walk_all(RULES[self.rule], data, noise, *self.ends, self.bound, tokens, *stream, counts)
+        how = (RULES[self.rule], data_of(model.data), noise_of(self.process), *self.ends, self.bound)
+        in_parallel(walk_all, len(tokens), *how, tokens, *stream, counts)
         if (counts == IMPOSSIBLE).any():
             raise self.impossible("")
         if (counts == EXCEEDED).any():

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 from analytic import chains
 
-from ...numerics.jit import COMPILED, PARALLEL
+from ...numerics.jit import COMPILED, in_parallel
 from ..flow import Array, Coefficients, Flow, endpoint, schedule_of
 from ..model import messages_of_one
 from ..model.cavities import Model
@@ -75,7 +75,8 @@ class FirstJump(Move):
 
     def push(self, weights: Array, tables: Tables) -> Array:
         flows = np.empty((tables.size, tables.length, tables.states))
-        fill_flows(self.flow.coefficients, tables.tokens, tables.cavities(self.flow.t), flows)
+        k, cavities = self.flow.coefficients, tables.cavities(self.flow.t)
+        in_parallel(fill_flows, tables.size, k, tables.tokens, cavities, flows)
         flows = defined(flows, weights, tables, self.flow.t)
         total = flows.sum(axis=(1, 2))
         out = weights * np.exp(-total * self.reach)
@@ -88,14 +89,14 @@ class FirstJump(Move):
         return out
 
     def draw(self, tokens: Tokens, model: Model, stream: Stream) -> None:
-        waits = np.empty(len(tokens))
+        k, waits = self.flow.coefficients, np.empty(len(tokens))
         cavities = model.cavities(self.flow.t, tokens)
-        _first_jump(self.flow.coefficients, tokens, cavities, waits, self.reach, *stream)
+        in_parallel(_first_jump, len(tokens), k, tokens, cavities, waits, self.reach, *stream)
         active = np.flatnonzero(waits < self.reach)
         if len(active) == 0:
             return
         # 1 - alpha shrinks by exp(-u); alpha itself is formed without cancellation, since it may start at 0
-        alpha = self.flow.coefficients.keep - np.expm1(-waits[active]) * self.level
+        alpha = k.keep - np.expm1(-waits[active]) * self.level
         noise = np.exp(-waits[active]) * self.level
         prior = np.asarray(model.process.prior)
         moved = tokens[active]
@@ -110,8 +111,10 @@ class FirstJump(Move):
                 f"a jump after t = {self.flow.t:g} led to a state of probability 0, where the model is undefined: give "
                 f"a target without zeros ({error})"
             ) from error
-        _leap_on(
-            self.flow.coefficients,
+        in_parallel(
+            _leap_on,
+            len(active),
+            k,
             tokens,
             active,
             cavities,
@@ -183,13 +186,22 @@ def jump_row(
     return wait
 
 
-@njit(**PARALLEL)
+@njit(**COMPILED)
 def _first_jump(
-    k: Any, tokens: Any, cavities: Any, waits: Any, reach: float, seed: Any, first: int, step: int
+    begin: int,
+    end: int,
+    k: Any,
+    tokens: Any,
+    cavities: Any,
+    waits: Any,
+    reach: float,
+    seed: Any,
+    first: int,
+    step: int,
 ) -> None:
     """Fill waits (n,) with the times of the first jumps, and make those that come before the end."""
-    for r in prange(tokens.shape[0]):
-        flows = np.empty((tokens.shape[1], k.add.shape[0]))
+    flows = np.empty((tokens.shape[1], k.add.shape[0]))
+    for r in range(begin, end):
         waits[r] = jump_row(k, tokens[r], cavities[r], reach, seed, first + r, step, flows)
 
 
@@ -214,8 +226,10 @@ def at_level(k: Any, alpha: float, noise: Any) -> Coefficients:
     )
 
 
-@njit(**PARALLEL)
+@njit(**COMPILED)
 def _leap_on(
+    begin: int,
+    end: int,
     k: Any,
     tokens: Any,
     rows: Any,
@@ -227,10 +241,10 @@ def _leap_on(
     first: int,
     step: int,
 ) -> None:
-    """Leap with rows of tokens, each from its own level: alpha (m,) and the law (1 - alpha) pi, (m, S)."""
-    for m in prange(rows.shape[0]):
+    """Leap with rows[begin:end] of tokens, each from its own level: alpha (m,) and the law (1 - alpha) pi, (m, S)."""
+    law = np.empty(noise.shape[1])
+    for m in range(begin, end):
         r = rows[m]
-        law = np.empty(noise.shape[1])
         level = at_level(k, alpha[m], noise[m])
         step_row(level, LEAP, reach[m], tokens[r], cavities[m], seed, first + r, step, 1, law)
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
-from ...numerics.jit import PARALLEL
+from ...numerics.jit import COMPILED, in_parallel
 from ..flow import Array, Flow
 from ..model.cavities import Model
 from ..model.every_state import Tables
@@ -55,9 +55,10 @@ class Gibbs(Move):
         return weights
 
     def draw(self, tokens: Tokens, model: Model, stream: Stream) -> None:
+        k, anywhere = self.flow.coefficients, self.sites is not None
         for visit in range(tokens.shape[1] if self.sites is None else self.sites):
             cavities = model.cavities(self.flow.t, tokens)
-            _redraw(self.flow.coefficients, tokens, cavities, self.sites is not None, visit, *stream)
+            in_parallel(_redraw, len(tokens), k, tokens, cavities, anywhere, visit, *stream)
 
 
 def put_site(values: Array, site: int, tables: Tables) -> Array:
@@ -67,17 +68,25 @@ def put_site(values: Array, site: int, tables: Tables) -> Array:
     return np.ascontiguousarray(np.swapaxes(by_site, 1, 2)).ravel()
 
 
-@njit(**PARALLEL)
+@njit(**COMPILED)
 def _redraw(
-    k: Any, tokens: Any, cavities: Any, anywhere: bool, visit: int, seed: Any, first: int, step: int
+    begin: int,
+    end: int,
+    k: Any,
+    tokens: Any,
+    cavities: Any,
+    anywhere: bool,
+    visit: int,
+    seed: Any,
+    first: int,
+    step: int,
 ) -> None:
-    """Redraw one site of tokens (n, L): the visit's, or one drawn uniformly."""
-    n, L = tokens.shape
-    S = max(k.add.shape[0], k.back.shape[0])
-    for r in prange(n):
+    """Redraw one site of each of tokens (n, L): the visit's, or one drawn uniformly."""
+    L = tokens.shape[1]
+    row = np.empty(max(k.add.shape[0], k.back.shape[0]))
+    for r in range(begin, end):
         u = uniforms(seed, first + r, step, 0, visit)
         i = min(int(u[1] * L), L - 1) if anywhere else visit
-        row = np.empty(S)
         x = tokens[r, i]
         fill_flow(k, x, cavities[r, i], row)
         settle(PROBABILITY, 1.0, x, row)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from analytic import chains, sequences
 
+from ...numerics.jit import in_parallel
 from ..flow import Array, Flow, shown
 from ..model.cavities import Model
 from ..model.every_state import Tables
@@ -113,7 +114,7 @@ class Guided(Independent):
             with np.errstate(invalid="ignore"):
                 log_ratio = here[neighbours] - here[:, None, None]
         rows = np.empty((tables.size, tables.length, tables.states))
-        fill_rows(*self.how, tables.tokens, given, free, log_ratio, rows)
+        in_parallel(fill_rows, tables.size, *self.how, tables.tokens, given, free, log_ratio, rows)
         return rows
 
     def usable(self, weights: Array, tables: Tables) -> Array:
@@ -138,7 +139,8 @@ class Guided(Independent):
                         neighbour = tokens.copy()
                         neighbour[:, i] = y
                         log_ratio[:, i, y] = self._log_label(data, neighbour) - here
-        bad = draw_sites(*self.how, tokens, given, free, log_ratio, states, *stream)
+        asked = (tokens, given, free, log_ratio, states)
+        bad = sum(in_parallel(draw_sites, len(tokens), *self.how, *asked, *stream))
         if bad:
             raise self.no_law(bad)
 

@@ -6,9 +6,9 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
-from ...numerics.jit import COMPILED, PARALLEL
+from ...numerics.jit import COMPILED
 from .site import ARGMAX, PROBABILITY, fill_flow, pick, settle, uniforms
 
 POSTERIOR, FLOW, CLASSIFIER = range(3)
@@ -82,8 +82,10 @@ def fill_guided(
     settle(exit_kind, h, x, out)
 
 
-@njit(**PARALLEL)
+@njit(**COMPILED)
 def fill_rows(
+    begin: int,
+    end: int,
     k: Any,
     guide: int,
     gamma: float,
@@ -95,9 +97,9 @@ def fill_rows(
     log_ratio: Any,
     rows: Any,
 ) -> None:
-    n, L, S = rows.shape
-    for r in prange(n):
-        spare = np.empty(S)
+    L, S = rows.shape[1:]
+    spare = np.empty(S)
+    for r in range(begin, end):
         for i in range(L):
             fill_guided(
                 k,
@@ -114,8 +116,10 @@ def fill_rows(
             )
 
 
-@njit(**PARALLEL)
+@njit(**COMPILED)
 def draw_sites(
+    begin: int,
+    end: int,
     k: Any,
     guide: int,
     gamma: float,
@@ -130,12 +134,11 @@ def draw_sites(
     first: int,
     step: int,
 ) -> int:
-    n, L = tokens.shape
+    row, spare = np.empty(S), np.empty(S)
     bad = 0
-    for r in prange(n):
-        row, spare = np.empty(S), np.empty(S)
+    for r in range(begin, end):
         u = (0.0, 0.0)
-        for i in range(L):
+        for i in range(tokens.shape[1]):
             if i % 2 == 0:
                 u = uniforms(seed, first + r, step, 0, i // 2)
             x = tokens[r, i]

@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from analytic import sequences
 
-from ...numerics.jit import COMPILED, PARALLEL
+from ...numerics.jit import COMPILED, in_parallel
 from ..flow import Array, Flow
 from ..model.cavities import Model, undefined
 from ..model.every_state import Tables
@@ -171,7 +171,7 @@ class Independent(Move):
         weights = possible.astype(np.float64)
         # with as many parts as states, part x is what came from state x
         parts = np.zeros((tables.size, tables.size))
-        _spread(weights, self.usable(weights, tables), parts)
+        in_parallel(_spread, len(parts), weights, self.usable(weights, tables), parts)
         return parts
 
     def usable(self, weights: Array, tables: Tables) -> Array:
@@ -236,11 +236,12 @@ def scatter(weight: float, rows: Any, places: Any, values: Any, out: Any) -> Non
             out[at + y] += value * rows[L - 1, y]
 
 
-@njit(**PARALLEL)
-def _spread(weights: Any, rows: Any, parts: Any) -> None:
+@njit(**COMPILED)
+def _spread(begin: int, end: int, weights: Any, rows: Any, parts: Any) -> None:
+    """Add to parts begin .. end - 1 of (P, S^L) where the weights of the states x = part modulo P go."""
     size = rows.shape[0]
-    for part in prange(parts.shape[0]):
-        places, values = np.empty((2, size), np.int64), np.empty((2, size))
+    places, values = np.empty((2, size), np.int64), np.empty((2, size))
+    for part in range(begin, end):
         for x in range(part, size, parts.shape[0]):
             if weights[x] != 0.0:
                 scatter(weights[x], rows[x], places, values, parts[part])
@@ -249,5 +250,5 @@ def _spread(weights: Any, rows: Any, parts: Any) -> None:
 def spread(weights: Array, rows: Array) -> Array:
     """Carry weights (S^L,) through the independent laws (S^L, L, S) of the sites."""
     parts = np.zeros((PARTS, len(weights)))
-    _spread(np.asarray(weights), rows, parts)
+    in_parallel(_spread, len(parts), np.asarray(weights), rows, parts)
     return parts.sum(axis=0)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
-from ...numerics.jit import COMPILED, PARALLEL
+from ...numerics.jit import COMPILED, in_parallel
 from ..flow import Array, Flow
 from ..model import messages_of_one
 from ..model.cavities import Model
@@ -50,16 +50,26 @@ def _blend(
     out[start] = 0.0
 
 
-@njit(**PARALLEL)
+@njit(**COMPILED)
 def _spread_pair(
-    weights: Any, tokens: Any, first: Any, held: Any, now: Any, how: Any, h: float, parts: Any
+    begin: int,
+    end: int,
+    weights: Any,
+    tokens: Any,
+    first: Any,
+    held: Any,
+    now: Any,
+    how: Any,
+    h: float,
+    parts: Any,
 ) -> None:
+    """Add to parts begin .. end - 1 of (P, S^L) where the weights of the states x = part modulo P go."""
     size, L, S = first.shape
     from_held, by_jump, clip, w_held, w_now = how
-    for part in prange(parts.shape[0]):
-        places, values = np.empty((2, size), np.int64), np.empty((2, size))
-        inner, inner_values = np.empty((2, size), np.int64), np.empty((2, size))
-        rows = np.empty((L, S))
+    places, values = np.empty((2, size), np.int64), np.empty((2, size))
+    inner, inner_values = np.empty((2, size), np.int64), np.empty((2, size))
+    rows = np.empty((L, S))
+    for part in range(begin, end):
         for x in range(part, size, parts.shape[0]):
             if weights[x] == 0.0:
                 continue
@@ -120,8 +130,10 @@ def pair_row(
     return bad
 
 
-@njit(**PARALLEL)
+@njit(**COMPILED)
 def _draw_pair(
+    begin: int,
+    end: int,
     k: Any,
     h: float,
     tokens: Any,
@@ -134,19 +146,19 @@ def _draw_pair(
     step: int,
 ) -> int:
     S = held.shape[2]
+    now, row = np.empty(S), np.empty(S)
     bad = 0
-    for r in prange(tokens.shape[0]):
-        now, row = np.empty(S), np.empty(S)
+    for r in range(begin, end):
         bad += pair_row(
             k, h, tokens[r], held_tokens[r], cavities[r], held[r], how, seed, first + r, step, now, row
         )
     return bad
 
 
-@njit(**PARALLEL)
-def fill_flows(k: Any, tokens: Any, cavities: Any, flows: Any) -> None:
+@njit(**COMPILED)
+def fill_flows(begin: int, end: int, k: Any, tokens: Any, cavities: Any, flows: Any) -> None:
     """Fill flows (n, L, S) at every site of tokens (n, L), given cavities (n, L, V)."""
-    for r in prange(tokens.shape[0]):
+    for r in range(begin, end):
         for i in range(tokens.shape[1]):
             fill_flow(k, tokens[r, i], cavities[r, i], flows[r, i])
 
@@ -209,9 +221,12 @@ class Pair(Move):
         leap = Sites(self.first, "leap", self.h_first).usable(weights, tables)
         shape = (tables.size, tables.length, tables.states)
         held, now = np.empty(shape), np.empty(shape)
-        fill_flows(self.first.coefficients, tables.tokens, tables.cavities(self.first.t), held)
-        fill_flows(self.second.coefficients, tables.tokens, tables.cavities(self.second.t), now)
-        _spread_pair(weights, tables.tokens, leap, held, now, self.how, self.h, parts)
+        for flow, flows in ((self.first, held), (self.second, now)):
+            cavities = tables.cavities(flow.t)
+            in_parallel(fill_flows, tables.size, flow.coefficients, tables.tokens, cavities, flows)
+        in_parallel(
+            _spread_pair, len(parts), weights, tables.tokens, leap, held, now, self.how, self.h, parts
+        )
         if not np.isfinite(parts).all():
             raise FloatingPointError(
                 f"the leap from t = {self.first.t:g} reaches states of probability 0: give a target without zeros"
@@ -221,13 +236,14 @@ class Pair(Move):
     def draw(self, tokens: Tokens, model: Model, stream: Stream) -> None:
         if not self.clip:
             raise ValueError(SIGNED)
-        start = tokens.copy()
-        cavities = model.cavities(self.first.t, tokens)
+        n, start = len(tokens), tokens.copy()
+        k, cavities = self.first.coefficients, model.cavities(self.first.t, tokens)
         held = np.empty((*tokens.shape, model.process.states))
-        fill_flows(self.first.coefficients, tokens, cavities, held)
-        bad = draw_sites(self.first.coefficients, LEAP, self.h_first, tokens, cavities, *stream, 0)
-        cavities = model.cavities(self.second.t, tokens)
-        bad += _draw_pair(self.second.coefficients, self.h, tokens, start, cavities, held, self.how, *stream)
+        in_parallel(fill_flows, n, k, tokens, cavities, held)
+        bad = sum(in_parallel(draw_sites, n, k, LEAP, self.h_first, tokens, cavities, *stream, 0))
+        k, cavities = self.second.coefficients, model.cavities(self.second.t, tokens)
+        told = (k, self.h, tokens, start, cavities, held, self.how, *stream)
+        bad += sum(in_parallel(_draw_pair, n, *told))
         if bad:
             raise self.no_law(bad)
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 from analytic import chains
 
-from ...numerics.jit import COMPILED, PARALLEL
+from ...numerics.jit import COMPILED, in_parallel
 from ..flow import Array, half_noised
 from ..model.cavities import Model
 from ..model.every_state import Tables
@@ -36,13 +36,15 @@ def _plan(kept: int, eta: float, posteriors: Any, tokens: Any, proposed: Any, ke
         tokens[i] = proposed[i] if chosen[i] else mask
 
 
-@njit(**PARALLEL)
-def _push(kept: int, eta: float, weights: Any, tokens: Any, posteriors: Any, parts: Any) -> None:
-    """Add to parts (P, S^L) the laws after one step from the states x = part modulo P."""
+@njit(**COMPILED)
+def _push(
+    begin: int, end: int, kept: int, eta: float, weights: Any, tokens: Any, posteriors: Any, parts: Any
+) -> None:
+    """Add to parts begin .. end - 1 of (P, S^L) the laws after one step from the states x = part modulo P."""
     size, L, V = posteriors.shape
-    for part in prange(parts.shape[0]):
-        proposed, keys, chosen = np.empty(L, np.int64), np.empty(L), np.empty(L, np.bool_)
-        after = np.empty(L, np.int64)
+    proposed, keys, chosen = np.empty(L, np.int64), np.empty(L), np.empty(L, np.bool_)
+    after = np.empty(L, np.int64)
+    for part in range(begin, end):
         for x in range(part, size, parts.shape[0]):
             if weights[x] == 0.0:
                 continue
@@ -65,12 +67,22 @@ def _push(kept: int, eta: float, weights: Any, tokens: Any, posteriors: Any, par
                 parts[part, y] += p
 
 
-@njit(**PARALLEL)
-def _draw(kept: int, eta: float, tokens: Any, posteriors: Any, seed: Any, first: int, step: int) -> None:
+@njit(**COMPILED)
+def _draw(
+    begin: int,
+    end: int,
+    kept: int,
+    eta: float,
+    tokens: Any,
+    posteriors: Any,
+    seed: Any,
+    first: int,
+    step: int,
+) -> None:
     """Move tokens (n, L) in place; numbers for proposals are of channel 0."""
-    n, L, V = posteriors.shape
-    for r in prange(n):
-        proposed, keys, chosen = np.empty(L, np.int64), np.empty(L), np.empty(L, np.bool_)
+    L, V = posteriors.shape[1:]
+    proposed, keys, chosen = np.empty(L, np.int64), np.empty(L), np.empty(L, np.bool_)
+    for r in range(begin, end):
         u = (0.0, 0.0)
         for i in range(L):
             if i % 2 == 0:
@@ -110,9 +122,10 @@ class Plan(Move):
     def push(self, weights: Array, tables: Tables) -> Array:
         t, parts = half_noised(self.process), np.zeros((PARTS, tables.size))
         posteriors = defined(tables.cavities(t), weights, tables, t)
-        _push(self.kept(tables.length), self.eta, weights, tables.tokens, posteriors, parts)
+        kept = self.kept(tables.length)
+        in_parallel(_push, PARTS, kept, self.eta, weights, tables.tokens, posteriors, parts)
         return np.asarray(parts.sum(axis=0))
 
     def draw(self, tokens: Tokens, model: Model, stream: Stream) -> None:
         posteriors = model.cavities(half_noised(self.process), tokens)
-        _draw(self.kept(tokens.shape[1]), self.eta, tokens, posteriors, *stream)
+        in_parallel(_draw, len(tokens), self.kept(tokens.shape[1]), self.eta, tokens, posteriors, *stream)

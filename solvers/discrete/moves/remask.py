@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
-from ...numerics.jit import COMPILED, PARALLEL
+from ...numerics.jit import COMPILED, in_parallel
 from ..flow import Array, Flow
 from ..model.cavities import Model
 from ..model.every_state import Tables
@@ -36,17 +36,29 @@ def _fill_sites(x: Any, c: Any, reveal: float, sigma: float, rows: Any) -> None:
             rows[i, V] = 1.0 - reveal
 
 
-@njit(**PARALLEL)
-def _fill_all(tokens: Any, cavities: Any, reveal: float, sigma: float, rows: Any) -> None:
-    for r in prange(tokens.shape[0]):
+@njit(**COMPILED)
+def _fill_all(
+    begin: int, end: int, tokens: Any, cavities: Any, reveal: float, sigma: float, rows: Any
+) -> None:
+    for r in range(begin, end):
         _fill_sites(tokens[r], cavities[r], reveal, sigma, rows[r])
 
 
-@njit(**PARALLEL)
-def _draw(tokens: Any, cavities: Any, reveal: float, sigma: float, seed: Any, first: int, step: int) -> None:
-    n, L, V = cavities.shape
-    for r in prange(n):
-        rows = np.empty((L, V + 1))
+@njit(**COMPILED)
+def _draw(
+    begin: int,
+    end: int,
+    tokens: Any,
+    cavities: Any,
+    reveal: float,
+    sigma: float,
+    seed: Any,
+    first: int,
+    step: int,
+) -> None:
+    L, V = cavities.shape[1:]
+    rows = np.empty((L, V + 1))
+    for r in range(begin, end):
         _fill_sites(tokens[r], cavities[r], reveal, sigma, rows)
         u = (0.0, 0.0)
         for i in range(L):
@@ -76,11 +88,11 @@ class ConfidentRemask(Independent):
         return float(c.gain[-1] * c.own / c.add[-1])
 
     def fill(self, tables: Tables) -> Array:
-        t = self.flow.t
+        cavities = tables.cavities(self.flow.t)
         rows = np.empty((tables.size, tables.length, tables.states))
-        _fill_all(tables.tokens, tables.cavities(t), self._reveal, self.sigma, rows)
+        in_parallel(_fill_all, tables.size, tables.tokens, cavities, self._reveal, self.sigma, rows)
         return rows
 
     def draw(self, tokens: Tokens, model: Model, stream: Stream) -> None:
         cavities = model.cavities(self.flow.t, tokens)
-        _draw(tokens, cavities, self._reveal, self.sigma, *stream)
+        in_parallel(_draw, len(tokens), tokens, cavities, self._reveal, self.sigma, *stream)

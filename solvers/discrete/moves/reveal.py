@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from analytic import chains
 
-from ...numerics.jit import COMPILED, PARALLEL
+from ...numerics.jit import COMPILED, in_parallel
 from ..flow import Array, half_noised
 from ..model import messages_of_one
 from ..model.cavities import Model
@@ -112,15 +112,23 @@ def fill_subsets(order: int, temperature: float, confidence: Any, k: int, out: A
                 out[subset] = 0.0
 
 
-@njit(**PARALLEL)
+@njit(**COMPILED)
 def _push(
-    order: int, temperature: float, after: Any, weights: Any, tokens: Any, posteriors: Any, parts: Any
+    begin: int,
+    end: int,
+    order: int,
+    temperature: float,
+    after: Any,
+    weights: Any,
+    tokens: Any,
+    posteriors: Any,
+    parts: Any,
 ) -> None:
-    """Add to parts (P, S^L) the laws after one step from the states x = part modulo P."""
+    """Add to parts begin .. end - 1 of (P, S^L) the laws after one step from the states x = part modulo P."""
     size, L, V = posteriors.shape
-    for part in prange(parts.shape[0]):
-        masked, drawn, key = np.empty(L, np.int64), np.empty(L, np.int64), np.empty(L)
-        stride, subsets = np.empty(L, np.int64), np.empty(1 << L)
+    masked, drawn, key = np.empty(L, np.int64), np.empty(L, np.int64), np.empty(L)
+    stride, subsets = np.empty(L, np.int64), np.empty(1 << L)
+    for part in range(begin, end):
         for x in range(part, size, parts.shape[0]):
             if weights[x] == 0.0:
                 continue
@@ -196,8 +204,10 @@ def reveal_row(
             tokens[masked[j]] = drawn[j]
 
 
-@njit(**PARALLEL)
+@njit(**COMPILED)
 def _draw(
+    begin: int,
+    end: int,
     order: int,
     temperature: float,
     after: Any,
@@ -208,14 +218,14 @@ def _draw(
     first: int,
     step: int,
 ) -> None:
-    """Reveal sites in the given rows of tokens (n, L), in place, from their posteriors (rows, L, V).
+    """Reveal sites in rows[begin:end] of tokens (n, L), in place, from their posteriors (rows, L, V).
 
     Numbers for tokens are of channel 0, those for sites of channel 1.
     """
     L = posteriors.shape[1]
-    for row in prange(rows.shape[0]):
+    scratch = (np.empty(L, np.int64), np.empty(L, np.int64), np.empty(L), np.empty(L, np.bool_))
+    for row in range(begin, end):
         r = rows[row]
-        scratch = (np.empty(L, np.int64), np.empty(L, np.int64), np.empty(L), np.empty(L, np.bool_))
         reveal_row(order, temperature, after, tokens[r], posteriors[row], seed, first + r, step, scratch)
 
 
@@ -272,7 +282,7 @@ class Reveal(Move):
         acts = self._acts(tables.tokens, after)
         moved = np.where(acts, weights, 0.0)
         posteriors = defined(tables.cavities(t), moved, tables, t)
-        _push(order, temperature, after, moved, tables.tokens, posteriors, parts)
+        in_parallel(_push, PARTS, order, temperature, after, moved, tables.tokens, posteriors, parts)
         return np.where(acts, 0.0, weights) + parts.sum(axis=0)
 
     def draw(self, tokens: Tokens, model: Model, stream: Stream) -> None:
@@ -280,7 +290,7 @@ class Reveal(Move):
         rows = np.flatnonzero(self._acts(tokens, after))
         if len(rows):
             posteriors = model.cavities(half_noised(self.process), tokens[rows])
-            _draw(order, temperature, after, tokens, rows, posteriors, *stream)
+            in_parallel(_draw, len(rows), order, temperature, after, tokens, rows, posteriors, *stream)
 
     def thread(self, model: Model) -> Thread | None:
         if model.transitions is None:

@@ -10,10 +10,10 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numba.extending import overload
 
-from ...numerics.jit import COMPILED, PARALLEL
+from ...numerics.jit import COMPILED
 from ...numerics.philox import philox
 
 PROBABILITY, CLIPPED, LEAP, REJECT, POISSON, ARGMAX = range(6)
@@ -258,12 +258,24 @@ def uniforms(seed: Any, sample: int, step: int, channel: int, pair: int) -> Any:
     )
 
 
-@njit(**PARALLEL)
-def fill_rows(k: Any, exit_kind: int, h: float, tokens: Any, cavities: Any, rows: Any, evidence: Any) -> None:
-    """Fill rows (n, L, S) with the probabilities of every site of tokens (n, L), given cavities (n, L, V)."""
-    n, L = tokens.shape
-    for r in prange(n):
-        for i in range(L):
+@njit(**COMPILED)
+def fill_rows(
+    begin: int,
+    end: int,
+    k: Any,
+    exit_kind: int,
+    h: float,
+    tokens: Any,
+    cavities: Any,
+    rows: Any,
+    evidence: Any,
+) -> None:
+    """Fill rows (n, L, S) with the probabilities of every site of tokens (n, L), given cavities (n, L, V).
+
+    Those of tokens begin .. end - 1 only, as in all functions that `in_parallel` calls.
+    """
+    for r in range(begin, end):
+        for i in range(tokens.shape[1]):
             evidence[r, i] = fill_flow(k, tokens[r, i], cavities[r, i], rows[r, i])
             settle(exit_kind, h, tokens[r, i], rows[r, i])
 
@@ -307,8 +319,10 @@ def step_row(
     return bad
 
 
-@njit(**PARALLEL)
+@njit(**COMPILED)
 def draw_sites(
+    begin: int,
+    end: int,
     k: Any,
     exit_kind: int,
     h: float,
@@ -320,10 +334,9 @@ def draw_sites(
     channel: int,
 ) -> int:
     """Step tokens (n, L) in place, all sites independently; return the number of sites whose law is not one."""
-    S = max(k.add.shape[0], k.back.shape[0])
+    row = np.empty(max(k.add.shape[0], k.back.shape[0]))
     bad = 0
-    for r in prange(tokens.shape[0]):
-        row = np.empty(S)
+    for r in range(begin, end):
         bad += step_row(k, exit_kind, h, tokens[r], cavities[r], seed, first + r, step, channel, row)
     return bad
 
@@ -339,8 +352,8 @@ def draw_row(table: Any, tokens: Any, seed: Any, sample: int, step: int) -> None
         tokens[i] = pick(table[v], v, u[i % 2])
 
 
-@njit(**PARALLEL)
-def draw_rows(table: Any, tokens: Any, seed: Any, first: int, step: int) -> None:
+@njit(**COMPILED)
+def draw_rows(begin: int, end: int, table: Any, tokens: Any, seed: Any, first: int, step: int) -> None:
     """Replace each token v of (n, L) by a draw from table[v], (V, S)."""
-    for r in prange(tokens.shape[0]):
+    for r in range(begin, end):
         draw_row(table, tokens[r], seed, first + r, step)

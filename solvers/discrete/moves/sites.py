@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..flow import Array, Flow
+from ...numerics.jit import in_parallel
+from ..flow import Array, Coefficients, Flow
 from ..model import messages_of_one
 from ..model.cavities import Model
 from ..model.every_state import Tables
@@ -47,24 +48,29 @@ class Sites(Independent):
         shape = (tables.size, tables.length, tables.states)
         rows, evidence = np.empty(shape), np.empty(shape[:2])
         cavities = tables.cavities(self.flow.t)
-        fill_rows(self.flow.coefficients, EXITS[self.exit], self.h, tables.tokens, cavities, rows, evidence)
+        in_parallel(fill_rows, tables.size, *self._how, tables.tokens, cavities, rows, evidence)
         return rows
 
     def draw(self, tokens: Tokens, model: Model, stream: Stream) -> None:
         cavities = model.cavities(self.flow.t, tokens)
-        bad = draw_sites(self.flow.coefficients, EXITS[self.exit], self.h, tokens, cavities, *stream, 0)
+        bad = sum(in_parallel(draw_sites, len(tokens), *self._how, tokens, cavities, *stream, 0))
         if bad:
             raise self.no_law(bad)
 
     def thread(self, model: Model) -> Thread | None:
         if model.transitions is None:
             return None
-        (L, V, S), told = model.sizes, (self.flow.coefficients, EXITS[self.exit], self.h)
+        (L, V, S), told = model.sizes, self._how
         seen, scratch = (model.likelihood(self.flow.t),), {"cavities": (float, L, V)}
         if self.exit == "poisson":
             scratch["jumps"] = (float, 3, longest(S) + 1)
             return Thread(_carry_by_poisson, told, model.transitions, seen, scratch)
         return Thread(_carry, told, model.transitions, seen, scratch)
+
+    @property
+    def _how(self) -> tuple[Coefficients, int, float]:
+        """What `step_row` is told: coefficients, exit and time."""
+        return self.flow.coefficients, EXITS[self.exit], self.h
 
 
 def _carry(plan: Any, model: Any, lines: Any, rows: Any, words: Any, r: int) -> None:
