@@ -321,7 +321,8 @@ def diffrax_sde(tableau: Tableau, target: GaussianMixture) -> Callable[[Any, Any
             return jnp.sqrt(beta_at(s)) * jnp.ones_like(y)
 
         def one(start: Any, key: Any) -> Any:
-            noise = diffrax.UnsafeBrownianPath(shape=start.shape, key=key)
+            like = jax.ShapeDtypeStruct(start.shape, start.dtype)
+            noise = diffrax.UnsafeBrownianPath(shape=like, key=key)
             terms: Any = diffrax.MultiTerm(
                 diffrax.ODETerm(drift),
                 diffrax.ControlTerm(lambda s, y, a: _Diagonal(diffusion(s, y, a)), noise),

@@ -113,7 +113,9 @@ def test_noisy_loops_of_others_sample_the_target(of: str) -> None:
         if of == "XLA":
             found = np.asarray(peers.xla_scan(tableau, target)(x.T, key)).T
         else:
-            found = np.asarray(peers.diffrax_sde(tableau, target)(x, jax.random.split(key, n)))
+            solve, keys = peers.diffrax_sde(tableau, target), jax.random.split(key, n)
+            found = np.asarray(solve(x, keys))
+            assert solve(x.astype(np.float32)[:3], keys[:3]).dtype == np.float32
     else:
         y = torch.as_tensor(start)
         if of == "torch":
