@@ -321,7 +321,7 @@ def diffrax_sde(tableau: Tableau, target: GaussianMixture) -> Callable[[Any, Any
             return jnp.sqrt(beta_at(s)) * jnp.ones_like(y)
 
         def one(start: Any, key: Any) -> Any:
-            like = jax.ShapeDtypeStruct(start.shape, start.dtype)
+            like: Any = jax.eval_shape(lambda: start)
             noise = diffrax.UnsafeBrownianPath(shape=like, key=key)
             terms: Any = diffrax.MultiTerm(
                 diffrax.ODETerm(drift),
