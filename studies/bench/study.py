@@ -25,7 +25,8 @@ from .timing import Way, times_in_turn
 OWN = "assay"
 PATH = paths.VP()
 STEPS = {"ddpm": 100, "heun": 50, "dpm-solver++-2m": 50}
-BATCH = 16_384  # samples that other libraries are given at a time
+BATCH = 16_384  # samples that compiled loops of others are given at a time
+UNCOMPILED = 4  # times fewer, where nothing is compiled: they take long enough
 
 
 @dataclass(frozen=True)
@@ -264,9 +265,10 @@ def _ways(work: Workload, tableau: Tableau, target: GaussianMixture, against: Se
     batch = max(256, BATCH * 50 // max(50, work.components * work.dim))
     start = np.asarray(sample(tableau, target, batch, dtype=work.dtype, initial="prior"))
     for name in against:
-        make = WAYS[name](work, tableau, target, start)
+        few = start[: batch // (1 if name in COMPILED else UNCOMPILED)]
+        make = WAYS[name](work, tableau, target, few)
         if make is not None:
-            yield Way(name, batch, make)
+            yield Way(name, len(few), make)
 
 
 def _torch(first: bool, compiled: str | None) -> Any:
@@ -342,6 +344,9 @@ WAYS: dict[str, Any] = {
     "torchsde": _torchsde,
     "diffusers": _diffusers,
 }
+
+
+COMPILED = ("XLA scan", "torch.compile", "diffrax")
 
 
 def _continuous(n: int = 1 << 16, steps: int = 100, K: int = 25, d: int = 2) -> Any:
