@@ -161,18 +161,40 @@ def test_primitives_of_lanes_are_those_of_scalars_to_the_bit(kind: Any) -> None:
     np.testing.assert_array_equal(found, right)
 
 
-@pytest.mark.parametrize(("kind", "least", "ulps"), [(np.float32, -126, 1.0), (np.float64, -1022, 1.0)])
-def test_powers_of_two_are_within_an_ulp_over_all_their_range(kind: Any, least: float, ulps: float) -> None:
-    """A dense scan: two million points, and both sides of every half, where the polynomial ends."""
-    halves = np.arange(0, -least, 0.5)
-    x = np.concatenate([np.linspace(0, -least, 2**21 - 1), halves, np.nextafter(halves, 0)])
-    x = np.resize(x, -(-len(x) // 16) * 16).astype(kind)
-    rest = np.empty((5, len(x)), kind)
-    _by_lanes(np.abs(x), *rest)
-    exact = np.exp2(-np.abs(x).astype(np.longdouble))
-    off = np.abs(rest[1] - exact) / np.spacing(exact.astype(kind)).astype(np.longdouble)
-    assert off.max() <= ulps
-    assert off.max() > 0.5  # it is a polynomial, and not the library's
+def ulps(found: Any, exact: Any) -> float:
+    """Largest error in units in the last place."""
+    return float(
+        np.max(np.abs(found - exact) / np.spacing(np.abs(exact).astype(found.dtype)).astype(np.longdouble))
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "least", "least_2"), [(np.float32, -87.0, -126), (np.float64, -708.0, -1022)]
+)
+def test_primitives_are_as_accurate_as_they_say_over_all_their_range(
+    kind: Any, least: float, least_2: int
+) -> None:
+    """A dense scan: two million points, and both sides of every half power of two, where polynomials end."""
+    halves = np.arange(0, -least_2, 0.5)
+    x = np.concatenate([np.linspace(0, -least_2, 2**21 - 1), halves, np.nextafter(halves, 0)])
+    x = np.abs(np.resize(x, -(-len(x) // 16) * 16)).astype(kind)
+    found = np.empty((5, len(x)), kind)
+    _by_lanes(x, *found)
+    exact = x.astype(np.longdouble)
+    assert 0.5 < ulps(found[1], np.exp2(-exact)) <= 1.0
+    above = x <= -least
+    assert 0.5 < ulps(found[0][above], np.exp(-exact[above])) <= 1.5
+
+    u = np.concatenate([np.linspace(0, 1, 2**21 + 1)[1:], np.geomspace(1e-37, 1, 2**16)]).astype(kind)
+    found = np.empty((5, len(u)), kind)
+    _by_lanes(u, *found)
+    exact = u.astype(np.longdouble)
+    inside = u < 1
+    assert 0.5 < ulps(found[2][inside], np.log(exact[inside])) <= 2.0
+    quarter = np.maximum(kind(0.25) - u, kind(-0.25)).astype(np.longdouble) * np.arccos(np.longdouble(-1))
+    off = {np.float32: 9e-8, np.float64: 1.5e-16}[kind]
+    assert np.abs(found[3] - np.sin(quarter)).max() <= off
+    assert np.abs(found[4] - np.cos(quarter)).max() <= off
 
 
 @njit
