@@ -195,9 +195,13 @@ def _of_function(function: FunctionType) -> tuple[_Named, str]:
 
 
 def _in_place_of(function: FunctionType) -> list[Any]:
-    """Return what compiled code may run in place of a function, which does not name it: all that its module has."""
+    """Return what compiled code may run in place of a function, which does not name it: all that its module has.
+
+    Such are modules that tell numba what code to make.
+    """
     module = sys.modules.get(function.__module__)
-    if module is None or not getattr(vars(module).get("overload"), "__module__", "").startswith("numba"):
+    told = () if module is None else (vars(module).get(name) for name in ("overload", "lower_builtin"))
+    if module is None or not any(getattr(how, "__module__", "").startswith("numba") for how in told):
         return []
     return [v for v in vars(module).values() if getattr(v, "__module__", "") == function.__module__]
 

@@ -100,6 +100,7 @@ THINNED = {
     "test_ddpm_has_order_one_in_total_variation": 0,
     "test_strict_exits_with_one_exactly_when_a_claim_is_refuted": 0,
     "test_diffrax_solves_the_flow_as_heun_does": 2,
+    "test_samples_are_those_of_plain_loops": 3,
     "test_a_scan_of_xla_is_the_sampler": 0,
     "test_noisy_loops_of_others_sample_the_target": 0,
 }

@@ -15,6 +15,8 @@ from analytic import GaussianMixture, paths
 from solvers import catalogue, grids, sample
 from solvers.continuous.executors import mixture_block, mixture_lanes, mixture_products
 from solvers.continuous.executors.mixture_block import components
+from solvers.continuous.executors.packed import pack
+from solvers.continuous.executors.trajectory import carry_plainly, plan_of
 from solvers.numerics import philox, primitives
 from solvers.numerics.jit import COMPILED, in_parallel, using_threads
 from solvers.numerics.lanes import (
@@ -320,6 +322,26 @@ def test_samples_by_products_are_the_same_however_they_are_cut() -> None:
         parts = [(0, 1), (1, 17), (18, 40), (58, 17)]
         cut = np.concatenate([sample(tableau, target, n, seed=2, dtype=dtype, first=at) for at, n in parts])
         np.testing.assert_array_equal(cut, whole)
+
+
+@pytest.mark.parametrize(
+    "method", ["ddpm", "heun", "dpm-solver++-3m", "unipc", "sa-solver", "predictor-corrector"]
+)
+def test_samples_are_those_of_plain_loops(method: str) -> None:
+    """But for rounding, of which float32 and float64 make the same 2^29 apart."""
+    path = paths.VP()
+    tableau = catalogue[method].tableau(path, grids.log_snr(path, 7))
+    for target in (*targets_of(1).values(), *targets_of(2).values(), *targets_of(3).values()):
+        plain, found = {}, {}
+        for dtype in ("float32", "float64"):
+            law = target.noised(*tableau.start)
+            plan = plan_of(pack(tableau), target, law, dtype, np.uint64(4), 9)
+            plain[dtype] = np.empty((50, target.dim), dtype)
+            carry_plainly(0, 3, plan, 20, plain[dtype])
+            found[dtype] = sample(tableau, target, 50, seed=4, first=9, dtype=dtype)
+        made = max(np.abs(plain["float32"] - plain["float64"]).max(), 1e-7)
+        assert np.abs(found["float32"] - plain["float64"]).max() <= 8 * made
+        assert np.abs(found["float64"] - plain["float64"]).max() <= 8 * made * 2.0**-29
 
 
 def test_a_lane_does_not_depend_on_its_neighbours() -> None:

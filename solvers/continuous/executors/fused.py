@@ -21,7 +21,7 @@ from .mixture_block import INITIAL_STEP
 from .mixture_lanes import Level, evaluate_lanes, level_of, prepare
 from .mixture_products import Panels, evaluate_products, for_a_chunk, panels_of, prepare_products
 from .packed import Packed, pack
-from .trajectory import Plan, begin, plan_of
+from .trajectory import Plan, begin, carry_plainly, plan_of
 
 DTYPES = ("float64", "float32")
 MOST_IN_A_CHUNK, BYTES_OF_A_CHUNK = (
@@ -250,7 +250,10 @@ def sample(
     if device == "cpu":
         with using_threads(threads):
             size = _chunk(packed, x)
-            in_parallel(_trajectories, -(-n // size), plan, panels_of(plan.target), size, x)
+            if numba.config.DISABLE_JIT:  # there are no vectors in the interpreter
+                carry_plainly(0, -(-n // size), plan, size, x)
+            else:
+                in_parallel(_trajectories, -(-n // size), plan, panels_of(plan.target), size, x)
     else:
         x = _on_gpu(plan, x, device)
     xp = array_api_compat.array_namespace(x)

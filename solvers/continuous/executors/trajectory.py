@@ -109,6 +109,30 @@ def advance(
         _combine(new[r], packed.H[i, r], xi, False)
 
 
+@njit(**COMPILED)
+def carry_plainly(begin_: int, end: int, plan: Plan, size: int, x: Any) -> None:
+    """Run chunks begin_ .. end - 1 of so many rows of x (n, dim), in place, step by step in loops over samples.
+
+    What `fused` does on vectors, and runs itself where nothing is compiled.
+    """
+    n, dim = x.shape
+    N, S, R = plan.packed.U.shape
+    C, K, kind = plan.packed.G.shape[2], plan.target.means.shape[0], x.dtype
+    for row in range(begin_ * size, min(end * size, n), size):
+        lanes = min(size, n - row)
+        Z, new = np.empty((R, dim, lanes), kind), np.zeros((R, dim, lanes), kind)
+        F, xi = np.empty((S, dim, lanes), kind), np.empty((C, dim, lanes), kind)
+        U, work = np.empty((dim, lanes), kind), np.empty((K + 2 + dim, lanes), kind)
+        words = np.empty((2, lanes), np.uint64)
+        begin(plan, x, row, Z, words, U)
+        for i in range(N):
+            advance(plan, i, row, Z, new, F, xi, U, work, words)
+            Z, new = new, Z
+        for lane in range(lanes):
+            for d in range(dim):
+                x[row + lane, d] = Z[0, d, lane]
+
+
 def plan_of(
     packed: Packed,
     target: Target,
