@@ -165,12 +165,12 @@ def root(context: Any, a: Any) -> Any:
 
 @intrinsic
 def larger(context: Any, a: Any, b: Any) -> Any:
-    """The larger of a and b, numbers both."""
+    """The larger of a and b; a, where it is not a number."""
     lanes = a if isinstance(a, Lanes) else b
 
     def generate(context: Any, builder: Any, given: Any, args: Any) -> Any:
         a, b = (context.cast(builder, v, t, lanes) for v, t in zip(args, given.args, strict=True))
-        return builder.select(builder.fcmp_ordered(">", a, b), a, b)
+        return builder.select(builder.fcmp_ordered("<", a, b), b, a)
 
     return signature(lanes, a, b), generate
 

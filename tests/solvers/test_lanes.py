@@ -324,6 +324,28 @@ def test_samples_by_products_are_the_same_however_they_are_cut() -> None:
         np.testing.assert_array_equal(cut, whole)
 
 
+'@pytest.mark.parametrize("kind", FLOATS)
+def test_what_is_not_finite_stays_so(kind: Any) -> None:
+    """Else a trajectory that overflows would end as a number like others."""
+    x = np.full(16, np.nan, kind)
+    for primitives_of in (_by_lanes, _by_scalars):
+        found = np.empty((5, 16), kind)
+        primitives_of(x, *found)
+        assert np.all(np.isnan(found[:3]))
+    for bad in (np.inf, -np.inf, np.nan, np.finfo(kind).max):
+        for place in (0, 7):
+            target = targets_of(8)["shared"]
+            many = GaussianMixture(np.full(9, 1 / 9), np.arange(72.0).reshape(9, 8) / 9, np.full((9, 8), 0.1))
+            for one, evaluate in ((target, _evaluate), (many, _products)):
+                y = np.zeros((8, 16), kind)
+                y[place, 3] = bad
+                found = np.empty_like(y)
+                numbers = (np.array([1, 0], kind), kind(0.9), kind(0.1))
+                evaluate(components(one, kind), np.log(one.weights).astype(kind), *numbers, y, found)
+                assert not np.all(np.isfinite(found[:, 3]))
+                assert np.all(np.isfinite(np.delete(found, 3, axis=1)))
+
+
 @pytest.mark.parametrize(
     "method", ["ddpm", "heun", "dpm-solver++-3m", "unipc", "sa-solver", "predictor-corrector"]
 )
