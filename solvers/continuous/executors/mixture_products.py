@@ -162,7 +162,8 @@ def evaluate_products(panels: Panels, alpha: Any, x: Any, out: Any, logits: Any)
             store(weights, place + 4 * width, e)
             store(weights, place + 5 * width, f)
             most, also = larger(larger(a, c), larger(e, most)), larger(larger(b, d_), larger(f, also))
-        total = other = x.dtype.type(0.0) * load(inputs, 0)
+        zero = x.dtype.type(0.0)
+        total, other = zero * load(inputs, 0), zero * load(inputs, width)  # not a number where these are not
         for k in range(K):
             weight, beside = (
                 exp2(load(weights, 2 * k * width) - most),
