@@ -23,7 +23,7 @@ Counts = NDArray[np.int64]
 R = TypeVar("R", bound="Reduction")
 PART_BYTES = 1 << 26  # of samples drawn at once
 # A number is kept as so many 2^-16 and a rest of so many 2^-47, of which 2^33 add up without overflow.
-COARSE, FINE, MOST = 2.0**16, 2.0**47, 2.0**14
+COARSE, FINE, MOST, MOST_SAMPLES = 2.0**16, 2.0**47, 2.0**14, 1 << 33
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(4)
 
 
@@ -78,11 +78,13 @@ class Moments:
         return replace(self, count=x.shape[0], sums=sums)
 
     def __add__(self, other: Moments) -> Moments:
-        """Join two disjoint sets of samples. ValueError for another scale."""
+        """Join two disjoint sets of samples. ValueError for another scale, OverflowError for more than 2^33 samples."""
         if self.scale != other.scale:
             raise ValueError(f"scale is {other.scale}, of the other {self.scale}: add moments of one scale")
         if self.sums is None or other.sums is None:
             return other if self.sums is None else self
+        if self.count + other.count > MOST_SAMPLES:
+            raise OverflowError(f"count is over {MOST_SAMPLES}: keep moments of more samples apart")
         return replace(self, count=self.count + other.count, sums=self.sums + other.sums)
 
     @property

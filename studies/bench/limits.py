@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import numba
 import numpy as np
 from numba import njit
 
@@ -76,29 +77,32 @@ def _rate(call: Callable[[int], Any], each: float, seconds: float = 0.05) -> flo
     return each * count / best
 
 
+def _on_all(work: Callable[..., Any], *arrays: Any) -> Callable[[int], Any]:
+    """Return what repeats work on all threads, each with copies of the arrays of its own."""
+    own = [[array.copy() for array in arrays] for _ in range(numba.get_num_threads())]
+
+    def one(begin: int, end: int, count: int) -> None:
+        for thread in range(begin, end):
+            work(0, count, *own[thread])
+
+    return lambda count: in_parallel(one, len(own), count)
+
+
+def fused_multiplications(dtype: str) -> float:
+    """Measure how many fused multiplications and additions all threads do in a second."""
+    lanes = BYTES // np.dtype(dtype).itemsize
+    return _rate(_on_all(_fma, np.full(2 * lanes, 0.5, dtype)), 6 * lanes * numba.get_num_threads())
+
+
 def peaks(dtype: str) -> dict[str, float]:
     """Measure what all threads do in a second: fused multiplications and additions, 2^x, normals, bytes copied."""
-    import numba
-
-    threads = numba.get_num_threads()
-    kind = np.dtype(dtype)
-    lanes = BYTES // kind.itemsize
-    numbers = [np.full(2 * lanes, 0.5, kind) for _ in range(threads)]
-    x = [np.full(1024, -0.5, kind) for _ in range(threads)]
-    out, words = [np.empty((2, 512), kind) for _ in x], [np.empty((2, 512), np.uint64) for _ in x]
-    here, there = np.zeros(1 << 24, kind), np.zeros(1 << 24, kind)
-
-    def each(work: Callable[..., Any], *arrays: list[Any]) -> Callable[[int], Any]:
-        def one(begin: int, end: int, count: int) -> None:
-            for thread in range(begin, end):
-                work(0, count, *(a[thread] for a in arrays))
-
-        return lambda count: in_parallel(one, threads, count)
-
+    x, out, words = np.full(1024, -0.5, dtype), np.empty((2, 512), dtype), np.empty((2, 512), np.uint64)
+    here, there = np.zeros(1 << 24, dtype), np.zeros(1 << 24, dtype)
+    each = 1024 * numba.get_num_threads()
     return {
-        "fused multiplications": _rate(each(_fma, numbers), 6 * lanes * threads),
-        "powers of two": _rate(each(_exp2, x), 1024 * threads),
-        "normals": _rate(each(_normals, words, out), 1024 * threads),
+        "fused multiplications": fused_multiplications(dtype),
+        "powers of two": _rate(_on_all(_exp2, x), each),
+        "normals": _rate(_on_all(_normals, words, out), each),
         "bytes copied": _rate(
             lambda count: [in_parallel(_copy, len(here), here, there) for _ in range(count)],
             2.0 * here.nbytes,

@@ -1,4 +1,4 @@
-"""The same samplers as users of other libraries write them: loops of torch and XLA, and solvers of diffrax and others.
+"""The same samplers as one writes them by hand: loops of torch, compiled or not, and scans of XLA.
 
 What the speed of `sample` is held against. Noise is drawn by the library itself, on its device, unless it is given.
 """
@@ -17,7 +17,7 @@ from solvers.continuous.tableau import Block, Tableau
 _NAMES = ("U", "A", "G", "V", "B", "H", "asks", "levels")
 
 
-def _denoise(
+def denoised(
     xp: Any, softmax: Callable[[Any], Any], target: Sequence[Any], x: Any, alpha: Any, sigma: Any
 ) -> Any:
     """E[x_0 | x] of x (n, dim); `target` holds log weights (K,), means and variances (K, dim), as arrays of xp."""
@@ -41,7 +41,8 @@ def _denoise_first(
     return (softmax(logits)[:, None, :] * posterior).sum(0)
 
 
-def _described(target: GaussianMixture) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def described_by(target: GaussianMixture) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return log weights (K,), means and variances (K, dim). ValueError for a target with rotated components."""
     if target.rotations is not None:
         raise ValueError(f"target is {target!r} with rotated components: give diagonal covariances")
     return np.log(target.weights), target.means, target.variances
@@ -134,7 +135,7 @@ def torch_loop(
 
     if compiled:
         torch.compiler.reset()  # it compiles so many steps of one source and then refuses
-    described, laid_out = _described(target), dict[Any, Any]()
+    described, laid_out = described_by(target), dict[Any, Any]()
 
     def at(dtype: Any) -> Any:
         """Target, steps and coefficients in a float type, laid out on the device once."""
@@ -142,7 +143,7 @@ def torch_loop(
             return laid_out[dtype]
         mixture = [torch.as_tensor(np.array(part), dtype=dtype, device=device) for part in described]
 
-        laid, over = (_denoise_first, 0) if first else (_denoise, 1)
+        laid, over = (_denoise_first, 0) if first else (denoised, 1)
 
         def denoise(x: Any, alpha: Any, sigma: Any) -> Any:
             return laid(torch, lambda logits: torch.softmax(logits, over), mixture, x, alpha, sigma)
@@ -189,57 +190,6 @@ def jax_array(simulated: bool) -> Callable[[Any], Any]:
     return lambda x: jax.numpy.asarray(x)
 
 
-def diffrax_heun(tableau: Tableau, target: GaussianMixture) -> Callable[[Any], Any]:
-    """Return sample(x) of diffrax's Heun method on the probability-flow ODE, on the nodes of a tableau of `heun`.
-
-    As `heun` does it integrates dy/dkappa = (y - D)/kappa with y = x/alpha and kappa = sigma/alpha; on a
-    variance-preserving path, where alpha is (1 + kappa^2)^(-1/2). x is an (n, dim) array of jax.
-
-    Raises
-    ------
-    ImportError
-        Without diffrax.
-    ValueError
-        A target with rotated components, or a tableau of another method or path, or one that ends at sigma = 0.
-    """
-    import diffrax
-    import jax
-    import jax.numpy as jnp
-
-    described = _described(target)
-    if tableau.path is None or tableau.name.split("(")[0] != "heun":
-        raise ValueError(f"tableau is {tableau.name!r}: give one of 'heun' with its path")
-    levels = np.array([(float(tableau.path.alpha(t)), float(tableau.path.sigma(t))) for t in tableau.grid])
-    if not np.allclose((levels**2).sum(axis=1), 1.0):
-        raise ValueError(f"path is {tableau.path!r}: give a variance-preserving one")
-    if not levels[-1, 1] > 0:
-        raise ValueError("grid ends at sigma = 0, where the slope has no value: end it before")
-    kappa = levels[:, 1] / levels[:, 0]
-
-    def sample(x: Any) -> Any:
-        mixture = [jnp.asarray(part, dtype=x.dtype) for part in described]
-        nodes = jnp.asarray(kappa, dtype=x.dtype)
-
-        def slope(k: Any, y: Any, _: Any) -> Any:
-            alpha = 1 / jnp.sqrt(1 + k * k)
-            D = _denoise(jnp, lambda logits: jax.nn.softmax(logits, 1), mixture, alpha * y, alpha, alpha * k)
-            return (y - D) / k
-
-        solved = diffrax.diffeqsolve(
-            diffrax.ODETerm(slope),
-            diffrax.Heun(),
-            nodes[0],
-            nodes[-1],
-            None,
-            x * jnp.sqrt(1 + nodes[0] ** 2),
-            stepsize_controller=diffrax.StepTo(nodes),
-            max_steps=len(kappa),
-        )
-        return solved.ys[-1] / jnp.sqrt(1 + nodes[-1] ** 2)
-
-    return jax.jit(sample)
-
-
 def xla_scan(tableau: Tableau, target: GaussianMixture) -> Callable[[Any, Any], Any]:
     """Return sample(x, key): a scan over the steps of a tableau, compiled whole; x (dim, n), components first.
 
@@ -248,7 +198,7 @@ def xla_scan(tableau: Tableau, target: GaussianMixture) -> Callable[[Any, Any], 
     import jax
     import jax.numpy as jnp
 
-    described = _described(target)
+    described = described_by(target)
 
     def sample(x: Any, key: Any) -> Any:
         mixture = [jnp.asarray(part, dtype=x.dtype) for part in described]
@@ -275,138 +225,3 @@ def xla_scan(tableau: Tableau, target: GaussianMixture) -> Callable[[Any, Any], 
         return registers[0]
 
     return jax.jit(sample)
-
-
-def _vp(tableau: Tableau) -> Any:
-    """Return a tableau's path, which the equations below are of: ValueError for one that is not of VP."""
-    path: Any = tableau.path
-    if type(path).__name__ != "VP" or path.schedule != "linear":
-        raise ValueError(f"path is {path!r}: give VP with its linear schedule")
-    return path
-
-
-def diffrax_sde(tableau: Tableau, target: GaussianMixture) -> Callable[[Any, Any], Any]:
-    """Return sample(x, keys) of Euler's method on the reverse SDE of VP, at a tableau's nodes, x (n, dim).
-
-    A sample each under `vmap`, with a Brownian path that is not kept (`UnsafeBrownianPath`), as diffrax recommends for
-    speed. Raises ImportError without diffrax, ValueError for another path or rotated components.
-    """
-    import diffrax
-    import jax
-    import jax.numpy as jnp
-
-    path, described = _vp(tableau), _described(target)
-    times, top = (
-        np.array(tableau.grid),
-        float(tableau.grid[0]),
-    )  # a number of Python takes the type of what it meets
-
-    def sample(x: Any, keys: Any) -> Any:
-        mixture = [jnp.asarray(part, dtype=x.dtype) for part in described]
-        nodes = jnp.asarray(top - times, dtype=x.dtype)  # runs forward
-
-        def beta_at(s: Any) -> Any:
-            return path.beta_min + (top - s) * (path.beta_max - path.beta_min)
-
-        def drift(s: Any, y: Any, _: Any) -> Any:
-            t, beta = top - s, beta_at(s)
-            alpha = jnp.exp(-0.25 * t * t * (path.beta_max - path.beta_min) - 0.5 * t * path.beta_min)
-            sigma2 = 1 - alpha * alpha
-            D = _denoise(
-                jnp, lambda logits: jax.nn.softmax(logits, 1), mixture, y[None], alpha, jnp.sqrt(sigma2)
-            )[0]
-            return beta * (0.5 * y + (alpha * D - y) / sigma2)
-
-        def diffusion(s: Any, y: Any, _: Any) -> Any:
-            return jnp.sqrt(beta_at(s)) * jnp.ones_like(y)
-
-        def one(start: Any, key: Any) -> Any:
-            like: Any = jax.eval_shape(lambda: start)
-            noise = diffrax.UnsafeBrownianPath(shape=like, key=key)
-            terms: Any = diffrax.MultiTerm(
-                diffrax.ODETerm(drift),
-                diffrax.ControlTerm(lambda s, y, a: _Diagonal(diffusion(s, y, a)), noise),
-            )
-            solved = diffrax.diffeqsolve(
-                terms,
-                diffrax.Euler(),
-                nodes[0],
-                nodes[-1],
-                None,
-                start,
-                stepsize_controller=diffrax.StepTo(nodes),
-                max_steps=len(times),
-                adjoint=diffrax.DirectAdjoint(),
-            )
-            return solved.ys[-1]
-
-        return jax.vmap(one)(x, keys)
-
-    import lineax
-
-    _Diagonal = lineax.DiagonalLinearOperator
-    return jax.jit(sample)
-
-
-def torchsde_euler(tableau: Tableau, target: GaussianMixture) -> Callable[[Any], Any]:
-    """Return sample(x) of torchsde's Euler method on the reverse SDE of VP, in as many even steps, x (n, dim).
-
-    Raises ImportError without torchsde, ValueError for another path or rotated components.
-    """
-    import torch
-    import torchsde
-
-    path, described = _vp(tableau), _described(target)
-    start, stop, steps = float(tableau.grid[0]), float(tableau.grid[-1]), len(tableau)
-
-    def sample(x: Any) -> Any:
-        mixture = [torch.as_tensor(np.array(part), dtype=x.dtype) for part in described]
-
-        class Reverse:
-            noise_type, sde_type = "diagonal", "ito"
-
-            def f(self, s: Any, y: Any) -> Any:
-                t = start - s
-                beta = path.beta_min + t * (path.beta_max - path.beta_min)
-                alpha = torch.exp(-0.25 * t * t * (path.beta_max - path.beta_min) - 0.5 * t * path.beta_min)
-                sigma2 = 1 - alpha * alpha
-                D = _denoise(
-                    torch, lambda logits: torch.softmax(logits, 1), mixture, y, alpha, torch.sqrt(sigma2)
-                )
-                return beta * (0.5 * y + (alpha * D - y) / sigma2)
-
-            def g(self, s: Any, y: Any) -> Any:
-                beta = path.beta_min + (start - s) * (path.beta_max - path.beta_min)
-                return torch.sqrt(beta) * torch.ones_like(y)
-
-        span = torch.tensor([0.0, start - stop], dtype=x.dtype)
-        with torch.no_grad():
-            return torchsde.sdeint(Reverse(), x, span, method="euler", dt=(start - stop) / steps)[-1]
-
-    return sample
-
-
-def diffusers_ddpm(target: GaussianMixture, steps: int) -> Callable[[Any], Any]:
-    """Return sample(x) of diffusers' DDPMScheduler with its own betas, in so many of 1000 steps, x (n, dim).
-
-    Raises ImportError without diffusers, ValueError for rotated components.
-    """
-    import diffusers
-    import torch
-
-    described = _described(target)
-    kind: Any = diffusers.DDPMScheduler
-    scheduler = kind(num_train_timesteps=1000, clip_sample=False)
-
-    def sample(x: Any) -> Any:
-        mixture = [torch.as_tensor(np.array(part), dtype=x.dtype) for part in described]
-        scheduler.set_timesteps(steps)
-        with torch.no_grad():
-            for t in scheduler.timesteps:
-                kept = scheduler.alphas_cumprod[t].to(x.dtype)
-                alpha, sigma = torch.sqrt(kept), torch.sqrt(1 - kept)
-                D = _denoise(torch, lambda logits: torch.softmax(logits, 1), mixture, x, alpha, sigma)
-                x = scheduler.step((x - alpha * D) / sigma, t, x).prev_sample
-        return x
-
-    return sample

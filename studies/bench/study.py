@@ -19,7 +19,7 @@ from ..made import made
 from ..numbers import Number
 from ..output.report import Report
 from ..study import Cell, Plain
-from . import limits, peers
+from . import libraries, limits, peers
 from .timing import Way, times_in_turn
 
 OWN = "assay"
@@ -239,7 +239,7 @@ def _speeds(work: Workload, rounds: int, against: Sequence[str]) -> list[Speed]:
     missing: dict[str, str] = {}
     times = times_in_turn(_ways(work, tableau, target, against), rounds, missing, (OWN,))
     own = times[OWN]
-    peak = limits.peaks(work.dtype)["fused multiplications"]
+    peak = limits.fused_multiplications(work.dtype)
     bound = 1e9 * limits.multiplications(tableau, target, work.dtype) / peak
     where = (str(made()["machine"]), _threads())
     nan = float("nan")
@@ -308,9 +308,9 @@ def _diffrax(work: Workload, tableau: Tableau, target: GaussianMixture, start: A
 
         x = to_jax(start)
         if work.method == "heun":
-            flow = peers.diffrax_heun(tableau, target)
+            flow = libraries.diffrax_heun(tableau, target)
             return lambda: flow(x).block_until_ready()
-        solve, keys = peers.diffrax_sde(tableau, target), jax.random.split(jax.random.key(0), len(start))
+        solve, keys = libraries.diffrax_sde(tableau, target), jax.random.split(jax.random.key(0), len(start))
         return lambda: solve(x, keys).block_until_ready()
 
     return make if work.method in ("heun", "ddpm") else None
@@ -320,7 +320,7 @@ def _torchsde(work: Workload, tableau: Tableau, target: GaussianMixture, start: 
     def make() -> Any:
         import torch
 
-        x, solve = torch.as_tensor(start), peers.torchsde_euler(tableau, target)
+        x, solve = torch.as_tensor(start), libraries.torchsde_euler(tableau, target)
         return lambda: solve(x)
 
     return make if work.method == "ddpm" else None
@@ -330,7 +330,7 @@ def _diffusers(work: Workload, tableau: Tableau, target: GaussianMixture, start:
     def make() -> Any:
         import torch
 
-        x, solve = torch.as_tensor(start), peers.diffusers_ddpm(target, len(tableau))
+        x, solve = torch.as_tensor(start), libraries.diffusers_ddpm(target, len(tableau))
         return lambda: solve(x)
 
     return make if work.method == "ddpm" else None

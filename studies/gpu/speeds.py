@@ -15,7 +15,7 @@ from solvers.continuous.tableau import Tableau
 from solvers.cuda.device import Device, simulated
 from solvers.discrete import Kernel
 
-from ..bench import peers
+from ..bench import libraries, peers
 from ..bench.timing import Way, times_in_turn
 from .estimates import METHODS, PATH, TARGETS, TOKENS, Work, token_work, work
 
@@ -131,7 +131,7 @@ def _ways(tableau: Tableau, target: GaussianMixture, dtype: str, sizes: Sizes) -
 
     def diffrax() -> Callable[[], None]:
         to_device = peers.jax_array(simulated())
-        solve = peers.diffrax_heun(tableau, target)
+        solve = libraries.diffrax_heun(tableau, target)
         x = to_device(start)
         return lambda: solve(x).block_until_ready()
 

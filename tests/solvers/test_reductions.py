@@ -125,6 +125,9 @@ def test_bad_reductions_are_named() -> None:
         Histogram([0.0, 1.0]) + Histogram([0.0, 2.0])
     with pytest.raises(ValueError, match="add moments of one scale"):
         Moments() + Moments(2.0)
+    many = Moments(1.0, 1 << 33, np.zeros((2, 2), np.int64))
+    with pytest.raises(OverflowError, match="keep moments of more samples apart"):
+        many + Moments().of(np.zeros((1, 1)))
     with pytest.raises(ValueError, match="no moments of no samples"):
         _ = Moments().mean
     with pytest.raises(ValueError, match="no quantiles of no samples"):

@@ -9,7 +9,7 @@ import pytest
 
 from analytic import GaussianMixture, paths
 from solvers import catalogue, grids, law, run
-from studies.bench import peers
+from studies.bench import libraries, peers
 from studies.gpu.estimates import METHODS, PATH, TARGETS
 
 N = 40
@@ -53,7 +53,7 @@ def test_diffrax_solves_the_flow_as_heun_does(target: str) -> None:
     pytest.importorskip("diffrax")
     to_jax = peers.jax_array(simulated=True)
     tableau, x, _, expected = case("heun", TARGETS[target])
-    solve = peers.diffrax_heun(tableau, TARGETS[target])
+    solve = libraries.diffrax_heun(tableau, TARGETS[target])
     np.testing.assert_allclose(np.asarray(solve(to_jax(x))), expected, rtol=1e-12, atol=1e-12)
     single = solve(to_jax(x.astype(np.float32)))
     assert single.dtype == np.float32
@@ -65,17 +65,17 @@ def test_what_peers_cannot_do_they_refuse() -> None:
     target, turned = TARGETS["line, 2 components"], np.array([[[1.0, 0.5], [0.5, 1.0]]])
     rotated = GaussianMixture([1.0], [[0.0, 0.0]], turned)
     tableau = catalogue["heun"].tableau(PATH, grids.log_snr(PATH, 4))
-    for make in (peers.torch_loop, peers.diffrax_heun):
+    for make in (peers.torch_loop, libraries.diffrax_heun):
         with pytest.raises(ValueError, match="rotated components: give diagonal covariances"):
             make(tableau, rotated)
     with pytest.raises(ValueError, match="tableau is 'ddpm': give one of 'heun'"):
-        peers.diffrax_heun(catalogue["ddpm"].tableau(PATH, grids.log_snr(PATH, 4)), target)
+        libraries.diffrax_heun(catalogue["ddpm"].tableau(PATH, grids.log_snr(PATH, 4)), target)
     to_zero = np.append(grids.log_snr(PATH, 4), 0.0)
     with pytest.raises(ValueError, match="grid ends at sigma = 0"):
-        peers.diffrax_heun(catalogue["heun"].tableau(PATH, to_zero), target)
+        libraries.diffrax_heun(catalogue["heun"].tableau(PATH, to_zero), target)
     exploding = paths.VE(sigma_min=0.02, sigma_max=20.0)
     with pytest.raises(ValueError, match="give a variance-preserving one"):
-        peers.diffrax_heun(catalogue["heun"].tableau(exploding, grids.karras(exploding, 4)), target)
+        libraries.diffrax_heun(catalogue["heun"].tableau(exploding, grids.karras(exploding, 4)), target)
 
 
 def test_without_a_gpu_they_say_so() -> None:
@@ -113,7 +113,7 @@ def test_noisy_loops_of_others_sample_the_target(of: str) -> None:
         if of == "XLA":
             found = np.asarray(peers.xla_scan(tableau, target)(x.T, key)).T
         else:
-            solve, keys = peers.diffrax_sde(tableau, target), jax.random.split(key, n)
+            solve, keys = libraries.diffrax_sde(tableau, target), jax.random.split(key, n)
             found = np.asarray(solve(x, keys))
             assert solve(x.astype(np.float32)[:3], keys[:3]).dtype == np.float32
     else:
@@ -123,9 +123,9 @@ def test_noisy_loops_of_others_sample_the_target(of: str) -> None:
         else:
             pytest.importorskip(of)
             made = (
-                peers.torchsde_euler(tableau, target)
+                libraries.torchsde_euler(tableau, target)
                 if of == "torchsde"
-                else peers.diffusers_ddpm(target, steps)
+                else libraries.diffusers_ddpm(target, steps)
             )
             found = made(y).numpy()
     assert found.shape == (n, 2)

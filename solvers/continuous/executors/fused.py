@@ -24,10 +24,8 @@ from .packed import Packed, pack
 from .trajectory import Plan, begin, carry_plainly, plan_of
 
 DTYPES = ("float64", "float32")
-MOST_IN_A_CHUNK, BYTES_OF_A_CHUNK = (
-    512,
-    131072,
-)  # samples, and what their states may take: a core's own memory
+# Samples of a chunk, and what their states may take of a core's own memory.
+MOST_IN_A_CHUNK, BYTES_OF_A_CHUNK = 512, 131072
 
 
 class Chunk(NamedTuple):
@@ -189,7 +187,7 @@ def sample(
     of threads and however a range of samples is cut into calls: `sample(..., n=5, first=3)` is
     `sample(..., n=8)[3:]`.
 
-    Components
+    Parameters
     ----------
     tableau : Tableau
     target : Gaussian mixture

@@ -34,10 +34,8 @@ from ...numerics.primitives import exp2
 from .mixture_block import Components
 
 _LOG2E = 1.4426950408889634
-_LEAST = (
-    2.0**-60
-)  # totals of weights below it are computed again: some weights were too small to be told apart
-
+# Totals of weights below it are computed again: some weights were too small to be told apart.
+_LEAST = 2.0**-60
 
 # what a gain depends on: the dimension, where components share their variances, the component, where they are isotropic
 DIMENSION, COMPONENT, EACH = 0, 1, 2
@@ -138,9 +136,21 @@ def _turn(rotation: Any, of_data: Any, alpha: Any, mean: Any, level: Level, k: i
 
 
 @njit(**INLINED)
-def _fill_logits(offsets: Any, maps: Any, K: int, dim: int, x: Any, m: int, logits: Any) -> None:
+def _fill_logits(
+    offsets: Any, maps: Any, whitening: Any, rotated: bool, K: int, dim: int, x: Any, m: int, logits: Any
+) -> None:
     """Fill logits (K, lanes) for the samples at x, of which dimensions are m apart; all are pointers."""
     width = BYTES // itemsize_of(x)
+    if rotated:
+        for k in range(K):
+            q = spread(at(offsets, k))
+            for row in range(k * dim, (k + 1) * dim):
+                z = spread(at(maps, 2 * row + 1))
+                for d in range(dim):
+                    z = fma(load(x, d * m), at(whitening, row * dim + d), z)
+                q = fma(-z, z, q)
+            store(logits, k * width, q)
+        return
     if dim == 2:
         a, b = load(x, 0), load(x, m)
         for k in range(K):
@@ -173,23 +183,6 @@ def _fill_logits(offsets: Any, maps: Any, K: int, dim: int, x: Any, m: int, logi
         q = spread(at(offsets, k))
         for d in range(dim):
             z = fma(load(x, d * m), at(maps, 2 * (k * dim + d)), at(maps, 2 * (k * dim + d) + 1))
-            q = fma(-z, z, q)
-        store(logits, k * width, q)
-
-
-@njit(**INLINED)
-def _fill_rotated_logits(
-    offsets: Any, maps: Any, whitening: Any, K: int, dim: int, x: Any, m: int, logits: Any
-) -> None:
-    """The same where components have axes of their own."""
-    width = BYTES // itemsize_of(x)
-    for k in range(K):
-        q = spread(at(offsets, k))
-        for e in range(dim):
-            row = k * dim + e
-            z = spread(at(maps, 2 * row + 1))
-            for d in range(dim):
-                z = fma(load(x, d * m), at(whitening, row * dim + d), z)
             q = fma(-z, z, q)
         store(logits, k * width, q)
 
@@ -345,16 +338,10 @@ def evaluate_lanes(level: Level, x: Any, out: Any, logits: Any) -> None:
         if K == 1:
             store(weights, 0, one)
         else:
-            if rotated:
-                _fill_rotated_logits(offsets, maps, whitening, K, dim, at_x, m, weights)
-            else:
-                _fill_logits(offsets, maps, K, dim, at_x, m, weights)
+            _fill_logits(offsets, maps, whitening, rotated, K, dim, at_x, m, weights)
             total = _weigh(weights, K)
             if any_of(total < least):
-                if rotated:
-                    _fill_rotated_logits(offsets, maps, whitening, K, dim, at_x, m, weights)
-                else:
-                    _fill_logits(offsets, maps, K, dim, at_x, m, weights)
+                _fill_logits(offsets, maps, whitening, rotated, K, dim, at_x, m, weights)
                 _reduce(weights, K, total, least)
                 total = _weigh(weights, K)
         inverse = one / total
