@@ -58,7 +58,7 @@ class Workload:
         return int(np.clip(2**23 / (4 + self.components * self.dim), 2048, 2**19))
 
     def __str__(self) -> str:
-        return f"{self.method}, {self.components} components in {self.dim}-D, {self.dtype}"
+        return f"{self.method}, K = {self.components}, d = {self.dim}, {self.dtype}"
 
 
 @dataclass(frozen=True)

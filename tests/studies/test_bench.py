@@ -95,7 +95,7 @@ def test_the_verb_shows_speeds_peaks_and_growth(monkeypatch: pytest.MonkeyPatch)
     arguments = ["ddpm", "--size", "2x1", "--dtype", "float32", "--rounds", "2"]
     shown = CliRunner().invoke(APP, arguments)
     assert shown.exit_code == 0, shown.output
-    assert "ddpm, 2 components in 1-D, float32" in shown.stdout
+    assert "ddpm, K = 2, d = 1, float32" in shown.stdout
     assert "not timed: broken: RuntimeError: it is" in shown.stdout
     assert "fused multiplications" in shown.stdout
     assert "n^" in shown.stdout
