@@ -13,6 +13,8 @@ from typing import Any
 import numba
 import numpy as np
 
+from . import caches  # noqa: F401  # before anything that is kept is compiled
+
 # Contraction to fused multiply-add is left out on purpose: it would let thread and lane layout change bits.
 # (discrete/model/messages_by_block.py, whose blocks are always full, contracts its products.)
 COMPILED: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
