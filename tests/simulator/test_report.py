@@ -39,7 +39,7 @@ def test_a_library_that_fails_is_named_and_costs_nothing_else(monkeypatch: pytes
         raise RuntimeError("no such compiler\nand more")
 
     monkeypatch.setattr(speeds, "METHODS", ("heun",))
-    monkeypatch.setattr(speeds.peers, "diffrax_heun", broken)
+    monkeypatch.setattr(speeds.libraries, "diffrax_heun", broken)
     monkeypatch.setattr(speeds.peers, "torch_loop", lambda *_: broken)  # as it is first called
     times, missing = speeds.speeds(speeds.TINY)
     said = "RuntimeError: no such compiler"
