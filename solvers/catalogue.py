@@ -14,10 +14,14 @@ from analytic import chains, names, reprs
 
 from .continuous.tableau import Tableau
 from .discrete.kernel import Kernel
-from .protocols import Path
+from .protocols import Path, process_of
 
 Build = TypeVar("Build", bound=Callable[..., Any])
 Sense = Literal["ode", "weak", "strong", "tv", "kl", "path-kl"]
+PATHS_OF = {  # paths that a process has, as an error names them
+    "noising": "a Gaussian path such as paths.VP()",
+    "langevin": "paths.Langevin(time=...)",
+}
 STARTS = ("practical", "single-step", "exact")
 
 
@@ -94,6 +98,9 @@ class Method:
         Other names the field has for the same method.
     half : str
         "continuous" or "discrete".
+    process : str
+        Of a continuous method, what its path must be: "noising", every Gaussian path from data to noise, or another
+        process of `analytic.paths`, such as "langevin".
     """
 
     name: str
@@ -102,6 +109,7 @@ class Method:
     source: str
     aliases: tuple[str, ...] = ()
     half: Literal["continuous", "discrete"] = "continuous"
+    process: str = "noising"
 
     __repr__ = reprs.brief
 
@@ -150,11 +158,16 @@ class Method:
         Raises
         ------
         ValueError
-            Unknown start or option, or a grid or option value the method cannot take.
+            Unknown start or option, a path of another process, or a grid or option value the method cannot take.
         """
         if self.half != "continuous":
             raise ValueError(
                 f"method is {self.name!r}, a discrete one: use .kernel(noise, grid), .tableau is for continuous methods"
+            )
+        if (process := process_of(path)) != self.process:
+            raise ValueError(
+                f"path is {path!r}, a {process} process, and {self.name} is for {self.process} ones: give "
+                f"{PATHS_OF[self.process]}, or a method for {process} processes (see assay list methods)"
             )
         if start not in STARTS:
             raise ValueError(f"start is {start!r}: use one of {STARTS}")
@@ -226,18 +239,21 @@ class Catalogue(Mapping[str, Method]):
         source: str,
         aliases: tuple[str, ...] = (),
         half: Literal["continuous", "discrete"] = "continuous",
+        process: str = "noising",
     ) -> Callable[[Build], Build]:
         """Register the decorated function under a name.
 
         The function is (path, grid, **options) -> Tableau, or for the discrete half (noise, grid, **options) ->
-        Kernel. Raises ValueError if the name is taken.
+        Kernel. Raises ValueError if the name is taken or nothing is known of the process.
         """
 
         def register(build: Build) -> Build:
             for key in (name, *aliases):
                 if key in self._methods or key in self._aliases:
                     raise ValueError(f"name is {key!r}, which the catalogue has already: choose another")
-            method = Method(name, build, tuple(claims), source, tuple(aliases), half)
+            if process not in PATHS_OF:
+                raise names.unknown("process", process, list(PATHS_OF))
+            method = Method(name, build, tuple(claims), source, tuple(aliases), half, process)
             for option in {option for claim in claims for option in claim.options} - set(method.options):
                 raise ValueError(f"claims name option {option!r}, which {name} does not have")
             self._methods[name] = method
@@ -260,8 +276,23 @@ class Catalogue(Mapping[str, Method]):
 
     @property
     def continuous(self) -> dict[str, Method]:
-        """Methods on Gaussian paths, which build tableaux."""
-        return {name: method for name, method in self._methods.items() if method.half == "continuous"}
+        """Methods on Gaussian paths from data to noise, which build tableaux."""
+        return self.on("noising")
+
+    @property
+    def beyond(self) -> dict[str, Method]:
+        """Methods that build tableaux on other processes."""
+        return {
+            name: m for process in PATHS_OF if process != "noising" for name, m in self.on(process).items()
+        }
+
+    def on(self, process: str) -> dict[str, Method]:
+        """Methods that build tableaux on one process."""
+        return {
+            name: method
+            for name, method in self._methods.items()
+            if method.half == "continuous" and method.process == process
+        }
 
     @property
     def discrete(self) -> dict[str, Method]:

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit
 
-from .protocols import Array, Clock, Path
+from .protocols import Array, Clock, Path, noising
 
 
 def uniform(
@@ -203,7 +203,7 @@ def check(path: Clock, times: npt.ArrayLike) -> Array:
             f"grid runs from {grid[0]:g} to {grid[-1]:g}, outside the times [0, {path.end:g}] of {path!r}; "
             "stay inside them"
         )
-    if isinstance(path, Path):
+    if isinstance(path, Path) and noising(path):
         levels = path.log_snr(grid)
         with np.errstate(invalid="ignore"):
             flat = ~(np.diff(levels) > 0)

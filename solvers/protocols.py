@@ -62,6 +62,16 @@ class Path(Clock, Protocol):
         """Standard deviation of the conventional prior when sampling starts at t."""
 
 
+def noising(path: object) -> bool:
+    """True for a path from data to noise, False for another process, which says so by its `process`."""
+    return process_of(path) == "noising"
+
+
+def process_of(path: object) -> str:
+    """Name of what methods must be made for to run on a path."""
+    return getattr(path, "process", "noising")
+
+
 class Spectrum(Protocol):
     """A Gaussian in its eigenbasis: covariance = basis diag(variances) basis^T, basis None for the axes."""
 

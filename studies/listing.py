@@ -26,7 +26,7 @@ def evaluations_a_step(method: Method) -> str:
     """Return what a step of a continuous method costs, over 16 of them; on tokens that depends on the noise."""
     if method.half != "continuous":
         return frames.NOTHING
-    setting = Setting()
+    setting = Setting().of(method)
     return f"{method.tableau(setting.path, setting.nodes(16)).nfe / 16:.3g}"
 
 
@@ -53,6 +53,7 @@ def list_(
                 "method": m.name,
                 "also": ", ".join(m.aliases) or frames.NOTHING,
                 "half": m.half,
+                "process": m.process if m.half == "continuous" else frames.NOTHING,
                 "NFE/step": evaluations_a_step(m),
                 "claims": ", ".join(f"{order_of(c)} ({c.basis})" for c in m.claims) or frames.NOTHING,
                 "options": ", ".join(f"{k}={v}" for k, v in m.options.items()) or frames.NOTHING,

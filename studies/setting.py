@@ -33,6 +33,11 @@ def known_grid(grid: Grid) -> None:
         raise unknown("grid", grid, grids.catalogue)
 
 
+# what a method is measured on where no path for it is named
+PLAIN: dict[str, Callable[[], paths.Gaussian]] = {
+    "noising": lambda: paths.VE(0.02, 20.0),
+    "langevin": paths.Langevin,
+}
 FINER = 0.5  # in log-SNR, by which four times the steps end nearer the data: they should by log 4
 FIRST_ORDER_START = 2  # order to which a first-order first step limits a method
 
@@ -59,7 +64,7 @@ class Setting:
         In which methods compute their coefficients, "float64" or "float32": their rounding is no error of theirs.
     """
 
-    path: paths.Gaussian = field(default_factory=lambda: paths.VE(0.02, 20.0))
+    path: paths.Gaussian = field(default_factory=PLAIN["noising"])
     grid: Grid = "karras"
     start: float | None = None
     stop: float | None = None
@@ -75,6 +80,13 @@ class Setting:
         object.__setattr__(self, "limit", min(self.limit, most))
         if self.precision not in ROUNDING:
             raise ValueError(f"precision is {self.precision!r}: use one of {', '.join(ROUNDING)}")
+
+    def of(self, method: Method) -> Setting:
+        """Return the setting for a method: itself, or on the plain path of the process that the method is for."""
+        if method.half == "discrete" or method.process == self.path.process:
+            return self
+        path = PLAIN[method.process]()
+        return replace(self, path=path, grid=path.grid, start=None, stop=None)
 
     @property
     def rounding(self) -> float:
@@ -172,7 +184,11 @@ def jobs(
     With `whole` once more for every set of options that a claim is made for. Raises ValueError for an unknown method,
     with near names.
     """
-    chosen = [catalogue[name] for name in methods] if methods else list(catalogue.continuous.values())
+    chosen = (
+        [catalogue[name] for name in methods]
+        if methods
+        else [*catalogue.continuous.values(), *catalogue.beyond.values()]
+    )
     return [
         job
         for method in chosen
@@ -207,7 +223,7 @@ def distinct_starts(job: Job, starts: Sequence[str]) -> list[Job]:
     if claimed and max(claimed) <= FIRST_ORDER_START:
         return found[:1]
     if len(found) > 1:
-        setting = Setting()
+        setting = Setting().of(job.method)
         built = [
             job.method.tableau(setting.path, setting.nodes(16), start=start, **job.options)
             for start in starts

@@ -18,7 +18,7 @@ from solvers.continuous.imperfect import Shape
 from .setting import Grid, Job, known_grid
 
 _SPECIFICATION = re.compile(r"\s*(?P<name>[^()\s]+)\s*(?:\((?P<arguments>.*)\))?\s*")
-PATHS = ("VP", "SubVP", "CosineVP", "VE", "EDM", "Linear", "Trigonometric", "Polynomial")
+PATHS = ("VP", "SubVP", "CosineVP", "VE", "EDM", "Linear", "Trigonometric", "Polynomial", "Langevin")
 
 
 def split(what: str, text: str) -> tuple[str, list[Any], dict[str, Any]]:

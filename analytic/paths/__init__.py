@@ -7,6 +7,7 @@ from .diffusion import EDM, VE, VP, CosineVP, SubVP
 from .discrete import Discrete, discrete_betas, zero_terminal_snr
 from .gaussian import Gaussian, Prior
 from .interpolant import Linear, Polynomial, Trigonometric
+from .langevin import Langevin
 
 __all__ = [
     "EDM",
@@ -15,6 +16,7 @@ __all__ = [
     "CosineVP",
     "Discrete",
     "Gaussian",
+    "Langevin",
     "Linear",
     "Polynomial",
     "Prior",

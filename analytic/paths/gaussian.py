@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -70,6 +70,9 @@ class Gaussian:
     found by bracketing on [0, end]. Close to sigma = 0 both are as accurate as the callables, so write
     sigma = sqrt(-expm1(-b)), not sqrt(1 - exp(-b)).
     """
+
+    process: ClassVar[str] = "noising"  # what methods must be made for to run on it
+    grid: ClassVar[str] = "karras"  # name of the grid that suits it where none is named
 
     name: str
     start: float

@@ -75,7 +75,7 @@ class Orders(Plain[Measurement]):
 
 
 def _measured(job: Job, name: str, target: GaussianMixture, setting: Setting) -> list[Measurement]:
-    return measure(Ladder(job.method, job.start, setting, dict(job.options)), name, target)
+    return measure(Ladder(job.method, job.start, setting.of(job.method), dict(job.options)), name, target)
 
 
 def order(
