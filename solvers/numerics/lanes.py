@@ -346,6 +346,36 @@ def at(context: Any, pointer: Any, place: Any) -> Any:
 
 
 @intrinsic
+def gather(context: Any, pointer: Any, places: Any) -> Any:
+    """The numbers at places, a vector of int64, behind a pointer."""
+    lanes = places.of(pointer.dtype)
+
+    def generate(context: Any, builder: Any, given: Any, args: Any) -> Any:
+        found = ir.Constant(context.get_value_type(lanes), ir.Undefined)
+        for lane in range(lanes.width):
+            place = ir.Constant(ir.IntType(32), lane)
+            number = builder.load(builder.gep(args[0], [builder.extract_element(args[1], place)]))
+            found = builder.insert_element(found, number, place)
+        return found
+
+    return signature(lanes, pointer, places), generate
+
+
+@intrinsic
+def scatter(context: Any, pointer: Any, places: Any, value: Any) -> Any:
+    """Write the lanes of a vector to places, a vector of int64, behind a pointer, the first lane first."""
+
+    def generate(context: Any, builder: Any, given: Any, args: Any) -> Any:
+        for lane in range(given.args[2].width):
+            place = ir.Constant(ir.IntType(32), lane)
+            address = builder.gep(args[0], [builder.extract_element(args[1], place)])
+            builder.store(builder.extract_element(args[2], place), address)
+        return context.get_dummy_value()
+
+    return signature(types.none, pointer, places, value), generate
+
+
+@intrinsic
 def store(context: Any, pointer: Any, place: Any, value: Any) -> Any:
     """Write a vector behind a pointer from a place on."""
 

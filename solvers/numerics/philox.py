@@ -123,7 +123,7 @@ _SIGN, _SIGN_32, _TWO, _TWO_32 = np.uint64(62), np.uint32(30), np.uint64(2), np.
 
 
 @njit(**INLINED)
-def _words_of(seed: Any, samples: Any, step: Any, place: Any) -> Any:
+def words_of(seed: Any, samples: Any, step: Any, place: Any) -> Any:
     """Philox4x32-10 for lanes of samples (uint64) at (step, place): four words each, in the low halves of uint64.
 
     What is above them is not cleared before the end: a product takes the low halves alone.
@@ -181,15 +181,15 @@ def _pair_32(a: Any, b: Any, c: Any, d: Any) -> Any:
 @njit(**INLINED)
 def pair_of_64(seed: Any, first: Any, step: Any, place: Any) -> Any:
     """Lanes of deviates of samples first, first + 1, ... in float64: those of two dimensions."""
-    a, b, c, d = _words_of(seed, ordinals(first), step, place)
+    a, b, c, d = words_of(seed, ordinals(first), step, place)
     return _pair_64(a, b, c, d)
 
 
 @njit(**INLINED)
 def pair_of_32(seed: Any, first: Any, step: Any, place: Any) -> Any:
     """The same in float32, of which twice as many are lanes."""
-    a, b, c, d = _words_of(seed, ordinals(first), step, place)
-    e, f, g, h = _words_of(seed, ordinals(first + 8), step, place)
+    a, b, c, d = words_of(seed, ordinals(first), step, place)
+    e, f, g, h = words_of(seed, ordinals(first + 8), step, place)
     return _pair_32(_both(a, e), _both(b, f), _both(c, g), _both(d, h))
 
 

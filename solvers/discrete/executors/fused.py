@@ -1,8 +1,7 @@
 """Whole trajectories of tokens in compiled code, for Markov chains under mixture noise.
 
 A block of sequences goes through all moves while its messages stay in the cache, and cavities are never stored.
-A site's uniform number is drawn first; only where it reaches the most that can leave the present state is the
-site's law formed, by the functions of `site` at the same addresses. So samples are those of the moves' own
+Laws of sites are those of `site`, and uniform numbers have the same addresses. So samples are those of the moves' own
 `draw`, but for comparisons that rounding decides.
 """
 
@@ -18,23 +17,13 @@ from numpy.typing import NDArray
 from analytic import chains, sequences
 
 from ...numerics.jit import COMPILED, in_parallel
-from ...numerics.philox import fill_words
 from ..model.cavities import Model
-from ..model.messages_by_block import (
-    LANES,
-    WEAK,
-    Likelihood,
-    Transitions,
-    absorb,
-    overlap,
-    predict,
-    take_cavity,
-    transmit,
-)
+from ..model.messages_by_block import LANES, Likelihood, Transitions, absorb, predict, transmit
 from ..moves.move import Move
-from ..moves.site import ARGMAX, PROBABILITY
+from ..moves.site import REJECT
 from ..moves.sites import Sites
-from .packed_moves import ROWS, SLACK, Packed, coefficients, outflow, pack, step_site, unit
+from .draw_block import draw_block, one_by_one
+from .packed_moves import ROWS, Packed, fill_units, pack
 from .through_neighbours import neighbours, through_neighbours
 
 
@@ -50,46 +39,40 @@ def _by_messages(
     predicted: Any,
     expected: Any,
     work: Any,
-    side: Any,
+    scale: Any,
     before: Any,
-    words: Any,
-    cavity: Any,
-    row: Any,
+    units: Any,
+    scratch: Any,
 ) -> Any:
     """Carry states (L, LANES) through move m; return the numbers of impossible rows and of laws that are none."""
-    L, V = states.shape[0], cavity.shape[0]
-    k = coefficients(packed, m)
+    L = states.shape[0]
     seen = Likelihood(packed.flat[m], packed.peak[m], packed.add[:0])
-    rest, exit_kind, h = packed.rest[m], packed.exit_kind[m], packed.h[m]
-    factor = 1.0 if exit_kind == PROBABILITY else h
-    predict(model, seen, states, predicted, work, side)
+    at_once = packed.exit_kind[m] <= REJECT
+    predict(model, seen, states, predicted, work, scale)
     impossible, bad = 0, 0
     for lane in range(live):
-        if not side[1, lane] > 0.0:
+        if not scale[lane] > 0.0:
             impossible += 1
     if impossible > 0:
         return impossible, bad
-    total = side[1]
     expected[:] = 1.0
-    side[0] = 1.0
+    scale[:] = 1.0
     for i in range(L - 1, -1, -1):
         if i % 2 == 1 or i == L - 1:
-            fill_words(seed, first, m, 0, i // 2, words)
-        overlap(predicted[i], expected, total)
-        for lane in range(LANES):
-            if not total[lane] > WEAK and lane < live:
-                impossible += 1
-            x, u = states[i, lane], unit(words[i % 2, lane])
-            before[lane] = x
-            at_x = predicted[i, x * LANES + lane] * expected[x * LANES + lane] / total[lane] if x < V else 0.0
-            leave = factor * outflow(k, rest, x, at_x, 1.0 - at_x)
-            if exit_kind != ARGMAX and u < 1.0 - leave - SLACK:
-                continue
-            take_cavity(predicted[i], expected, lane, total[lane], cavity)
-            states[i, lane], wrong = step_site(k, exit_kind, h, x, u, cavity, row)
-            bad += wrong if lane < live else 0
+            fill_units(seed, first, m, i // 2, units)
+        before[:] = states[i]
+        if at_once:
+            weak, wrong = draw_block(
+                packed, m, predicted[i], expected, before, units[i % 2], states[i], scratch
+            )
+        else:
+            weak, wrong = one_by_one(
+                packed, m, predicted[i], expected, before, units[i % 2], states[i], scratch
+            )
+        impossible += weak
+        bad += wrong
         if i > 0:
-            absorb(seen, before, expected, side, work)
+            absorb(seen, before, expected, scale, work)
             transmit(model.retreat[i - 1 if model.retreat.shape[0] > 1 else 0], work, expected)
     return impossible, bad
 
@@ -114,8 +97,8 @@ def through_messages(
     V, S = model.start.shape[0], packed.add.shape[1]
     for part in range(begin, end):
         predicted, work, expected = np.empty((L, V * LANES)), np.empty(V * LANES), np.empty(V * LANES)
-        side, states, before = np.empty((3, LANES)), np.empty((L, LANES), np.int64), np.empty(LANES, np.int64)
-        words, cavity, row = np.empty((2, LANES), np.uint64), np.empty(V), np.empty(S)
+        scale, states, before = np.empty(LANES), np.empty((L, LANES), np.int64), np.empty(LANES, np.int64)
+        units, scratch = np.empty((2, LANES)), np.empty(S + V)
         for block in range(part, (n + LANES - 1) // LANES, parts):
             start = block * LANES
             live = min(LANES, n - start)
@@ -137,11 +120,10 @@ def through_messages(
                     predicted,
                     expected,
                     work,
-                    side,
+                    scale,
                     before,
-                    words,
-                    cavity,
-                    row,
+                    units,
+                    scratch,
                 )
             for lane in range(live):
                 for i in range(L):

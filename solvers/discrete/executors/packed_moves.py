@@ -6,17 +6,21 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
+from numba.extending import overload
 from numpy.typing import NDArray
 
-from ...numerics.jit import COMPILED
+from ...numerics.jit import COMPILED, INLINED
+from ...numerics.lanes import BYTES, convert, ordinals, start_of, store
+from ...numerics.philox import fill_words, place_of, words_of
 from ..flow import Array, Coefficients
 from ..model.cavities import Model
-from ..moves.site import ARGMAX, EXITS, PROBABILITY, fill_flow, pick, settle
+from ..moves.site import ARGMAX, EXITS, PROBABILITY, REJECT, fill_flow, leaving, pick, settle
 from ..moves.sites import Sites
 
 # Far above the rounding of a probability: what is nearer than this is decided by the site's own law.
 SLACK = 1e-12
 ROWS = ("add", "gain", "base", "here", "free")
+_HIGH, _LOW = np.uint64(21), np.uint64(11)
 _UNIT = 1.0 / 9007199254740992.0
 
 
@@ -76,10 +80,10 @@ def coefficients(packed: Packed, m: int) -> Coefficients:
 
 
 @njit(inline="always", **COMPILED)
-def outflow(k: Any, rest: Any, x: int, at_x: float, others: float) -> float:
-    """Sum of the flows that `site.fill_flow` gives from x, by the cavity at x and at all other tokens together.
+def weighed(k: Any, x: int, at_x: float) -> tuple[float, float, float]:
+    """Parts of the flows from x that are the same for all states, by the cavity at x, as `site.fill_flow` has them.
 
-    `rest` (S, 3) are the sums of base, here and free over the states other than x.
+    Factors of here, of own times the cavity plus base, and own.
     """
     Z = k.keep * at_x + k.add[x]
     own, weight, here = k.own, Z, at_x
@@ -87,29 +91,77 @@ def outflow(k: Any, rest: Any, x: int, at_x: float, others: float) -> float:
         own = own * k.add[x] / Z
         here = (k.keep + k.add[x]) * at_x / Z
         weight = k.keep * here + k.add[x]
-    total = rest[x, 1] * (here / weight) + k.direct * others + rest[x, 2]
-    if k.gain[x] != 0.0:
-        total += k.gain[x] / weight * (own * others + rest[x, 0])
-    return total
+    return here / weight if weight != 0.0 else 0.0, k.gain[x] / weight if k.gain[x] != 0.0 else 0.0, own
 
 
-@njit(**COMPILED)
+@njit(inline="always", **COMPILED)
+def outflow(k: Any, rest: Any, x: int, at_x: float, others: float) -> float:
+    """Sum of the flows that `site.fill_flow` gives from x, by the cavity at x and at all other tokens together.
+
+    `rest` (S, 3) are the sums of base, here and free over the states other than x.
+    """
+    here, gain, own = weighed(k, x, at_x)
+    total = rest[x, 1] * here + k.direct * others + rest[x, 2]
+    return total + gain * (own * others + rest[x, 0]) if gain != 0.0 else total
+
+
+@njit(**INLINED)
 def step_site(
-    k: Coefficients, exit_kind: int, h: float, x: int, u: float, cavity: Any, row: Any
+    k: Coefficients, rest: Any, exit_kind: int, h: float, x: int, u: float, cavity: Any, row: Any
 ) -> tuple[int, int]:
     """Return the state that a site moves to and the number, 0 or 1, of laws that are none."""
-    fill_flow(k, x, cavity, row)
-    settle(exit_kind, h, x, row)
-    for y in range(row.shape[0]):
-        if not row[y] >= -1e-12:
-            return x, 1
-    return pick(row, x, u), 0
+    S, V = row.shape[0], cavity.shape[0]
+    if exit_kind > REJECT:
+        fill_flow(k, x, cavity, row)
+        settle(exit_kind, h, x, row)
+        for y in range(S):
+            if not row[y] >= -1e-12:
+                return x, 1
+        return pick(row, x, u), 0
+    # flows are not negative, so that a law is none only where their sum says so: they are gone through once
+    at_x = cavity[x] if x < V else 0.0
+    leave, scale = leaving(exit_kind, h, outflow(k, rest, x, at_x, 1.0 - at_x))
+    if not leave <= 1.0 + 1e-12:
+        return x, 1
+    left, last = u - (1.0 - leave), x
+    if left < 0.0:
+        return x, 0
+    here, gain, own = weighed(k, x, at_x)
+    for y in range(S):
+        at_y = cavity[y] if y < V else 0.0
+        flow = k.here[y] * here + k.direct * at_y + k.free[y] + gain * (own * at_y + k.base[y])
+        if y != x and flow > 0.0:
+            last = y
+            left -= flow * scale
+            if left < 0.0:
+                break
+    return last, 0
 
 
 @njit(**COMPILED)
 def unit(word: Any) -> float:
     """Return a word of the stream as a number in [0, 1), as `site.uniforms` does."""
     return np.float64(np.int64(word >> np.uint64(11))) * _UNIT
+
+
+def fill_units(seed: Any, first: Any, move: Any, pair: Any, units: Any) -> None:
+    """Fill units (2, lanes) with the uniform numbers of sites 2 pair and 2 pair + 1 of samples first, first + 1, ..."""
+    words = np.empty(units.shape, np.uint64)
+    fill_words(seed, first, move, 0, pair, words)
+    units[:] = (words >> np.uint64(11)) * _UNIT
+
+
+@overload(fill_units, target="cpu", jit_options=INLINED)
+def _(seed: Any, first: Any, move: Any, pair: Any, units: Any) -> Any:
+    return _fill_units
+
+
+def _fill_units(seed: Any, first: Any, move: Any, pair: Any, units: Any) -> Any:
+    out, lanes = start_of(units), units.shape[1]
+    for lane in range(0, lanes, BYTES // 8):
+        a, b, c, d = words_of(seed, ordinals(first + lane), np.uint64(move), place_of(0, pair))
+        store(out, lane, convert((a << _HIGH) | (b >> _LOW), np.float64) * _UNIT)
+        store(out, lanes + lane, convert((c << _HIGH) | (d >> _LOW), np.float64) * _UNIT)
 
 
 def pack(moves: tuple[Sites, ...], model: Model) -> Packed:
@@ -139,12 +191,14 @@ def pack(moves: tuple[Sites, ...], model: Model) -> Packed:
     )
     for m, move in enumerate(moves):
         for x in range(S):
-            if packed.exit_kind[m] == ARGMAX or (x < V and packed.gain[m, x] != 0.0):
+            # a mask where there is none yet is left to `step_site`, which finds no law
+            gone = packed.gain[m, x] != 0.0 if x < V else packed.add[m, x] == 0.0
+            if packed.exit_kind[m] == ARGMAX or gone:
                 continue
             # a token that is known has here/weight = 1/keep; the cavity of the others is at most one
             k = move.flow.coefficients
             leave = outflow(k, packed.rest[m], x, 1.0 if x < V else 0.0, 1.0)
             leave *= 1.0 if packed.exit_kind[m] == PROBABILITY else move.h
             if np.isfinite(leave):
-                packed.stay[m, x] = 1.0 - leave - SLACK
+                packed.stay[m, x] = 1.0 - leave - SLACK if leave > 0.0 else 1.0
     return packed

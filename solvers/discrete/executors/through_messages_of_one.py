@@ -58,7 +58,7 @@ def step(
         if exit_kind == ARGMAX or not u < 1.0 - leave - SLACK:
             for v in range(V):
                 cavity[v] = predicted[i, v] * expected[v] / total
-            states[i], wrong = step_site(k, exit_kind, h, x, u, cavity, row)
+            states[i], wrong = step_site(k, packed.rest[m], exit_kind, h, x, u, cavity, row)
             bad += wrong
         if i > 0:
             together = absorb(seen, x, expected, scale, work)

@@ -6,14 +6,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
+from numba.extending import overload
 
 from analytic import sequences
 
-from ...numerics.jit import COMPILED
-from ...numerics.philox import fill_words
+from ...numerics.jit import COMPILED, INLINED
+from ...numerics.lanes import any_of, load, select, spread, start_of
 from ..flow import Array
-from ..model.messages_by_block import LANES, WEAK
-from .packed_moves import Packed, coefficients, step_site, unit
+from ..model.messages_by_block import LANES, WEAK, WIDTH
+from .packed_moves import Packed, coefficients, fill_units, step_site
 
 MOST_POWER_BYTES = 1 << 25
 
@@ -50,7 +51,7 @@ def neighbours(data: sequences.MarkovSequence) -> Neighbours | None:
     return Neighbours(np.array(data.marginals), powers, np.ascontiguousarray(powers.swapaxes(1, 2)), gaps)
 
 
-@njit(**COMPILED)
+@njit(**INLINED)
 def _between(near: Neighbours, states: Any, lane: int, i: int, cavity: Any) -> float:
     """Fill the cavity (V,) of site i given the known tokens nearest to it on both sides; return its sum before."""
     L, V = states.shape[0], cavity.shape[0]
@@ -59,14 +60,17 @@ def _between(near: Neighbours, states: Any, lane: int, i: int, cavity: Any) -> f
         left -= 1
     while right < L and states[right, lane] >= V:
         right += 1
-    for v in range(V):
-        cavity[v] = near.alone[i, v] if left < 0 else near.after[i - left, states[left, lane], v]
-    if right < L:
-        for v in range(V):
-            cavity[v] *= near.before[right - i, states[right, lane], v]
+    before = near.alone[i] if left < 0 else near.after[i - left, states[left, lane]]
     total = 0.0
-    for v in range(V):
-        total += cavity[v]
+    if right < L:
+        after = near.before[right - i, states[right, lane]]
+        for v in range(V):
+            cavity[v] = before[v] * after[v]
+            total += cavity[v]
+    else:
+        for v in range(V):
+            cavity[v] = before[v]
+            total += cavity[v]
     for v in range(V):
         cavity[v] /= total
     return total
@@ -86,6 +90,40 @@ def _contradicts(near: Neighbours, states: Any, lane: int) -> bool:
     return False
 
 
+def any_moves(states: Any, units: Any, lane: int, mask: int, of_mask: float, of_token: float) -> bool:
+    """Tell whether some unit of WIDTH lanes is not below what it must be for a mask, or else for a token, to stay."""
+    part = slice(lane, lane + WIDTH)
+    return not (units[part] < np.where(states[part] == mask, of_mask, of_token)).all()
+
+
+@overload(any_moves, target="cpu", jit_options=INLINED)
+def _(states: Any, units: Any, lane: int, mask: int, of_mask: float, of_token: float) -> Any:
+    return _any_moves
+
+
+def _any_moves(states: Any, units: Any, lane: int, mask: int, of_mask: float, of_token: float) -> Any:
+    stay = select(load(start_of(states), lane) == mask, spread(of_mask), spread(of_token))
+    return any_of(load(start_of(units), lane) >= stay)
+
+
+def all_known(states: Any, other: Any, mask: int) -> bool:
+    """Tell whether no state at two sites, (LANES,) each, is the mask."""
+    return not ((states == mask) | (other == mask)).any()
+
+
+@overload(all_known, target="cpu", jit_options=INLINED)
+def _(states: Any, other: Any, mask: int) -> Any:
+    return _all_known
+
+
+def _all_known(states: Any, other: Any, mask: int) -> Any:
+    s, o, found = start_of(states), start_of(other), spread(0.0)
+    for lane in range(0, LANES, WIDTH):
+        found = select(load(s, lane) == mask, spread(1.0), found)
+        found = select(load(o, lane) == mask, spread(1.0), found)
+    return not any_of(found > 0.0)
+
+
 @njit(**COMPILED)
 def by_neighbours(
     packed: Packed,
@@ -96,7 +134,7 @@ def by_neighbours(
     seed: Any,
     first: int,
     moved: Any,
-    words: Any,
+    units: Any,
     cavity: Any,
     row: Any,
 ) -> Any:
@@ -105,27 +143,37 @@ def by_neighbours(
     `moved` (L * LANES, 3) is scratch: the sites that move see the states before the move, all of them.
     """
     L, V = states.shape[0], cavity.shape[0]
-    k = coefficients(packed, m)
+    k, stay = coefficients(packed, m), packed.stay[m]
+    exit_kind, h = packed.exit_kind[m], packed.h[m]
     impossible, bad, count = 0, 0, 0
     if near.gaps:
         for lane in range(live):
             if _contradicts(near, states, lane):
                 impossible += 1
+    of_token = stay[0]
+    for v in range(1, V):
+        of_token = min(of_token, stay[v])
     for pair in range((L + 1) // 2):
-        fill_words(seed, first, m, 0, pair, words)
-        for i in range(2 * pair, min(2 * pair + 2, L)):
-            for lane in range(live):
-                x, u = states[i, lane], unit(words[i % 2, lane])
-                if x == V and k.add[x] == 0.0:
-                    impossible += 1
-                if u < packed.stay[m, x]:
+        last = min(2 * pair + 1, L - 1)
+        if of_token >= 1.0 and all_known(states[2 * pair], states[last], V):
+            continue
+        fill_units(seed, first, m, pair, units)
+        for i in range(2 * pair, last + 1):
+            for begin in range(0, live, WIDTH):
+                if not any_moves(states[i], units[i % 2], begin, V, stay[V], of_token):
                     continue
-                if not _between(near, states, lane, i, cavity) > WEAK:
-                    impossible += 1
-                y, wrong = step_site(k, packed.exit_kind[m], packed.h[m], x, u, cavity, row)
-                bad += wrong
-                moved[count, 0], moved[count, 1], moved[count, 2] = i, lane, y
-                count += 1
+                for lane in range(begin, min(begin + WIDTH, live)):
+                    x, u = states[i, lane], units[i % 2, lane]
+                    if u < stay[x]:
+                        continue
+                    if x == V and k.add[x] == 0.0:
+                        impossible += 1
+                    if not _between(near, states, lane, i, cavity) > WEAK:
+                        impossible += 1
+                    y, wrong = step_site(k, packed.rest[m], exit_kind, h, x, u, cavity, row)
+                    bad += wrong
+                    moved[count, 0], moved[count, 1], moved[count, 2] = i, lane, y
+                    count += 1
     for c in range(count):
         states[moved[c, 0], moved[c, 1]] = moved[c, 2]
     return impossible, bad
@@ -150,8 +198,8 @@ def through_neighbours(
     n, L = tokens.shape
     V, S = near.alone.shape[1], packed.add.shape[1]
     for part in range(begin, end):
-        states, moved = np.empty((L, LANES), np.int32), np.empty((L * LANES, 3), np.int32)
-        words, cavity, row = np.empty((2, LANES), np.uint64), np.empty(V), np.empty(S)
+        states, moved = np.full((L, LANES), V), np.empty((L * LANES, 3), np.int32)
+        units, cavity, row = np.empty((2, LANES)), np.empty(V), np.empty(S)
         for block in range(part, (n + LANES - 1) // LANES, parts):
             start = block * LANES
             live = min(LANES, n - start)
@@ -163,7 +211,7 @@ def through_neighbours(
                     break
                 failed[part, 0] = m
                 failed[part, 1], failed[part, 2] = by_neighbours(
-                    packed, m, near, states, live, seed, first + start, moved, words, cavity, row
+                    packed, m, near, states, live, seed, first + start, moved, units, cavity, row
                 )
             for lane in range(live):
                 for i in range(L):

@@ -2,7 +2,8 @@
 
 A message is a flat array of V * LANES numbers: states outside, one lane per sequence innermost, so that the
 product with a transition matrix is vector code. Blocks are always full, the last one padded, so that a sequence
-meets the same instructions in whatever lane it lies.
+meets the same instructions in whatever lane it lies. What works on a message is written twice: for arrays, as the
+interpreter runs it, and for vectors of lanes, which is what is compiled.
 """
 
 from __future__ import annotations
@@ -11,16 +12,31 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
+from numba.extending import overload
 from numpy.typing import NDArray
 
 from analytic import sequences
 
-from ...numerics.jit import COMPILED
+from ...numerics.jit import COMPILED, INLINED
+from ...numerics.lanes import (
+    BYTES,
+    at,
+    beyond,
+    convert,
+    fma,
+    gather,
+    load,
+    ordinals,
+    scatter,
+    select,
+    spread,
+    start_of,
+    store,
+)
 
 Array = NDArray[np.float64]
-LANES = 32
-# Fused multiply-adds double the speed; lanes of full blocks contract alike, so that no bit depends on the layout.
-CONTRACTED: dict[str, Any] = {**COMPILED, "fastmath": {"contract"}}
+LANES = 16
+WIDTH = BYTES // 8
 # Messages that overlap by less may have lost what counts to underflow: the row is left to the law itself.
 WEAK = 1e-150
 
@@ -82,137 +98,126 @@ def likelihood(noising: Array) -> Likelihood:
     return Likelihood(flat, peak, table)
 
 
-@njit(**CONTRACTED)
 def transmit(matrix: Any, message: Any, out: Any) -> None:
     """Fill out with matrix (V, V) times a message."""
     V = matrix.shape[0]
-    out[:] = 0.0
-    # two rows of the result at once and eight terms a sweep: each load feeds two multiply-adds
-    for half in range(V // 2):
-        v, a = 2 * half, 2 * half * LANES
-        for block in range(V // 8):
-            u, s = block * 8, block * 8 * LANES
-            m0, m1, m2, m3 = matrix[v, u], matrix[v, u + 1], matrix[v, u + 2], matrix[v, u + 3]
-            m4, m5, m6, m7 = matrix[v, u + 4], matrix[v, u + 5], matrix[v, u + 6], matrix[v, u + 7]
-            n0, n1, n2, n3 = (
-                matrix[v + 1, u],
-                matrix[v + 1, u + 1],
-                matrix[v + 1, u + 2],
-                matrix[v + 1, u + 3],
-            )
-            n4, n5 = matrix[v + 1, u + 4], matrix[v + 1, u + 5]
-            n6, n7 = matrix[v + 1, u + 6], matrix[v + 1, u + 7]
-            for lane in range(LANES):
-                k = s + lane
-                x0, x1, x2 = message[k], message[k + LANES], message[k + 2 * LANES]
-                x3, x4, x5 = message[k + 3 * LANES], message[k + 4 * LANES], message[k + 5 * LANES]
-                x6, x7 = message[k + 6 * LANES], message[k + 7 * LANES]
-                p, q = out[a + lane], out[a + LANES + lane]
-                p, q = p + m0 * x0, q + n0 * x0
-                p, q = p + m1 * x1, q + n1 * x1
-                p, q = p + m2 * x2, q + n2 * x2
-                p, q = p + m3 * x3, q + n3 * x3
-                p, q = p + m4 * x4, q + n4 * x4
-                p, q = p + m5 * x5, q + n5 * x5
-                p, q = p + m6 * x6, q + n6 * x6
-                p, q = p + m7 * x7, q + n7 * x7
-                out[a + lane] = p
-                out[a + LANES + lane] = q
-        for u in range(V // 8 * 8, V):
-            m0, n0, s = matrix[v, u], matrix[v + 1, u], u * LANES
-            for lane in range(LANES):
-                out[a + lane] += m0 * message[s + lane]
-                out[a + LANES + lane] += n0 * message[s + lane]
-    if V % 2 == 1:
-        a = (V - 1) * LANES
-        for u in range(V):
-            m0, s = matrix[V - 1, u], u * LANES
-            for lane in range(LANES):
-                out[a + lane] += m0 * message[s + lane]
+    out[:] = (matrix @ message.reshape(V, LANES)).ravel()
 
 
-@njit(**CONTRACTED)
-def _weigh(message: Any, factor: Any, total: Any, out: Any) -> None:
-    """Fill out with a message times a factor (LANES,), adding its sum to total (LANES,)."""
-    V = out.shape[0] // LANES
-    for block in range(V // 4):
-        for lane in range(LANES):
-            k = 4 * block * LANES + lane
-            a, b = message[k] * factor[lane], message[k + LANES] * factor[lane]
-            c, d = message[k + 2 * LANES] * factor[lane], message[k + 3 * LANES] * factor[lane]
-            out[k] = a
-            out[k + LANES] = b
-            out[k + 2 * LANES] = c
-            out[k + 3 * LANES] = d
-            total[lane] += (a + b) + (c + d)
-    for v in range(V // 4 * 4, V):
-        for lane in range(LANES):
-            value = message[v * LANES + lane] * factor[lane]
-            out[v * LANES + lane] = value
-            total[lane] += value
+@overload(transmit, target="cpu", jit_options=INLINED)
+def _(matrix: Any, message: Any, out: Any) -> Any:
+    return _transmit
 
 
-@njit(**CONTRACTED)
-def absorb(seen: Likelihood, states: Any, message: Any, side: Any, out: Any) -> None:
-    """Fill out with scale times a message times the likelihood of the states (LANES,) seen; then renew scale.
+def _transmit(matrix: Any, message: Any, out: Any) -> Any:
+    V = matrix.shape[0]
+    m, x, y = start_of(matrix), start_of(message), start_of(out)
+    for v in range(0, V - 3, 4):  # four rows at once: each load of the message feeds four multiply-adds
+        row = beyond(m, v * V)
+        for lane in range(0, LANES, WIDTH):
+            a = b = c = d = spread(0.0)
+            for u in range(V):
+                p = load(x, u * LANES + lane)
+                a, b = fma(at(row, u), p, a), fma(at(row, V + u), p, b)
+                c, d = fma(at(row, 2 * V + u), p, c), fma(at(row, 3 * V + u), p, d)
+            to = beyond(y, v * LANES + lane)
+            store(to, 0, a)
+            store(to, LANES, b)
+            store(to, 2 * LANES, c)
+            store(to, 3 * LANES, d)
+    for v in range(V - V % 4, V):
+        for lane in range(0, LANES, WIDTH):
+            a = spread(0.0)
+            for u in range(V):
+                a = fma(at(m, v * V + u), load(x, u * LANES + lane), a)
+            store(y, v * LANES + lane, a)
 
-    `side` (3, LANES) holds the scale, the total and scratch: the total becomes the sum of out, the scale its
-    reciprocal, or zero where that sum is zero.
+
+def absorb(seen: Likelihood, states: Any, message: Any, scale: Any, out: Any) -> None:
+    """Fill out with scale times a message times the likelihood of the states (LANES,) seen; then renew scale (LANES,).
+
+    The scale becomes the reciprocal of the sum of out, or zero where that sum is zero.
     """
     V = out.shape[0] // LANES
-    scale, total, factor = side[0], side[1], side[2]
-    total[:] = 0.0
-    if seen.table.shape[0] > 0:
-        for v in range(V):
-            for lane in range(LANES):
-                value = message[v * LANES + lane] * seen.table[states[lane], v] * scale[lane]
-                out[v * LANES + lane] = value
-                total[lane] += value
-    else:
-        for lane in range(LANES):
-            factor[lane] = seen.flat[states[lane]] * scale[lane]
-        _weigh(message, factor, total, out)
-        for lane in range(LANES):
-            x = states[lane]
-            if x < V:
-                weight = message[x * LANES + lane] * scale[lane]
-                out[x * LANES + lane] = weight * seen.peak[x]
-                total[lane] += weight * (seen.peak[x] - seen.flat[x])
-    for lane in range(LANES):
-        scale[lane] = 1.0 / total[lane] if total[lane] > 0.0 else 0.0
+    likely = (
+        seen.table[states].T if len(seen.table) else np.broadcast_to(seen.flat[states], (V, LANES)).copy()
+    )
+    if not len(seen.table):
+        known = states < V
+        likely[states[known], np.flatnonzero(known)] = seen.peak[states[known]]
+    product = message.reshape(V, LANES) * likely * scale
+    total = product.sum(axis=0)
+    out[:] = product.ravel()
+    scale[:] = np.where(total > 0.0, 1.0 / np.where(total > 0.0, total, 1.0), 0.0)
+
+
+@overload(absorb, target="cpu", jit_options=INLINED)
+def _(seen: Likelihood, states: Any, message: Any, scale: Any, out: Any) -> Any:
+    return _absorb
+
+
+def _absorb(seen: Likelihood, states: Any, message: Any, scale: Any, out: Any) -> Any:
+    V = out.shape[0] // LANES
+    f, o, s, z = start_of(message), start_of(out), start_of(states), start_of(scale)
+    flat, peak = start_of(seen.flat), start_of(seen.peak)
+    table, tabled, row = start_of(seen.table), seen.table.shape[0] > 0, seen.table.shape[1]
+    for lane in range(0, LANES, WIDTH):
+        x, factor, total = load(s, lane), load(z, lane), spread(0.0)
+        if tabled:
+            for v in range(V):
+                value = load(f, v * LANES + lane) * gather(table, x * row + v) * factor
+                store(o, v * LANES + lane, value)
+                total = total + value
+        else:
+            others = gather(flat, x) * factor
+            for v in range(V):
+                value = load(f, v * LANES + lane) * others
+                store(o, v * LANES + lane, value)
+                total = total + value
+            # a state that is a token weighs itself by its peak; any other changes nothing at the first token
+            known = x < V
+            own = select(known, x, x ^ x) * LANES + lane + convert(ordinals(0), np.int64)
+            here = gather(f, own)
+            weight = select(known, here * gather(peak, x) * factor, here * others)
+            scatter(o, own, weight)
+            total = total + (weight - here * others)
+        store(z, lane, select(total > 0.0, 1.0 / total, spread(0.0)))
 
 
 @njit(**COMPILED)
-def predict(model: Transitions, seen: Likelihood, tokens: Any, predicted: Any, work: Any, side: Any) -> None:
+def predict(model: Transitions, seen: Likelihood, tokens: Any, predicted: Any, work: Any, scale: Any) -> None:
     """Fill predicted (L, V * LANES) with the law of each site's token given the states (L, LANES) before it.
 
-    Up to a factor per lane. Where the sequence is impossible, the total side[1] is zero at the end.
+    Up to a factor per lane. Where the sequence is impossible, the scale is zero at the end.
     """
     L, V = tokens.shape[0], model.start.shape[0]
     for v in range(V):
         for lane in range(LANES):
             predicted[0, v * LANES + lane] = model.start[v]
-    side[0] = 1.0
+    scale[:] = 1.0
     for i in range(L):
-        absorb(seen, tokens[i], predicted[i], side, work)
+        absorb(seen, tokens[i], predicted[i], scale, work)
         if i + 1 < L:
             transmit(model.advance[i if model.advance.shape[0] > 1 else 0], work, predicted[i + 1])
 
 
-@njit(**CONTRACTED)
 def overlap(predicted: Any, expected: Any, total: Any) -> None:
-    """Fill total (LANES,) with the sum over states of the product of two messages."""
-    total[:] = 0.0
-    V = predicted.shape[0] // LANES
-    for block in range(V // 4):
-        for lane in range(LANES):
-            k = 4 * block * LANES + lane
-            a = predicted[k] * expected[k] + predicted[k + LANES] * expected[k + LANES]
-            k += 2 * LANES
-            total[lane] += a + (predicted[k] * expected[k] + predicted[k + LANES] * expected[k + LANES])
-    for v in range(V // 4 * 4, V):
-        for lane in range(LANES):
-            total[lane] += predicted[v * LANES + lane] * expected[v * LANES + lane]
+    """Fill total (LANES,) with the sum over tokens of the product of two messages."""
+    total[:] = (predicted * expected).reshape(-1, LANES).sum(axis=0)
+
+
+@overload(overlap, target="cpu", jit_options=INLINED)
+def _(predicted: Any, expected: Any, total: Any) -> Any:
+    return _overlap
+
+
+def _overlap(predicted: Any, expected: Any, total: Any) -> Any:
+    p, e, t = start_of(predicted), start_of(expected), start_of(total)
+    for lane in range(0, LANES, WIDTH):
+        found = spread(0.0)
+        for place in range(lane, predicted.shape[0], LANES):
+            found = fma(load(p, place), load(e, place), found)
+        store(t, lane, found)
 
 
 @njit(**COMPILED)
@@ -240,20 +245,19 @@ def cavities_by_messages(
     weak = 0
     for part in range(begin, end):
         predicted, work, expected = np.empty((L, V * LANES)), np.empty(V * LANES), np.empty(V * LANES)
-        side, states = np.empty((3, LANES)), np.empty((L, LANES), np.int64)
-        total = side[1]
+        scale, total, states = np.empty(LANES), np.empty(LANES), np.empty((L, LANES), np.int64)
         for block in range(part, (n + LANES - 1) // LANES, parts):
             row = block * LANES
             live = min(LANES, n - row)
             for lane in range(LANES):
                 for i in range(L):
                     states[i, lane] = tokens[row + min(lane, live - 1), i]
-            predict(model, seen, states, predicted, work, side)
+            predict(model, seen, states, predicted, work, scale)
             for lane in range(live):
-                if not total[lane] > 0.0:
+                if not scale[lane] > 0.0:
                     weak += 1
             expected[:] = 1.0
-            side[0] = 1.0
+            scale[:] = 1.0
             for i in range(L - 1, -1, -1):
                 overlap(predicted[i], expected, total)
                 for lane in range(live):
@@ -261,6 +265,6 @@ def cavities_by_messages(
                         weak += 1
                     take_cavity(predicted[i], expected, lane, total[lane], out[row + lane, i])
                 if i > 0:
-                    absorb(seen, states[i], expected, side, work)
+                    absorb(seen, states[i], expected, scale, work)
                     transmit(model.retreat[i - 1 if model.retreat.shape[0] > 1 else 0], work, expected)
     return weak

@@ -78,6 +78,24 @@ def fill_flow(k: Any, x: int, c: Any, out: Any) -> float:
 
 
 @njit(**COMPILED)
+def leaving(exit_kind: int, h: float, total: float) -> tuple[float, float]:
+    """Probability to leave a state by flows of a sum, and the factor that makes each of them a probability."""
+    leave, scale = h * total, 1.0
+    if exit_kind == PROBABILITY:
+        leave = total if total < 1.0 or total > 1.0 + 1e-12 else 1.0  # not a hair above by rounding
+    elif exit_kind == CLIPPED:
+        scale = h if leave <= 1.0 else 1.0 / total
+        leave = min(leave, 1.0)
+    elif exit_kind == LEAP:
+        leave = -math.expm1(-leave)
+        scale = leave / total if total != 0.0 else h
+    elif exit_kind == REJECT:
+        scale = h * math.exp(-leave)
+        leave *= math.exp(-leave)
+    return leave, scale
+
+
+@njit(**COMPILED)
 def settle(exit_kind: int, h: float, x: int, out: Any) -> None:
     """Turn flows from x, in place, into probabilities over all states after a time h.
 
@@ -102,19 +120,7 @@ def settle(exit_kind: int, h: float, x: int, out: Any) -> None:
     total = 0.0
     for y in range(S):
         total += out[y]
-    leave = h * total
-    scale = 1.0
-    if exit_kind == PROBABILITY:
-        leave = total if total < 1.0 or total > 1.0 + 1e-12 else 1.0  # not a hair above by rounding
-    elif exit_kind == CLIPPED:
-        scale = h if leave <= 1.0 else 1.0 / total
-        leave = min(leave, 1.0)
-    elif exit_kind == LEAP:
-        leave = -math.expm1(-leave)
-        scale = leave / total if total != 0.0 else h
-    elif exit_kind == REJECT:
-        scale = h * math.exp(-leave)
-        leave *= math.exp(-leave)
+    leave, scale = leaving(exit_kind, h, total)
     for y in range(S):
         out[y] *= scale
     out[x] = 1.0 - leave
