@@ -17,7 +17,7 @@ from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit
+import scipy
 
 from .protocols import Array, Clock, Path, noising
 
@@ -162,8 +162,8 @@ def shifted(
     ends = _log_snr(path, np.array([start, stop])) + np.log(shift)
     part = _fractions(steps)
     # u and 1 - u apart: each keeps its relative accuracy at its own end.
-    noise = expit(-ends[0]) * (1 - part) + expit(-ends[1]) * part
-    data = expit(ends[0]) * (1 - part) + expit(ends[1]) * part
+    noise = scipy.special.expit(-ends[0]) * (1 - part) + scipy.special.expit(-ends[1]) * part
+    data = scipy.special.expit(ends[0]) * (1 - part) + scipy.special.expit(ends[1]) * part
     with np.errstate(divide="ignore"):
         levels = np.log(data) - np.log(noise) - np.log(shift)
     return _by_log_snr(path, levels, start, stop, append_zero)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy.special import rel_entr
 
 from ..chains import D3PM, SiteProcess
 from ..mixtures.parameters import Floats, real_array, whole_number
@@ -93,7 +93,7 @@ def initial_loss(average: Average, t: Any, initial: object, stream: int) -> Floa
     if initial != "prior":
         raise ValueError(f"initial is {initial!r}; use 'prior' or 'marginal'")
     noise = average.noise
-    by_token = rel_entr(noise.transition(0, t)[: noise.vocabulary], noise.prior).sum(axis=1)
+    by_token = scipy.special.rel_entr(noise.transition(0, t)[: noise.vocabulary], noise.prior).sum(axis=1)
     return by_token[average.tokens].sum(axis=1)[:, None]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
-from scipy.special import entr
+import scipy
 
 from ..chains import SiteProcess
 from ..mixtures.parameters import Floats
@@ -89,7 +89,7 @@ class OverStates(Average):
         logs = np.zeros(len(self.states))
         logs[kept] = log_evidence
         cross = self._averaged(logs.reshape(self.shape), noising, range(self.data.length))
-        return -entr(noising).sum(axis=1)[self.tokens].sum(axis=1)[:, None] - self._rows(cross)
+        return -scipy.special.entr(noising).sum(axis=1)[self.tokens].sum(axis=1)[:, None] - self._rows(cross)
 
     def _laws(self, t: float, plug_in: bool) -> tuple[Tokens, Floats, Floats]:
         """Return the numbers of the states that matter at time t, their believed laws and log evidence."""

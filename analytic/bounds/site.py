@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import kl_div
 
 from ..chains import Chain, SiteProcess
 from ..mixtures.parameters import Floats
@@ -64,7 +64,9 @@ class SiteLoss:
 
     def loss(self, states: Tokens, tokens: Tokens, answers: Floats) -> Floats:
         """Loss (...) of the model's answers (..., S) at states (...) where the true tokens are (...)."""
-        return (self.weights[states] * kl_div(self.of_tokens[states, tokens], answers)).sum(axis=-1)
+        return (self.weights[states] * scipy.special.kl_div(self.of_tokens[states, tokens], answers)).sum(
+            axis=-1
+        )
 
 
 def step_loss(noise: SiteProcess, t: float, s: float) -> SiteLoss:

@@ -8,8 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import eigvalsh_tridiagonal
-from scipy.special import comb
+import scipy
 
 from ..mixtures.parameters import frozen, whole_number
 from ..paths.gaussian import positive
@@ -57,7 +56,7 @@ def nearest_neighbour(log_law: Array) -> Array:
     rates = np.diag(up, 1) + np.diag(down, -1)
     exits = rates.sum(axis=1)
     # In the symmetric form of a reversible chain, off the diagonal is the geometric mean of the two rates.
-    decay = eigvalsh_tridiagonal(exits, -np.sqrt(up * down), select="i", select_range=(1, 1))
+    decay = scipy.linalg.eigvalsh_tridiagonal(exits, -np.sqrt(up * down), select="i", select_range=(1, 1))
     return frozen((rates - np.diag(exits)) / decay[0])
 
 
@@ -205,7 +204,7 @@ class PureDeath(Scheduled):
         alive, dead = self._schedule.step(s, t)
         before, after = np.indices((self.states, self.states))
         gone = np.maximum(before - after, 0)
-        return np.where(after <= before, comb(before, after) * alive**after * dead**gone, 0.0)
+        return np.where(after <= before, scipy.special.comb(before, after) * alive**after * dead**gone, 0.0)
 
     def _reverse_rates(self, t: float, posterior: Array, observed: npt.NDArray) -> Array:
         # Births at -alpha'/(1 - alpha) (E[x_0] - x): finite at alpha = 0, where death rates are not.

@@ -3,8 +3,8 @@
 import math
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import linalg, special
 
 from .checks import EPSILON, FloatArray, checked_gaussian_pair, checked_scalar
 
@@ -48,12 +48,12 @@ def gaussian_w2(
     if A.ndim == 1:
         roots = np.sqrt(A) + np.sqrt(B)
         return math.hypot(*difference, *np.divide(B - A, roots, out=np.zeros_like(roots), where=roots > 0))
-    a, Q = linalg.eigh(A)
-    b, R = linalg.eigh(B)
+    a, Q = scipy.linalg.eigh(A)
+    b, R = scipy.linalg.eigh(B)
     a, b = _without_rounding("covariance_a", a), _without_rounding("covariance_b", b)
     E = B - A
     root_A = (Q * np.sqrt(a)) @ Q.T
-    _, s, V_transposed = linalg.svd((R * np.sqrt(b)) @ R.T @ root_A)
+    _, s, V_transposed = scipy.linalg.svd((R * np.sqrt(b)) @ R.T @ root_A)
     in_range = a > 0
     first_order = (Q.T @ E @ root_A @ V_transposed.T)[in_range] / (a[in_range, None] + s)
     kernel = Q[:, ~in_range]
@@ -95,17 +95,17 @@ def gaussian_kl(
         relative = (A - B) / B
         whitened = difference / np.sqrt(B)
     else:
-        if _without_rounding("covariance_b", linalg.eigvalsh(B))[0] == 0:
+        if _without_rounding("covariance_b", scipy.linalg.eigvalsh(B))[0] == 0:
             raise ValueError(
                 "covariance_b is singular to rounding (eigenvalue 0): project both laws onto its range"
                 " first, or give both covariances as variances in a common basis"
             )
-        if _without_rounding("covariance_a", linalg.eigvalsh(A))[0] == 0:
+        if _without_rounding("covariance_a", scipy.linalg.eigvalsh(A))[0] == 0:
             return math.inf
-        L = linalg.cholesky(B, lower=True)
-        half = linalg.solve_triangular(L, A - B, lower=True)
-        relative = linalg.eigvalsh(linalg.solve_triangular(L, half.T, lower=True))
-        whitened = linalg.solve_triangular(L, difference, lower=True)
+        L = scipy.linalg.cholesky(B, lower=True)
+        half = scipy.linalg.solve_triangular(L, A - B, lower=True)
+        relative = scipy.linalg.eigvalsh(scipy.linalg.solve_triangular(L, half.T, lower=True))
+        whitened = scipy.linalg.solve_triangular(L, difference, lower=True)
     if np.any(relative <= -1):
         return math.inf
     return 0.5 * (math.fsum(minus_log1p(relative)) + math.fsum(whitened**2))
@@ -169,7 +169,7 @@ def _normal_increment(x: float, h: float) -> float:
             return 0.5 * h * float(weights @ np.exp(-0.5 * points * points)) / math.sqrt(2 * math.pi)
     # In the tail on the side of x, so that two numbers near 1 are never subtracted.
     side = -math.copysign(1.0, x)
-    return side * float(special.ndtr(side * (x + h)) - special.ndtr(side * x))
+    return side * float(scipy.special.ndtr(side * (x + h)) - scipy.special.ndtr(side * x))
 
 
 def _without_rounding(name: str, values: FloatArray) -> FloatArray:

@@ -4,8 +4,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import linalg, special
 
 from ..reprs import brief
 from .checks import FloatArray, checked_gaussian, checked_samples
@@ -99,7 +99,7 @@ def moment_errors(x: ArrayLike, mean: ArrayLike, covariance: ArrayLike) -> Momen
         covariance_standard_error=by_entry[1],
         statistic=statistic,
         rank=rank,
-        p_value=float(special.fdtrc(rank, n - rank, statistic)) if rank else float(statistic == 0),
+        p_value=float(scipy.special.fdtrc(rank, n - rank, statistic)) if rank else float(statistic == 0),
     )
 
 
@@ -111,7 +111,7 @@ def _hotelling(mean: FloatArray, covariance: FloatArray, n: int) -> tuple[float,
     mean, covariance, scale = mean[scale > 0], covariance[np.ix_(scale > 0, scale > 0)], scale[scale > 0]
     if not len(mean):
         return 0.0, 0
-    values, vectors = linalg.eigh(covariance / np.outer(scale, scale))
+    values, vectors = scipy.linalg.eigh(covariance / np.outer(scale, scale))
     along = vectors.T @ (mean / scale)
     # Linear dependence shows as a correlation eigenvalue at rounding; a mean along it may have its root's size.
     varies = values > 1e-10

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from scipy import special
+import scipy
 
 from .checks import checked_level
 
@@ -25,7 +25,7 @@ class Estimate:
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """Two-sided normal interval value -+ quantile * error; ValueError unless 0 < level < 1."""
-        half_width = float(special.ndtri(0.5 + checked_level(level) / 2)) * self.error
+        half_width = float(scipy.special.ndtri(0.5 + checked_level(level) / 2)) * self.error
         return self.value - half_width, self.value + half_width
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy.special import rel_entr
 
 from .checks import FloatArray
 
@@ -42,7 +42,7 @@ def table_kl(p: ArrayLike, q: ArrayLike) -> float:
     terms = np.where(np.abs(ratio) < 0.5, a[inside] * (ratio - np.log1p(ratio)), 0.0)
     far = np.abs(ratio) >= 0.5
     x, y = a[inside][far], b[inside][far]
-    terms[far] = rel_entr(x, y) - x + y
+    terms[far] = scipy.special.rel_entr(x, y) - x + y
     return float(terms.sum() + np.abs(b[~inside]).sum())
 
 

@@ -4,8 +4,8 @@ import math
 from typing import overload
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import special
 
 from .checks import EPSILON, FloatArray, ScalarFunction, checked_sample_pair, checked_samples, evaluate
 from .chunks import chunks
@@ -158,7 +158,7 @@ def _w2_of_quantiles(quantile_a: ScalarFunction, quantile_b: ScalarFunction) -> 
     centre = float(evaluate("a", quantile_a, np.array([0.5]))[0])
 
     def integrand(z: FloatArray) -> tuple[FloatArray, FloatArray]:
-        u = special.ndtr(z)
+        u = scipy.special.ndtr(z)
         mass = np.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)
         a, b = evaluate("a", quantile_a, u), evaluate("b", quantile_b, u)
         difference = a - b
@@ -177,7 +177,7 @@ def _w2_of_quantiles(quantile_a: ScalarFunction, quantile_b: ScalarFunction) -> 
 
     end = 7.8
     panels = resolve(integrand, np.array([-end, end]), 64)
-    tail = float(special.ndtr(-end))
+    tail = float(scipy.special.ndtr(-end))
     u = np.array([tail, 4 * tail, 1 - tail, 1 - 4 * tail])
     squares = (evaluate("a", quantile_a, u) - evaluate("b", quantile_b, u)) ** 2
     left_out = _power_tail(tail, *squares[:2]) + _power_tail(tail, *squares[2:])

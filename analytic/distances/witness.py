@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import special
 
 from .checks import FloatArray, checked_level, checked_samples
 
@@ -39,8 +39,8 @@ class WitnessEstimate:
         """
         tail = (1 - checked_level(level)) / 2
         k, n = self.count, self.n
-        low = float(special.betaincinv(k, n - k + 1, tail)) if k > 0 else 0.0
-        high = float(special.betainccinv(k + 1, n - k, tail)) if k < n else 1.0
+        low = float(scipy.special.betaincinv(k, n - k + 1, tail)) if k > 0 else 0.0
+        high = float(scipy.special.betainccinv(k + 1, n - k, tail)) if k < n else 1.0
         return low - self.probability, high - self.probability
 
 

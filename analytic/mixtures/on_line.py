@@ -6,8 +6,8 @@ Parameters are (K,) arrays weights, means and deviations; a deviation of zero is
 from __future__ import annotations
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy.special import log_ndtr, logsumexp, ndtr, ndtri_exp
 
 from .parameters import Floats, real_array
 
@@ -22,7 +22,9 @@ def cdf(weights: Floats, means: Floats, deviations: Floats, x: ArrayLike) -> Flo
     points = np.asarray(x, dtype=np.float64)
     total = np.zeros(points.shape)
     for weight, mean, deviation in zip(weights, means, deviations, strict=True):
-        total += weight * (ndtr((points - mean) / deviation) if deviation > 0.0 else points >= mean)
+        total += weight * (
+            scipy.special.ndtr((points - mean) / deviation) if deviation > 0.0 else points >= mean
+        )
     return np.where(np.isnan(points), np.nan, np.minimum(total, 1.0))
 
 
@@ -31,7 +33,9 @@ def survival(weights: Floats, means: Floats, deviations: Floats, x: ArrayLike) -
     points = np.asarray(x, dtype=np.float64)
     total = np.zeros(points.shape)
     for weight, mean, deviation in zip(weights, means, deviations, strict=True):
-        total += weight * (ndtr((mean - points) / deviation) if deviation > 0.0 else points < mean)
+        total += weight * (
+            scipy.special.ndtr((mean - points) / deviation) if deviation > 0.0 else points < mean
+        )
     return np.where(np.isnan(points), np.nan, np.minimum(total, 1.0))
 
 
@@ -104,7 +108,7 @@ def _lower(weights: Floats, means: Floats, deviations: Floats, tail: Floats) -> 
         settled |= here
     active, goal = active[~settled], goal[~settled]
     # The mixture's quantile lies between the least and the greatest of its components' quantiles.
-    z = ndtri_exp(goal)[None, :]
+    z = scipy.special.ndtri_exp(goal)[None, :]
     own, margin = means[:, None] + deviations[:, None] * z, 1e-9 * deviations[:, None] * (1.0 + np.abs(z))
     low, high = (own - margin).min(axis=0), (own + margin).max(axis=0)
     # What rounding leaves uncertain in a log-cdf.
@@ -142,8 +146,8 @@ def _log_cdf(weights: Floats, means: Floats, deviations: Floats, x: Floats) -> t
     spread = np.where(atoms, 1.0, deviations)
     z = (x - means[:, None]) / spread[:, None]
     log_weights = np.log(weights)[:, None]
-    below = np.where(atoms[:, None], np.where(z >= 0.0, 0.0, -np.inf), log_ndtr(z))
+    below = np.where(atoms[:, None], np.where(z >= 0.0, 0.0, -np.inf), scipy.special.log_ndtr(z))
     bell = -0.5 * z * z - 0.5 * np.log(2.0 * np.pi) - np.log(spread)[:, None]
     with np.errstate(divide="ignore"):
-        density = logsumexp(log_weights + np.where(atoms[:, None], -np.inf, bell), axis=0)
-        return logsumexp(log_weights + below, axis=0), density
+        density = scipy.special.logsumexp(log_weights + np.where(atoms[:, None], -np.inf, bell), axis=0)
+        return scipy.special.logsumexp(log_weights + below, axis=0), density

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit
+import scipy
 
 from .gaussian import Array, UnitPrior
 
@@ -78,7 +78,7 @@ class Discrete(UnitPrior):
         """Alpha, sigma, their derivatives and the log-SNR at t."""
         i, level, slope, inside = self._parts(t)
         level, slope = np.where(inside, level, 0.0), np.where(inside, slope, -1.0)
-        alpha, sigma = np.sqrt(expit(2 * level)), np.sqrt(expit(-2 * level))
+        alpha, sigma = np.sqrt(scipy.special.expit(2 * level)), np.sqrt(scipy.special.expit(-2 * level))
         table = np.array(self._parameters["alphas_cumprod"])
         # the first interval: sigma linear from 0; the last one of a zero terminal SNR: alpha linear to 0
         first, last = t < 1, ~inside & (t >= 1)
@@ -121,10 +121,12 @@ class Discrete(UnitPrior):
         finite = levels[np.isfinite(levels)]
         out = np.interp(-log_snr, -finite, np.arange(1.0, len(finite) + 1))
         # sigma = sqrt(expit(-2 l)) below the first node, alpha = sqrt(expit(2 l)) beyond the last finite one
-        out = np.where(log_snr > finite[0], np.sqrt(expit(-2 * log_snr)) / np.sqrt(1 - table[0]), out)
+        out = np.where(
+            log_snr > finite[0], np.sqrt(scipy.special.expit(-2 * log_snr)) / np.sqrt(1 - table[0]), out
+        )
         below = log_snr < finite[-1]
         if len(finite) < len(levels):
-            alpha = np.sqrt(expit(2 * log_snr))
+            alpha = np.sqrt(scipy.special.expit(2 * log_snr))
             return np.where(below, self.end - alpha / np.sqrt(table[-2]), out)
         slack = 1e-12 * (1 + abs(finite[-1]))
         if np.any(log_snr < finite[-1] - slack):

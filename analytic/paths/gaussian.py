@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit
+import scipy
 
 Array = npt.NDArray[np.float64]
 Function = Callable[[Array], npt.ArrayLike]
@@ -239,7 +239,7 @@ class Gaussian:
         # their relative accuracy where alpha or sigma vanishes, which a difference of log-SNRs does not.
         from scipy.optimize.elementwise import find_root  # which is slow to import
 
-        cosine, sine = np.sqrt(expit(2 * log_snr)), np.sqrt(expit(-2 * log_snr))
+        cosine, sine = np.sqrt(scipy.special.expit(2 * log_snr)), np.sqrt(scipy.special.expit(-2 * log_snr))
 
         def gap(t: Array, cosine: Array, sine: Array) -> Array:
             return self._alpha(t) * sine - self._sigma(t) * cosine

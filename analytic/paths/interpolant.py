@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit
+import scipy
 
 from .gaussian import Array, UnitPrior, positive
 
@@ -50,7 +50,7 @@ class Linear(UnitPrior):
         return 2 * t / (1 - t)
 
     def _time_of_log_snr(self, log_snr: Array) -> Array:
-        return expit(-log_snr)
+        return scipy.special.expit(-log_snr)
 
 
 @dataclass(frozen=True, init=False)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy.special import entr
 
 from ..mixtures.parameters import Floats
 from . import checks
@@ -72,7 +72,7 @@ class HiddenMarkov(MatrixChain):
                 f"is a sum over all sequences, taken up to {checks.MOST_STATES} of them; "
                 "average -log_probability(sample(n)) instead"
             )
-        return float(entr(self.pmf()).sum())
+        return float(scipy.special.entr(self.pmf()).sum())
 
     def _ngram(self, order: int) -> Floats:
         total = np.zeros((self.vocabulary,) * order)

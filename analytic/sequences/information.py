@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy.linalg import solve_banded
-from scipy.special import comb, entr, poch
 
 from ..mixtures.parameters import Floats, frozen, real_array, whole_number
 from .markov import MarkovSequence
@@ -46,13 +45,13 @@ class InformationProfile:
                 f"law is {law!r} with a transition matrix for each step; give one matrix for all steps"
             )
         self.length = law.length
-        self._singles = frozen(entr(law.marginals).sum(axis=1))
+        self._singles = frozen(scipy.special.entr(law.marginals).sum(axis=1))
         heads = np.cumsum(law.marginals, axis=0)  # heads[k]: laws of the first k + 1 tokens, summed
         self._gaps = np.empty(law.length - 1)
         power = np.eye(law.vocabulary)
         for gap in range(1, law.length):
             power = power @ law.transition
-            self._gaps[gap - 1] = heads[law.length - 1 - gap] @ entr(power).sum(axis=1)
+            self._gaps[gap - 1] = heads[law.length - 1 - gap] @ scipy.special.entr(power).sum(axis=1)
 
     def entropy(self, revealed: ArrayLike) -> Floats:
         """Expected entropy F in nats of the revealed tokens; at 1 the entropy of the whole sequence.
@@ -128,7 +127,7 @@ class InformationProfile:
             bands[0, 1:] = curvature[1:-2]
             bands[1] = -2.0 * curvature[1:-1] + widths[1:] * self._derivative(inner, 3)
             bands[2, :-1] = curvature[1:-2]
-            change = -solve_banded((1, 1), bands, residual)
+            change = -scipy.linalg.solve_banded((1, 1), bands, residual)
             # a step that keeps the shares in order
             gap = np.diff(np.concatenate([[0.0], change, [0.0]]))
             shrinking = gap < 0
@@ -234,7 +233,7 @@ def _weighted_powers(shares: Floats, power: int, weights: Floats, order: int) ->
         rest = order - j  # times the other factor is differentiated
         if rest >= count:
             continue
-        falling = poch(m[rest:] - rest + 1, rest)
-        factor = comb(order, j) * poch(power - j + 1, j) * (-1.0) ** rest
+        falling = scipy.special.poch(m[rest:] - rest + 1, rest)
+        factor = scipy.special.comb(order, j) * scipy.special.poch(power - j + 1, j) * (-1.0) ** rest
         total += factor * shares ** (power - j) * (hidden[:, : count - rest] @ (falling * weights[rest:]))
     return total

@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import entr, logsumexp
 
 from ..mixtures.parameters import Floats, whole_number
 from . import checks
@@ -105,7 +105,7 @@ class Labelled(SequenceLaw):
     def label_posterior(self, likelihood: ArrayLike) -> Floats:
         """P(label | all sites observed), (n, labels): the exact classifier; raises as `posterior`."""
         joint = self.log_joint(likelihood)
-        return np.exp(joint - possible(logsumexp(joint, axis=1), 0)[:, None])
+        return np.exp(joint - possible(scipy.special.logsumexp(joint, axis=1), 0)[:, None])
 
     def tilted(self, label: int, gamma: float) -> Enumerated:
         """Law proportional to p(x) p(label | x)^gamma: 0 leaves the label unseen, 1 is the law given the label.
@@ -134,7 +134,7 @@ class Labelled(SequenceLaw):
 
     def _pass(self, likelihood: Floats, cavity: bool) -> tuple[Floats | None, Floats]:
         if not cavity:
-            return None, logsumexp(self._log_joint(likelihood), axis=1)
+            return None, scipy.special.logsumexp(self._log_joint(likelihood), axis=1)
         cavities = np.empty((self.labels, *likelihood.shape))
         others = np.empty((self.labels, *likelihood.shape[:2]))  # log weight of a label, a site left out
         joint = np.empty((len(likelihood), self.labels))
@@ -146,7 +146,7 @@ class Labelled(SequenceLaw):
                 joint[:, label] = np.log(self.weights[label]) + log_evidence
                 seen = np.log(np.einsum("nlv,nlv->nl", own, likelihood))
                 others[label] = joint[:, label, None] - seen
-        log_evidence = logsumexp(joint, axis=1)
+        log_evidence = scipy.special.logsumexp(joint, axis=1)
         for label in range(self.labels):
             # its evidence is 0 with all sites, which does not tell what it is without one of them
             lost = np.flatnonzero(np.isneginf(joint[:, label]) & ~np.isneginf(log_evidence))
@@ -185,7 +185,7 @@ class Labelled(SequenceLaw):
 
     def _draw_posterior(self, likelihood: Floats, uniforms: Floats) -> tuple[NDArray[np.int64], Floats]:
         joint = self._log_joint(likelihood)
-        log_evidence = logsumexp(joint, axis=1)
+        log_evidence = scipy.special.logsumexp(joint, axis=1)
         tokens = np.zeros(likelihood.shape[:2], dtype=np.int64)
         if np.isneginf(log_evidence).any():
             return tokens, log_evidence
@@ -200,7 +200,7 @@ class Labelled(SequenceLaw):
     def _log_probability(self, tokens: NDArray[np.int64]) -> Floats:
         with np.errstate(divide="ignore"):
             log_weights = np.log(self.weights)
-        return logsumexp(
+        return scipy.special.logsumexp(
             log_weights + np.stack([law._log_probability(tokens) for law in self.laws], axis=1), axis=1
         )
 
@@ -221,4 +221,4 @@ class Labelled(SequenceLaw):
                 f"vocabulary**length is {self.vocabulary}**{self.length}: the entropy of a mixture is a sum over all "
                 f"sequences, taken up to {checks.MOST_STATES} of them; average -log_probability(sample(n)) instead"
             )
-        return float(entr(self.pmf()).sum())
+        return float(scipy.special.entr(self.pmf()).sum())

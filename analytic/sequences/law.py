@@ -6,8 +6,8 @@ from abc import abstractmethod
 from functools import cached_property
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import entr
 
 from ..mixtures.parameters import Floats, frozen, whole_number
 from . import checks
@@ -177,7 +177,7 @@ class SequenceLaw(Posterior):
             As `ngram`.
         """
         table = self.ngram(order)
-        return float(entr(table).sum() - entr(table.sum(axis=-1)).sum())
+        return float(scipy.special.entr(table).sum() - scipy.special.entr(table.sum(axis=-1)).sum())
 
     def entropy_rate(self) -> float:
         """Entropy per token in nats; minus the expected log-probability per token of a draw."""

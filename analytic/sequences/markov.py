@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import entr
 
 from ..mixtures.parameters import Floats, whole_number
 from . import checks
@@ -87,8 +87,8 @@ class MarkovSequence(MatrixChain):
 
     def entropy(self) -> float:
         """Entropy in nats, by the chain rule; a draw has expected log-probability -entropy()."""
-        rows = entr(self.transition).sum(axis=-1)
-        return float(entr(self.initial).sum() + (self.marginals[:-1] * rows).sum())
+        rows = scipy.special.entr(self.transition).sum(axis=-1)
+        return float(scipy.special.entr(self.initial).sum() + (self.marginals[:-1] * rows).sum())
 
     def _ngram(self, order: int) -> Floats:
         total = np.zeros((self.vocabulary,) * order)

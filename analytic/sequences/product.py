@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import entr
 
 from ..mixtures.parameters import Floats
 from . import checks
@@ -54,7 +54,7 @@ class Product(SequenceLaw):
 
     def entropy(self) -> float:
         """Entropy in nats; a draw has expected log-probability -entropy()."""
-        return float(entr(self._table).sum())
+        return float(scipy.special.entr(self._table).sum())
 
     def _ngram(self, order: int) -> Floats:
         starts = self.length - order + 1

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy.special import entr
 
 from ..mixtures.parameters import Floats, whole_number
 from . import checks
@@ -108,8 +108,10 @@ class SecondOrderMarkov(Chain):
 
     def entropy(self) -> float:
         """Entropy in nats, by the chain rule; a draw has expected log-probability -entropy()."""
-        head = entr(self.initial).sum() + self.initial @ entr(self.second).sum(axis=1)
-        return float(head + (self._pair_laws()[:-1] * entr(self.transition).sum(axis=2)).sum())
+        head = scipy.special.entr(self.initial).sum() + self.initial @ scipy.special.entr(self.second).sum(
+            axis=1
+        )
+        return float(head + (self._pair_laws()[:-1] * scipy.special.entr(self.transition).sum(axis=2)).sum())
 
     def _ngram(self, order: int) -> Floats:
         if order == 1:

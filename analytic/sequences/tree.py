@@ -6,8 +6,8 @@ import operator
 from collections.abc import Sequence
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import entr
 
 from ..mixtures.parameters import Floats
 from . import checks
@@ -137,10 +137,10 @@ class Tree(SequenceLaw):
 
     def entropy(self) -> float:
         """Entropy in nats, by the chain rule; a draw has expected log-probability -entropy()."""
-        total = float(entr(self.root).sum())
+        total = float(scipy.special.entr(self.root).sum())
         for site, parent in enumerate(self.parents):
             if parent >= 0:
-                total += float(self.marginals[parent] @ entr(self._matrix(site)).sum(axis=1))
+                total += float(self.marginals[parent] @ scipy.special.entr(self._matrix(site)).sum(axis=1))
         return total
 
 

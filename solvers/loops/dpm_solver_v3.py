@@ -11,8 +11,8 @@ from math import factorial
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.interpolate import make_interp_spline
 
 from ..protocols import Path
 from .loop import Outcome, Problem, catalogue, everyone
@@ -81,7 +81,7 @@ def fit(problem: Problem, target: Any, table: int = _TABLE, samples: int = _SAMP
         along.append((ahead - behind) / (2 * turns))
         values.append(here)
         places.append(z)
-    l = make_interp_spline(lambdas, np.array(slopes), k=5)
+    l = scipy.interpolate.make_interp_spline(lambdas, np.array(slopes), k=5)
     rate = l.derivative()
     s, b = [], []
     for lam, z, value, derivative in zip(lambdas, places, values, along, strict=True):
@@ -92,7 +92,7 @@ def fit(problem: Problem, target: Any, table: int = _TABLE, samples: int = _SAMP
         flat = spread <= 1e-12 * np.mean(value**2, axis=0)  # on a Gaussian f does not depend on the sample
         s.append(np.where(flat, 0.0, together / np.where(flat, 1.0, spread)))
         b.append(f_rate.mean(axis=0) - s[-1] * f.mean(axis=0))
-    trend, shift = (make_interp_spline(lambdas, np.array(rows), k=5) for rows in (s, b))
+    trend, shift = (scipy.interpolate.make_interp_spline(lambdas, np.array(rows), k=5) for rows in (s, b))
     return Statistics(l, trend, shift, l.antiderivative(), trend.antiderivative())
 
 

@@ -17,6 +17,7 @@ from solvers.discrete.model.cavities import Model
 from solvers.discrete.model.messages_by_block import LANES, WEAK, Likelihood, absorb, overlap, transmit
 from solvers.discrete.moves.site import EXITS
 
+
 @njit
 def _transmit(*arguments: Any) -> Any:
     return transmit(*arguments)

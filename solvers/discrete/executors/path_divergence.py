@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import rel_entr
+import scipy
 
 from analytic import sequences
 
@@ -73,7 +73,7 @@ def _step_kl(step: tuple[Move, ...], t: float, s: float, tables: Tables) -> floa
         reached = (sampled != 0).any(axis=0)
     if (sampled < 0).any():
         return float("nan")
-    return float(rel_entr(tables.joint(t, s), here[:, None] * sampled).sum())
+    return float(scipy.special.rel_entr(tables.joint(t, s), here[:, None] * sampled).sum())
 
 
 def _sites_kl(rows: Array, t: float, s: float, tables: Tables) -> float:
@@ -82,4 +82,6 @@ def _sites_kl(rows: Array, t: float, s: float, tables: Tables) -> float:
     exact, given = tables.reverse_rows(t, s)[held], rows[held]
     if (given < -1e-12).any():
         return float("nan")
-    return float((here[held][:, None] * rel_entr(exact, np.maximum(given, 0.0)).sum(axis=2)).sum())
+    return float(
+        (here[held][:, None] * scipy.special.rel_entr(exact, np.maximum(given, 0.0)).sum(axis=2)).sum()
+    )

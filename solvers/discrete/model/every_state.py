@@ -7,8 +7,8 @@ from functools import lru_cache
 from typing import Any, TypeVar, cast
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import entr
 
 from analytic import reprs, sequences
 
@@ -118,9 +118,11 @@ class Tables:
         axes = range(self.length)
         singles = np.stack([table.sum(axis=tuple(j for j in axes if j != i)) for i in axes])
         joint = (
-            entr(there).sum() - entr(here).sum() + (singles @ entr(self.transition(s, t)).sum(axis=1)).sum()
+            scipy.special.entr(there).sum()
+            - scipy.special.entr(here).sum()
+            + (singles @ scipy.special.entr(self.transition(s, t)).sum(axis=1)).sum()
         )
-        apart = (here[:, None] * entr(self.reverse_rows(t, s)).sum(axis=2)).sum()
+        apart = (here[:, None] * scipy.special.entr(self.reverse_rows(t, s)).sum(axis=2)).sum()
         return float(apart - joint)
 
     def _carried(self, by: Callable[[Array, Tables], Array], weights: bytes) -> Array:

@@ -6,9 +6,9 @@ from math import erfc, exp, log, pi, sqrt
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy
 from numba import njit
 from numpy.typing import NDArray
-from scipy.special import ndtr
 
 from ....numerics.jit import COMPILED
 from ....numerics.primitives import exp as vector_exp
@@ -47,7 +47,11 @@ class MixtureOnLine(NamedTuple):
         out = np.zeros(low.shape)
         for weight, mean, variance in zip(*self, strict=True):
             a, b = (low - mean) / np.sqrt(variance), (high - mean) / np.sqrt(variance)
-            out += weight * np.where(a + b > 0, ndtr(-a) - ndtr(-b), ndtr(b) - ndtr(a))
+            out += weight * np.where(
+                a + b > 0,
+                scipy.special.ndtr(-a) - scipy.special.ndtr(-b),
+                scipy.special.ndtr(b) - scipy.special.ndtr(a),
+            )
         return np.maximum(out, 0.0)
 
 
