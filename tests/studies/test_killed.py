@@ -159,4 +159,4 @@ def test_a_study_that_is_killed_with_its_workers_ends_as_if_nothing_had_been(
     (tmp_path / "slow.py").write_text(SLOW)
     file = tmp_path / "s.toml"
     file.write_text(KILLED.format(folder=tmp_path))
-    survives([sys.executable, "-m", "assay", "run", str(file), *where], tmp_path, 5, 3, workers_too=True)
+    survives([sys.executable, "-m", "assay", "run", str(file), *where], tmp_path, 3, 3, workers_too=True)
