@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from analytic.names import unknown
 from analytic.reprs import brief
 from solvers import catalogue, grids
 from solvers.catalogue import Method
+from solvers.protocols import noising
 
 from .fingerprints import fingerprint
 
@@ -105,6 +106,8 @@ class Setting:
         A grid whose last step goes to sigma = 0 from one and the same level, as a chain's does, has an error that no
         number of steps removes: what it shows of a method's order is nothing.
         """
+        if not noising(self.path):
+            return ""
         few = min(32, self.limit // 4)
         coarse, fine = self.nodes(few), self.nodes(4 * few)
         if self.path.sigma(coarse[-1]) != 0:
@@ -122,6 +125,14 @@ class Setting:
         """Path and grid in words."""
         name = self.grid if isinstance(self.grid, str) else str(getattr(self.grid, "name", self.grid))
         return f"{self.path!r} path, {name} grid"
+
+    def places(self, methods: Iterable[Method]) -> tuple[str, list[str]]:
+        """Return where most of the methods are measured, in words, and a line for each other place and who is there."""
+        there: dict[str, dict[str, None]] = {}
+        for method in methods:
+            there.setdefault(self.of(method).where, {})[method.name] = None
+        main = max(there, key=lambda where: len(there[where]), default=self.where)
+        return main, [f"{where}: {', '.join(there[where])}" for where in there if where != main]
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from analytic import chains, paths
 from analytic.names import unknown
 from solvers import ScoreError, catalogue, scheduler_config, tables
 from solvers.continuous.imperfect import Shape
+from solvers.protocols import noising
 
 from .setting import Grid, Job, known_grid
 
@@ -45,12 +46,14 @@ NOISES = ("Absorbing", "Uniform", "Hybrid", "BirthDeath", "GaussianOrdinal", "Pu
 def path_and_grid(path: str, grid: str | None, default: str = "karras") -> tuple[paths.Gaussian, Grid]:
     """Return the path and the grid a user named: a grid by its name, a file of levels or a published table.
 
-    A path from a scheduler_config.json brings a grid of its own, taken where none is named.
+    A path from a scheduler_config.json brings a grid of its own, taken where none is named, and so does one of a
+    process other than noising.
     """
     if Path(path).suffix == ".json":
         scheduler = scheduler_config.read(path)
         return scheduler.path, scheduler if grid is None else grid_of(grid)
-    return path_of(path), grid_of(grid or default)
+    chosen = path_of(path)
+    return chosen, grid_of(grid or (default if noising(chosen) else chosen.grid))
 
 
 def grid_of(text: str) -> Grid:

@@ -12,17 +12,24 @@ variance              sqrt(dq/dt)            reverse diffusion
 reciprocal-variance   sqrt(dq/dt) / q        DDPM, SDE-DPM-Solver++, DDIM with eta > 0
 time-area             u                      SRA methods: what is left of int W dt beside W's increment
 variance-area         v sqrt(dq/dt)          the same in the variance clock
+exponential r         e^{-r (t - stop)}      velocities under friction r
+exponential-area r    the same less its mean what is left of them beside W's increment
 ====================  =====================  =========================================
+
+`INITIAL` is the word for what is drawn before a sampler starts, such as a velocity: of no path, and the same for
+samplers that share one.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..numerics.phi import phi
 from ..protocols import Path, noising
 
 Array = NDArray[np.float64]
@@ -37,7 +44,9 @@ FUNCTIONALS: dict[str, Shape] = {
 }
 OF_PLACE = frozenset(
     {"time-area", "variance-area"}
-)  # those whose shape depends on the channel's own interval
+)  # those whose shape depends on the channel's own interval, as that of exponentials does
+INITIAL = "initial"
+_EXPONENTIAL = re.compile(r"(exponential(?:-area)?) (\S+)")
 
 NODES = 24
 
@@ -49,11 +58,31 @@ def legendre(nodes: int) -> tuple[Array, Array]:
     return (x + 1) / 2, w / 2
 
 
+def exponential(rate: float, area: bool = False) -> str:
+    """Return the name of the functional whose k grows as e^{rate s} in the sampler's time s, or of its area."""
+    return f"exponential{'-area' if area else ''} {float(rate)!r}"
+
+
+def known(functional: str) -> bool:
+    """Return whether a channel may be this functional."""
+    return functional in FUNCTIONALS or functional == INITIAL or bool(_EXPONENTIAL.fullmatch(functional))
+
+
+def of_place(functional: str) -> bool:
+    """Return whether a functional's shape depends on its channel's own interval."""
+    return functional in OF_PLACE or bool(_EXPONENTIAL.fullmatch(functional))
+
+
 def shape_of(
     functional: str, path: Path, t: Array, q: Array, dq_dt: Array, start: ArrayLike, stop: ArrayLike
 ) -> Array:
     """Shape of a functional's k at times t, for a channel that runs from start down to stop; not of norm one yet."""
     start, stop = np.asarray(start), np.asarray(stop)
+    if found := _EXPONENTIAL.fullmatch(functional):
+        rate = float(found[2])
+        left = np.expm1(-rate * (t - stop))
+        mean = -rate * (start - stop) * phi(2, -rate * (start - stop))  # phi_1 - 1
+        return left + 1 if found[1] == "exponential" else left - mean
     if functional not in OF_PLACE:
         return FUNCTIONALS[functional](q, dq_dt, t, t)
     begin, end = (np.exp(-2 * path.log_snr(time)) for time in (start, stop))

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from analytic import reprs
 
 from ..protocols import Path
-from .functionals import FUNCTIONALS
+from .functionals import FUNCTIONALS, known
 
 Array = NDArray[np.float64]
 _COEFFICIENTS = ("U", "A", "G", "V", "B", "H", "asks", "levels", "times", "span", "during")
@@ -134,7 +134,7 @@ class Block:
         if np.any(self.during > self.span[:, None, :1]) or np.any(self.during < self.span[:, None, 1:]):
             raise ValueError("during leaves the span: a step's noise is of the times that the step covers")
         for functional in self.functionals:
-            if functional is not None and functional not in FUNCTIONALS:
+            if functional is not None and not known(functional):
                 raise ValueError(f"functionals has {functional!r}: use None or one of {tuple(FUNCTIONALS)}")
 
     def __len__(self) -> int:

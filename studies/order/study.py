@@ -54,8 +54,9 @@ class Orders(Plain[Measurement]):
     def reports(self, found: list[Measurement]) -> Iterable[Report]:
         """Return the table of claims beside measurements."""
         judged = self._judged(found)
-        title = f"Claimed and measured order, {self.setting.where}"
-        notes = [tables.legend(found)]
+        where, elsewhere = self._places
+        title = f"Claimed and measured order, {where}"
+        notes = [tables.legend(found), *elsewhere]
         stays = self.setting.stays
         notes += [f"No verdicts: {stays}."] if stays else uncovered(found, self.work)
         table, whole = tables.summary(found, judged), tables.everything(found, judged)
@@ -63,11 +64,17 @@ class Orders(Plain[Measurement]):
 
     def figures(self, found: list[Measurement]) -> Mapping[str, Any]:
         """Draw errors on the last target against NFE."""
-        return convergence("order", found, self.setting.where, claims_of(self._judged(found)))
+        where, elsewhere = self._places
+        where = f"{where} and others" if elsewhere else where
+        return convergence("order", found, where, claims_of(self._judged(found)))
 
     def verdicts(self, found: list[Measurement]) -> Iterable[str]:
         """List the verdicts on all claims."""
         return [j.verdict for j in self._judged(found)]
+
+    @property
+    def _places(self) -> tuple[str, list[str]]:
+        return self.setting.places(job.method for job in self.work)
 
     def _judged(self, found: list[Measurement]) -> list[Judgement]:
         """Verdicts, of which there are none on a grid that does not get finer."""

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from ...numerics.jit import COMPILED, in_parallel
 from ...numerics.philox import LANES, check_seed, fill_normals, normals
 from ...protocols import Path
-from ..functionals import OF_PLACE, quadrature, shape_of
+from ..functionals import INITIAL, of_place, quadrature, shape_of
 from ..tableau import Tableau
 
 Array = NDArray[np.float64]
 _SAME_TIME = 1e-12
 _RANK = 1e-12
 _UNCOUPLED_STEP = 1 << 31
+_INITIAL_STEP = _UNCOUPLED_STEP - 1
 Shape = tuple[str, float, float]  # a functional, and its channel's interval if it depends on that
 
 
@@ -28,7 +29,8 @@ class SharedPath:
     The union of all grids cuts time into cells. In each cell the functionals in use, restricted to it, form a
     Gaussian vector with their Gram matrix as covariance; it is drawn through a rank-revealing square root,
     and a channel's deviate is the sum over its cells, divided by its norm. Channels that are no functional of the
-    path (churn, Langevin correctors) are drawn on their own, fresh for each tableau.
+    path (churn, Langevin correctors) are drawn on their own, fresh for each tableau; what is drawn before the start,
+    such as a velocity, is the same for all.
 
     Parameters
     ----------
@@ -44,12 +46,16 @@ class SharedPath:
         self._owner = [which for which, tableau in enumerate(tableaux) for _ in tableau.channels]
         self._cuts = np.cumsum([len(tableau.channels) for tableau in tableaux])[:-1]
         self._fresh = [index for index, channel in enumerate(channels) if channel.functional is None]
-        times = _distinct([t for c in channels if c.functional for t in (c.start, c.stop)])
+        self._initial = [i for i, channel in enumerate(channels) if channel.functional == INITIAL]
+        on_path = [c.functional is not None and c.functional != INITIAL for c in channels]
+        times = _distinct(
+            [t for c, on in zip(channels, on_path, strict=True) if on for t in (c.start, c.stop)]
+        )
         members: list[list[tuple[int, Shape]]] = [[] for _ in times[1:]]
         for index, channel in enumerate(channels):
-            if channel.functional is not None:
+            if channel.functional is not None and on_path[index]:
                 begin, end = (int(np.argmin(np.abs(times - t))) for t in (channel.start, channel.stop))
-                own = (channel.start, channel.stop) if channel.functional in OF_PLACE else (0.0, 0.0)
+                own = (channel.start, channel.stop) if of_place(channel.functional) else (0.0, 0.0)
                 for cell in range(begin, end):
                     members[cell].append((index, (channel.functional, *own)))
         self._cells = _cells(path, times, members, len(channels)) if members else None
@@ -64,6 +70,9 @@ class SharedPath:
         out = np.zeros((len(self._owner), n, dim))
         for index in self._fresh:
             out[index] = normals(seed, n, dim, _UNCOUPLED_STEP + index, self._owner[index], first)
+        for index in self._initial:
+            place = index - ([0, *self._cuts.tolist()])[self._owner[index]]  # in its own tableau
+            out[index] = normals(seed, n, dim, _INITIAL_STEP, place, first)
         if self._cells is not None:
             in_parallel(_fill, -(-n // LANES), out, *self._cells, key, first)
         return np.split(out, self._cuts)
