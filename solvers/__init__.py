@@ -1,10 +1,11 @@
 """The catalogue of samplers and the executors that run them.
 
 A continuous method is a pure function (path, grid) -> Tableau; an executor runs any tableau: `sample` (compiled,
-in parallel), `run` (any model on numpy, torch or CuPy arrays), `law` (exact law on a Gaussian), `strong` (exact
-strong error), `density` (law on a one-dimensional mixture). A discrete method is (noise, grid) -> Kernel, which
-`sample` and `law` run on token sequences. What is no table of coefficients - adaptive steps, exact kernels - is a loop
-of its own in `loops`. `reductions` keep moments, histograms and n-grams of any number of samples.
+in parallel), `run` (any model on numpy, torch or CuPy arrays), `law` (exact law on a Gaussian), `stationary` (where
+equal steps stay), `strong` (exact strong error), `density` (law on a one-dimensional mixture). A discrete method is
+(noise, grid) -> Kernel, which `sample` and `law` run on token sequences. What is no table of coefficients - adaptive
+steps, exact kernels - is a loop of its own in `loops`. `reductions` keep moments, histograms and n-grams of any number
+of samples.
 """
 
 from . import grids, loops, reductions, scheduler_config, tables
@@ -13,6 +14,7 @@ from .continuous.denoiser import denoiser
 from .continuous.executors.arrays import run
 from .continuous.executors.density import DensityLaw, density
 from .continuous.executors.law import GaussianLaw
+from .continuous.executors.stationary import Stationary, stationary
 from .continuous.executors.strong import strong
 from .continuous.imperfect import Imperfect, ScoreError
 from .continuous.tableau import Block, Tableau
@@ -32,6 +34,7 @@ __all__ = [
     "Kernel",
     "Method",
     "ScoreError",
+    "Stationary",
     "Tableau",
     "Trace",
     "catalogue",
@@ -44,6 +47,7 @@ __all__ = [
     "run",
     "sample",
     "scheduler_config",
+    "stationary",
     "strong",
     "tables",
 ]

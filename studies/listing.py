@@ -68,6 +68,7 @@ def list_(
             [
                 {
                     "loop": one.name,
+                    "process": one.process,
                     "promise": one.promise,
                     "options": ", ".join(f"{k}={v}" for k, v in one.options.items()) or frames.NOTHING,
                     "source": one.source,

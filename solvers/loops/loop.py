@@ -14,10 +14,11 @@ from numpy.typing import ArrayLike, NDArray
 from analytic import names, reprs
 
 from .. import grids
+from ..catalogue import PATHS_OF
 from ..continuous.executors.arrays import asking
 from ..continuous.tableau import Tableau
 from ..continuous.trace import Trace
-from ..protocols import Path
+from ..protocols import Path, process_of
 
 Array = Any  # of any library the array API knows
 Ask = Callable[[Array, float, float, float, float], Array]
@@ -54,12 +55,13 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Loop:
-    """One entry: the function, what it promises and where it is from."""
+    """One entry: the function, what it promises, where it is from, and what process its path must be."""
 
     name: str
     solve: Callable[..., Outcome]
     promise: str
     source: str
+    process: str = "noising"
 
     @property
     def options(self) -> dict[str, Any]:
@@ -77,12 +79,12 @@ class Catalogue(dict[str, Loop]):
     """Loops by name."""
 
     def loop(
-        self, name: str, *, promise: str, source: str
+        self, name: str, *, promise: str, source: str, process: str = "noising"
     ) -> Callable[[Callable[..., Outcome]], Callable[..., Outcome]]:
         """Register the decorated function under a name."""
 
         def register(solve: Callable[..., Outcome]) -> Callable[..., Outcome]:
-            self[name] = Loop(name, solve, promise, source)
+            self[name] = Loop(name, solve, promise, source, process)
             return solve
 
         return register
@@ -95,9 +97,17 @@ catalogue = Catalogue()
 
 
 class Problem:
-    """A model on a path between two times, and samples to start from, checked."""
+    """A model on a path between two times, and samples to start from, checked.
 
-    def __init__(self, path: Path, grid: ArrayLike, model: Any, x: Array) -> None:
+    Raises ValueError for a path of another process than the loop is for.
+    """
+
+    def __init__(self, path: Path, grid: ArrayLike, model: Any, x: Array, process: str = "noising") -> None:
+        if process_of(path) != process:
+            raise ValueError(
+                f"path is {path!r}, a {process_of(path)} process, and this loop is for {process} ones: give "
+                f"{PATHS_OF[process]}, or another loop (see assay list loops)"
+            )
         self.path, self.grid, self.model = path, grids.check(path, grid), model
         if not array_api_compat.is_array_api_obj(x):
             x = np.asarray(x, dtype=np.float64)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import norm
 
 Array = NDArray[np.float64]
 Score = Callable[[Array], Array]
@@ -140,4 +141,88 @@ SAMPLERS: dict[str, Any] = {
     "baoab": baoab,
     "ubu": ubu,
     "exponential-langevin": exponential_langevin,
+}
+
+
+# ---------------------------------------------------------------- loops, sample by sample on the same random numbers
+
+
+def randomized_midpoint(grid: Array, target: Any, x: Array, seed: int, friction: float = 2.0) -> Array:
+    """Shen and Lee 2019, Algorithm 1 with u = 1: both updates written out from the step's start."""
+    rng = np.random.default_rng(seed)
+    p = rng.standard_normal(x.shape)
+    q = x.copy()
+    for h in steps(grid):
+        alpha = rng.random(len(x))
+        z = np.concatenate([rng.standard_normal((2, *x.shape)), rng.standard_normal((2, *x.shape))])
+        for i, a in enumerate(alpha.tolist()):
+            s, e = a * h, (1 - a) * h
+            (x1, v1), (x2, v2) = noise_weights(friction, s), noise_weights(friction, e)
+            W1, V1 = x1 @ z[:2, i], v1 @ z[:2, i]  # noises of x and v over the first part
+            drift = integral(lambda u: -np.expm1(-friction * u) / friction, s)
+            score = target.score(q[i : i + 1])[0]
+            middle = q[i] + (1 - np.exp(-friction * s)) / friction * p[i] + drift * score + W1
+            force = target.score(middle[None])[0]
+            late = np.exp(-friction * e)
+            W2 = W1 + (1 - late) / friction * V1 + x2 @ z[2:, i]
+            V2 = late * V1 + v2 @ z[2:, i]
+            q[i] += (1 - np.exp(-friction * h)) / friction * p[i] + h * (1 - late) / friction * force + W2
+            p[i] = np.exp(-friction * h) * p[i] + h * late * force + V2
+    return q
+
+
+def randomized_midpoint_overdamped(grid: Array, target: Any, x: Array, seed: int) -> Array:
+    """He, Balasubramanian and Erdogdu 2020: W(alpha h), and W(h) from it."""
+    rng = np.random.default_rng(seed)
+    for h in steps(grid):
+        alpha = rng.random(len(x))[:, None]
+        z = rng.standard_normal((2, *x.shape))
+        first = np.sqrt(alpha * h) * z[0]
+        whole = first + np.sqrt((1 - alpha) * h) * z[1]
+        x = x + h * target.score(x + alpha * h * target.score(x) + np.sqrt(2) * first) + np.sqrt(2) * whole
+    return x
+
+
+def mala(grid: Array, target: Any, x: Array, seed: int) -> Array:
+    """Roberts and Tweedie 1996, section 1.4.2: the ratio of pi(y) q(y, x) to pi(x) q(x, y), by SciPy's densities."""
+    rng = np.random.default_rng(seed)
+    x = x.copy()
+    for h in steps(grid):
+        z, u = rng.standard_normal(x.shape), rng.random(len(x))
+
+        def q(a: Array, b: Array, h: float = h) -> float:
+            return float(norm.logpdf(b, a + h * target.score(a[None])[0], np.sqrt(2 * h)).sum())
+
+        for i in range(len(x)):
+            y = x[i] + h * target.score(x[i : i + 1])[0] + np.sqrt(2 * h) * z[i]
+            ratio = float(target.log_density(y[None])[0] - target.log_density(x[i : i + 1])[0])
+            if u[i] < np.exp(min(0.0, ratio + q(y, x[i]) - q(x[i], y))):
+                x[i] = y
+    return x
+
+
+def hmc(grid: Array, target: Any, x: Array, seed: int, leapfrogs: int = 8) -> Array:
+    """Neal 2011, figure 2: half a step of momentum at both ends, whole ones between."""
+    rng = np.random.default_rng(seed)
+    current = x.copy()
+    for T in steps(grid):
+        eps = T / leapfrogs
+        momenta, u = rng.standard_normal(x.shape), rng.random(len(x))
+        for i in range(len(x)):
+            q, p = current[i].copy(), momenta[i].copy()
+            p = p + eps * target.score(q[None])[0] / 2
+            for step in range(leapfrogs):
+                q = q + eps * p
+                p = p + (eps / 2 if step == leapfrogs - 1 else eps) * target.score(q[None])[0]
+            gained = float(target.log_density(q[None])[0] - target.log_density(current[i : i + 1])[0])
+            if u[i] < np.exp(gained + (momenta[i] @ momenta[i] - p @ p) / 2):
+                current[i] = q
+    return current
+
+
+LOOPS: dict[str, Any] = {
+    "randomized-midpoint": randomized_midpoint,
+    "randomized-midpoint-overdamped": randomized_midpoint_overdamped,
+    "mala": mala,
+    "hmc": hmc,
 }

@@ -20,12 +20,11 @@ from ...catalogue import Claim, catalogue
 from ...continuous.functionals import INITIAL, exponential
 from ...continuous.tableau import Tableau
 from ...continuous.trace import Combination, Level, Run, Trace
-from ...numerics.phi import phi
+from ...numerics.velocity import free_flow
 from ...protocols import Path
 
 Array = NDArray[np.float64]
 Move = Callable[[Run, Array, Combination, Combination, Sequence[Combination], bool], Sequence[Combination]]
-_SERIES_BELOW, _TERMS = 2.0, 12
 STRANG = "symmetric composition of exact flows: its local weak error is of third order"
 
 
@@ -57,25 +56,6 @@ def rubbed(
     return np.exp(-z) * v + np.sqrt(-np.expm1(-2 * z)) * xi
 
 
-def deviation_of_decay(z: ArrayLike) -> Array:
-    """Standard deviation of e^{-z u}, u uniform on (0, 1), over z: 1/sqrt(12) at z = 0.
-
-    Its square times z^2 is phi_1(-2z) - phi_1(-z)^2, which cancels for small z: there it is
-    e^{-z} sinh(y)/y (cosh y - sinh(y)/y) with y = z/2 and a series of positive terms for the bracket.
-    """
-    z = np.asarray(z, dtype=np.float64)
-    y2 = np.where(z < _SERIES_BELOW, z / 2, 0.0) ** 2
-    bracket, sinhc = np.zeros_like(y2), np.ones_like(y2)
-    term = np.ones_like(y2)  # y^2(k-1)/(2k+1)!
-    for k in range(1, _TERMS + 1):
-        term = term / (2 * k * (2 * k + 1)) * (y2 if k > 1 else 1.0)
-        bracket = bracket + 2 * k * term  # (cosh y - sinh(y)/y) / y^2
-        sinhc = sinhc + term * y2
-    large = np.where(z < _SERIES_BELOW, _SERIES_BELOW, z)
-    plain = np.sqrt(phi(1, -2 * large) - phi(1, -large) ** 2) / large
-    return np.where(z < _SERIES_BELOW, np.exp(-z / 2) * np.sqrt(sinhc * bracket) / 2, plain)
-
-
 def free(
     step: Run,
     x: Combination,
@@ -85,21 +65,17 @@ def free(
     stop: Level | None = None,
     force: Combination | None = None,
 ) -> tuple[Combination, Combination]:
-    """U between two levels, by default over the whole step: exact without a force, or with one that stays as it is.
-
-    With z = friction h its noise is sqrt(2z) (phi_1(-z) W + d z B) in v and h sqrt(2z) (phi_2(-z) W - d B) in x, of the
-    increment W and of what is left of the exponential beside it, B.
-    """
+    """U between two levels, by default over the whole step: exact without a force, or with one that stays as it is."""
     start, stop = start or step.now, stop or step.next
-    h = start.t - stop.t
-    z = friction * h
+    flow = free_flow(friction, start.t - stop.t)
     W = step.noise("time", start, stop)
     B = step.noise(exponential(friction, area=True), start, stop)
-    d, size = deviation_of_decay(z), np.sqrt(2 * z)
-    x = x + h * phi(1, -z) * v + h * size * (phi(2, -z) * W - d * B)
-    v = np.exp(-z) * v + size * (phi(1, -z) * W + z * d * B)
+    x, v = (
+        x + flow.moved * v + flow.x_of_w * W + flow.x_of_b * B,
+        flow.kept * v + flow.v_of_w * W + flow.v_of_b * B,
+    )
     if force is not None:
-        x, v = x + h**2 * phi(2, -z) * force, v + h * phi(1, -z) * force
+        x, v = x + flow.pushed * force, v + flow.moved * force
     return x, v
 
 
