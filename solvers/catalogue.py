@@ -21,6 +21,7 @@ Sense = Literal["ode", "weak", "strong", "tv", "kl", "path-kl"]
 PATHS_OF = {  # paths that a process has, as an error names them
     "noising": "a Gaussian path such as paths.VP()",
     "langevin": "paths.Langevin(time=...)",
+    "phase-space": "paths.CLD() or paths.PSLD()",
 }
 STARTS = ("practical", "single-step", "exact")
 

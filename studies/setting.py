@@ -38,6 +38,7 @@ def known_grid(grid: Grid) -> None:
 PLAIN: dict[str, Callable[[], paths.Gaussian]] = {
     "noising": lambda: paths.VE(0.02, 20.0),
     "langevin": paths.Langevin,
+    "phase-space": paths.CLD,
 }
 FINER = 0.5  # in log-SNR, by which four times the steps end nearer the data: they should by log 4
 FIRST_ORDER_START = 2  # order to which a first-order first step limits a method

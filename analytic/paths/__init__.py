@@ -8,9 +8,12 @@ from .discrete import Discrete, discrete_betas, zero_terminal_snr
 from .gaussian import Gaussian, Prior
 from .interpolant import Linear, Polynomial, Trigonometric
 from .langevin import Langevin
+from .phase_space import CLD, PSLD
 
 __all__ = [
+    "CLD",
     "EDM",
+    "PSLD",
     "VE",
     "VP",
     "CosineVP",
