@@ -10,6 +10,7 @@ of samples.
 
 from . import grids, loops, reductions, scheduler_config, tables
 from .catalogue import Claim, Method, catalogue
+from .continuous.composed import Composed, Rescale, guided
 from .continuous.denoiser import denoiser
 from .continuous.executors.arrays import run
 from .continuous.executors.density import DensityLaw, density
@@ -28,11 +29,13 @@ discover()
 __all__ = [
     "Block",
     "Claim",
+    "Composed",
     "DensityLaw",
     "GaussianLaw",
     "Imperfect",
     "Kernel",
     "Method",
+    "Rescale",
     "ScoreError",
     "Stationary",
     "Tableau",
@@ -41,6 +44,7 @@ __all__ = [
     "denoiser",
     "density",
     "grids",
+    "guided",
     "law",
     "loops",
     "reductions",

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from analytic import sequences
 
 from . import discrete
+from .continuous.composed import Composed
 from .continuous.executors import fused
 from .continuous.executors import law as gaussian
 from .continuous.tableau import Tableau
@@ -99,6 +100,8 @@ def sample(
         As the two.
     """
     tokens = isinstance(method, discrete.Kernel)
+    if isinstance(target, Composed):
+        raise TypeError(f"target is {target!r}, which is no law that compiled code knows: use `run`")
     draw: Any = discrete.sample if tokens else fused.sample
     draw = partial(draw, method if tokens else _tableau(method), target)
     reduce = keywords.pop("reduce", None)

@@ -12,7 +12,7 @@ import array_api_compat
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import components, on_line
+from . import components, on_line, products
 from . import parameters as mixture_parameters
 from . import weights as mixture_weights
 from .parameters import Floats
@@ -155,6 +155,58 @@ class GaussianMixture:
         alpha, sigma = _read_level(alpha, sigma)
         variances = np.hypot(alpha * self._deviations, sigma) ** 2
         return self._of(self.weights, alpha * self.means, variances, self.rotations)
+
+    def observed(self, A: ArrayLike, deviation: ArrayLike = 0.0) -> GaussianMixture:
+        """Law of y = A x_0 + deviation eps, a mixture in as many dimensions as A has rows.
+
+        Parameters
+        ----------
+        A : (m, dim) array_like
+        deviation : float or (m,) array_like
+            Standard deviation of the noise, one for all rows or one a row.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If A or the deviation is of another shape, not finite, or a deviation is negative.
+        """
+        seen = products.Observation.of(A, deviation, self.dim)
+        means, covariances = products.image(self.means, self._matrices, seen)
+        return GaussianMixture(self.weights, means, products.symmetric(covariances))
+
+    def given(self, A: ArrayLike, y: ArrayLike, deviation: ArrayLike) -> GaussianMixture:
+        """Law of x_0 given that A x_0 + deviation eps = y: a mixture whose component k is the posterior of k.
+
+        Components keep their numbers; one that the observation excludes keeps a weight of 1e-300.
+
+        Parameters
+        ----------
+        A : (m, dim) array_like
+        y : (m,) array_like
+        deviation : float or (m,) array_like
+            Zero for what is seen without noise.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `observed`; if y is of another shape; if an observation without noise has no density.
+        """
+        seen = products.Observation.of(A, deviation, self.dim)
+        found = products.posterior(self.weights, self.means, self._matrices, seen, seen.value(y))
+        return GaussianMixture(*found)
+
+    def times(self, other: GaussianMixture) -> GaussianMixture:
+        """Law whose density is proportional to the product of the two densities: a mixture of all pairs.
+
+        Raises
+        ------
+        ValueError
+            If the other mixture is in another dimension, or two components are singular in one direction.
+        """
+        if other.dim != self.dim:
+            raise ValueError(f"other has dim = {other.dim}; give a mixture in {self.dim} dimensions")
+        one, two = ((m.weights, m.means, m._matrices) for m in (self, other))
+        return GaussianMixture(*products.product(one, two))
 
     def sample(self, n: int, seed: int = 0) -> Floats:
         """Draw n independent samples, (n, dim); a longer draw with the same seed begins with a shorter one.
@@ -403,6 +455,12 @@ class GaussianMixture:
         if self.rotations is None:
             return eigenvalues
         return (self.rotations * eigenvalues[:, None, :]) @ self.rotations.transpose(0, 2, 1)
+
+    @property
+    def _matrices(self) -> Floats:
+        """Covariances as matrices, (K, dim, dim)."""
+        full = self._full(self.variances)
+        return full if self.rotations is not None else full[:, :, None] * np.eye(self.dim)
 
     def _within(self, weights: Floats, eigenvalues: Floats) -> Floats:
         return np.asarray(components.average(np, weights, self._full(eigenvalues)))

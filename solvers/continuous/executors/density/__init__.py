@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 
 from ....protocols import Target
-from ...imperfect import perturbation
+from ...composed import Composed
 from ...tableau import Tableau
 from ..packed import pack
 from .convolve import convolve, cover
@@ -16,7 +17,7 @@ from .curve import Curve, image
 from .joint import Joint, convolve_jointly
 from .law_on_line import DensityLaw
 from .links import Link, links
-from .mixture_on_line import MixtureOnLine, levels, on_line
+from .mixture_on_line import MixtureOnLine, levels_of, on_line
 from .panels import Panels, merged, resolve
 from .reused import reuse
 from .sampler_on_target import Precision, SamplerOnTarget
@@ -26,7 +27,7 @@ __all__ = ["Curve", "DensityLaw", "density"]
 
 def density(
     tableau: Tableau,
-    target: Target,
+    target: Target | Composed,
     initial: str | Target = "marginal",
     *,
     estimate_error: bool = True,
@@ -41,7 +42,8 @@ def density(
     ----------
     tableau : Tableau
     target : one-dimensional Gaussian mixture
-        Components without variance are allowed.
+        Components without variance are allowed. Or a `Composed` of such, a sum of scores that is no law: give
+        `initial` with it.
     initial : str or one-dimensional Gaussian mixture
         "marginal": the target's own law at the start level; "prior": N(0, prior_deviation^2); or a law given.
     estimate_error : bool
@@ -63,12 +65,11 @@ def density(
     """
     if not (np.isfinite(resolution) and resolution >= 0.5):
         raise ValueError(f"resolution is {resolution}: give a number of at least 0.5, 1 is usual")
-    mixture = on_line("target", target)
     begin = _start(tableau, target, initial)
     packed = pack(tableau)
     chain_links = links(tableau.name, packed)
     _supported(tableau.name, chain_links)
-    table = levels(packed, mixture, perturbation(packed, target))
+    table = levels_of(packed, target)
 
     def run(resolution: float) -> DensityLaw:
         sampler = SamplerOnTarget(
@@ -121,9 +122,13 @@ def _resolved(mixture: MixtureOnLine, tolerance: float) -> Panels:
     return resolve(lambda x: (mixture.density(x), 0.0), left, right, tolerance)
 
 
-def _start(tableau: Tableau, target: Target, initial: str | Target) -> MixtureOnLine:
+def _start(tableau: Tableau, target: Any, initial: str | Target) -> MixtureOnLine:
     if isinstance(initial, str):
         if initial == "marginal":
+            if not hasattr(target, "noised"):
+                raise ValueError(
+                    f"initial is 'marginal', but {target!r} is no law, only what is asked: use 'prior' or give a law"
+                )
             begin = on_line("target", target.noised(*tableau.start))
         elif initial == "prior":
             begin = MixtureOnLine(np.ones(1), np.zeros(1), np.array([tableau.prior_deviation**2]))

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from ....numerics.jit import COMPILED
 from ....numerics.primitives import exp as vector_exp
 from ....protocols import Target
-from ...imperfect import Perturbation
+from ...composed import Composed
+from ...imperfect import Perturbation, perturb, perturbation
 from ..packed import Packed
 
 Array = NDArray[np.float64]
@@ -115,11 +116,46 @@ class Levels(NamedTuple):
     Within component k the value is gain_k x + offset_k, and component k weighs exp(log_weight_k - rate_k (x -
     centre_k)^2). table (N, S, 5, K) holds log_weight, rate, centre, gain, offset; coupling (N, S) is the
     derivative's factor on the variance of the value over components. wrong has the errors of the model.
+
+    Of a sum of scores the components of all parts stand in a row, those of part p before ends[p] (P,), and the value is
+    the sum of the parts' with the factors powers (N, S, P); of one mixture both are empty.
     """
 
     table: Array
     coupling: Array
     wrong: Perturbation
+    ends: NDArray[np.int64]
+    powers: Array
+
+
+def levels_of(packed: Packed, target: Any) -> Levels:
+    """Tabulate what is asked at the levels of a tableau: a mixture, an `Imperfect` one, or a sum of scores.
+
+    Raises ValueError where it is not on the line, or scales predictions by what other coordinates are.
+    """
+    if not isinstance(target, Composed):
+        return levels(packed, on_line("target", target), perturbation(packed, target))
+    if target.rescale is not None:
+        raise ValueError(
+            f"target has {target.rescale!r}, a spread over coordinates, of which the line has one: use `run`"
+        )
+    for part in target.parts:
+        if not hasattr(part, "means"):
+            raise ValueError(f"parts has {part!r}, whose density is not known: give mixtures, or use `run`")
+    mixtures = [on_line("parts", part) for part in target.parts]
+    tables = [levels(packed, mixture, perturbation(packed, None)) for mixture in mixtures]
+    powers = np.zeros((*packed.levels.shape[:2], len(mixtures)))
+    wrong = perturbation(packed, None)
+    for n in range(len(powers)):
+        for i in range(packed.counts[n, 0]):
+            alpha, sigma = packed.levels[n, i].tolist()
+            powers[n, i] = target.powers_at(alpha, sigma)
+            rest = 1 - powers[n, i].sum()
+            # D = sum of powers times the parts' and what is left of x/alpha
+            wrong.linear[n, i, 1] += packed.asks[n, i, 0] * rest / alpha if abs(rest) > 1e-15 else 0.0
+    table = np.concatenate([one.table for one in tables], axis=3)
+    ends = np.cumsum([len(mixture.weights) for mixture in mixtures])
+    return Levels(np.ascontiguousarray(table), tables[0].coupling, wrong, ends, powers)
 
 
 def levels(packed: Packed, target: MixtureOnLine, wrong: Perturbation) -> Levels:
@@ -143,7 +179,11 @@ def levels(packed: Packed, target: MixtureOnLine, wrong: Perturbation) -> Levels
     coupling = np.where(varies == 0, 0.0, alpha / np.where(varies == 0, 1.0, varies))
     coupling = np.where((alpha == 0) & (of_data == 0), 1 / np.where(of_score == 0, 1.0, of_score), coupling)
     return Levels(
-        np.ascontiguousarray(np.stack(parts, axis=2)), np.ascontiguousarray(coupling[..., 0]), wrong
+        np.ascontiguousarray(np.stack(parts, axis=2)),
+        np.ascontiguousarray(coupling[..., 0]),
+        wrong,
+        np.empty(0, np.int64),
+        np.empty((*packed.levels.shape[:2], 0)),
     )
 
 
@@ -180,3 +220,24 @@ def evaluate(
         for l in range(16):
             difference = gain * x[l] + offset - value[l]
             slope[l] += share[k, l] * total[l] * (gain + coupling * difference * difference)
+
+
+@njit(**COMPILED)
+def ask(levels: Levels, n: int, i: int, x: Any, value: Any, slope: Any, room: Any, share: Any) -> None:
+    """Value and derivative of what evaluation i of step n asks at 16 places; room (4, 16), share (K, 16): scratch."""
+    table, coupling = levels.table[n, i], levels.coupling[n, i]
+    if len(levels.ends) == 0:
+        evaluate(table, coupling, x, value, slope, room[0], room[1], share)
+    else:
+        value[:] = 0.0
+        slope[:] = 0.0
+        first = 0
+        for p in range(len(levels.ends)):
+            stop, power = levels.ends[p], levels.powers[n, i, p]
+            if power != 0.0:
+                evaluate(table[:, first:stop], coupling, x, room[2], room[3], room[0], room[1], share)
+                for l in range(16):
+                    value[l] += power * room[2, l]
+                    slope[l] += power * room[3, l]
+            first = stop
+    perturb(levels.wrong.linear[n, i], levels.wrong.fields[n, i], x, value, slope)

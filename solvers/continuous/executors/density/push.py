@@ -8,9 +8,8 @@ import numpy as np
 from numba import njit
 
 from ....numerics.jit import COMPILED
-from ...imperfect import perturb
 from ..packed import Packed
-from .mixture_on_line import Levels, evaluate
+from .mixture_on_line import Levels, ask
 
 LANES = 16
 
@@ -56,8 +55,7 @@ def advance(
             for l in range(16):
                 u[l] += factor * noise[l]
                 du[l] += factor * rate[l]
-        evaluate(levels.table[n, i], levels.coupling[n, i], u, F[i], dF[i], room[2], room[3], share)
-        perturb(levels.wrong.linear[n, i], levels.wrong.fields[n, i], u, F[i], dF[i])
+        ask(levels, n, i, u, F[i], dF[i], room[2:6], share)
         for l in range(16):
             dF[i, l] *= du[l]
     for r in range(left):
