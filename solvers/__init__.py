@@ -18,6 +18,7 @@ from .continuous.executors.law import GaussianLaw
 from .continuous.executors.stationary import Stationary, stationary
 from .continuous.executors.strong import strong
 from .continuous.imperfect import Imperfect, ScoreError
+from .continuous.observed import Observed
 from .continuous.tableau import Block, Tableau
 from .continuous.trace import Trace
 from .discrete import Kernel
@@ -35,6 +36,7 @@ __all__ = [
     "Imperfect",
     "Kernel",
     "Method",
+    "Observed",
     "Rescale",
     "ScoreError",
     "Stationary",

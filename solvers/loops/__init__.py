@@ -7,6 +7,7 @@ Their steps depend on samples, so that they have no exact law and no order: they
 
 from . import (
     adaptive,
+    annealed_mcmc,
     denoising_mcmc,
     dpm_solver_v3,
     exact_ancestral,
@@ -14,6 +15,7 @@ from . import (
     metropolis,
     norm_scaled,
     piecewise_deterministic,
+    posterior,
     randomized_midpoint,
 )
 from .loop import Loop, Outcome, catalogue
@@ -22,6 +24,7 @@ __all__ = [
     "Loop",
     "Outcome",
     "adaptive",
+    "annealed_mcmc",
     "catalogue",
     "denoising_mcmc",
     "dpm_solver_v3",
@@ -30,5 +33,6 @@ __all__ = [
     "metropolis",
     "norm_scaled",
     "piecewise_deterministic",
+    "posterior",
     "randomized_midpoint",
 ]

@@ -1,0 +1,1 @@
+"""Guided, posterior and composed sampling against the exact law."""
