@@ -1,4 +1,4 @@
-"""Solvers of other libraries on the same samplers: diffrax, torchsde and diffusers as their users call them."""
+"""Solvers of other libraries on the same samplers, as their users call them."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from analytic import GaussianMixture
+from analytic import GaussianMixture, chains, sequences
 from solvers.continuous.tableau import Tableau
 
 from .peers import denoised, described_by
+from .token_peers import posterior_of
+
+OF_K_DIFFUSION = {"ddpm": "euler_ancestral", "heun": "heun", "dpm-solver++-2m": "dpmpp_2m"}
 
 
 def diffrax_heun(tableau: Tableau, target: GaussianMixture) -> Callable[[Any], Any]:
@@ -197,3 +201,77 @@ def diffusers_ddpm(target: GaussianMixture, steps: int) -> Callable[[Any], Any]:
         return x
 
     return sample
+
+
+def k_diffusion(tableau: Tableau, target: GaussianMixture) -> Callable[[Any], Any]:
+    """Return sample(x) of k-diffusion's sampler that has a tableau's method, x (n, dim), at the tableau's nodes.
+
+    Its samples are y = x/alpha and its levels sigma/alpha; `sample_euler_ancestral` is `ddpm` in these.
+
+    Raises
+    ------
+    ImportError
+        Without k-diffusion.
+    ValueError
+        A method that it has not, a grid to sigma = 0, rotated components.
+    """
+    import importlib
+
+    import torch
+
+    described, method = described_by(target), tableau.name.split("(")[0]
+    if tableau.path is None or method not in OF_K_DIFFUSION:
+        raise ValueError(f"tableau is {tableau.name!r}: give one of {list(OF_K_DIFFUSION)} with its path")
+    alphas, sigmas = (
+        np.array([float(f(t)) for t in tableau.grid]) for f in (tableau.path.alpha, tableau.path.sigma)
+    )
+    if not sigmas[-1] > 0:
+        raise ValueError("grid ends at sigma = 0, where a step differs: end it before")
+    solve = getattr(importlib.import_module("k_diffusion.sampling"), f"sample_{OF_K_DIFFUSION[method]}")
+
+    def sample(x: Any) -> Any:
+        mixture = [torch.as_tensor(np.array(part), dtype=x.dtype) for part in described]
+
+        def model(y: Any, level: Any) -> Any:
+            return denoised(torch, lambda logits: torch.softmax(logits, 1), mixture, y, 1.0, level[0])
+
+        levels = torch.as_tensor(sigmas / alphas, dtype=x.dtype)
+        return solve(model, x / alphas[0], levels, disable=True) * alphas[-1]
+
+    return sample
+
+
+def flow_matching(
+    noise: chains.Mixture, grid: ArrayLike, data: sequences.MarkovSequence
+) -> Callable[[Any], Any]:
+    """Return sample(x) of flow_matching's MixtureDiscreteEulerSolver, x (n, L) a tensor of integers.
+
+    Its clock is alpha, so that the schedule is linear; its last step draws all sites from their posterior, in float32
+    as by its default. It is `dfm-jump` to the grid's last node but one, and finalise="posterior".
+
+    Raises ImportError without flow_matching, ValueError for another schedule or noise or a matrix for each step.
+    """
+    import torch
+    from flow_matching.path import MixtureDiscreteProbPath
+    from flow_matching.path.scheduler import PolynomialConvexScheduler
+    from flow_matching.solver import MixtureDiscreteEulerSolver
+    from flow_matching.utils import ModelWrapper
+
+    times = np.asarray(grid, dtype=np.float64)
+    levels = np.array([float(noise.alpha(t)) for t in times])
+    if not np.allclose(levels, 1 - times, rtol=0, atol=1e-12):
+        raise ValueError(f"noise is {noise!r}: give the linear schedule")
+    posterior, masked = posterior_of(noise, data), isinstance(noise, chains.Absorbing)
+
+    class Model(ModelWrapper):  # type: ignore[misc]
+        def forward(self, x: Any, t: Any, **_: Any) -> Any:
+            p = posterior(x, float(t[0]))
+            return torch.nn.functional.pad(p, (0, 1)) if masked else p
+
+    solver = MixtureDiscreteEulerSolver(
+        Model(None),
+        MixtureDiscreteProbPath(PolynomialConvexScheduler(n=1.0)),
+        vocabulary_size=data.vocabulary + masked,
+    )
+    clock = torch.as_tensor(levels, dtype=torch.float32)
+    return lambda x: solver.sample(x_init=x, step_size=None, time_grid=clock)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+import sys
 import time
 from collections.abc import Callable, Collection, Iterable
 from typing import Any, NamedTuple
@@ -43,3 +45,9 @@ def times_in_turn(
             call()
             times[name].append((time.perf_counter() - start) / samples)
     return {name: np.array(taken) for name, taken in times.items()}
+
+
+def peak_memory() -> float:
+    """Return the most MB of memory that this process has held."""
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return used / 1e6 if sys.platform == "darwin" else used / 1e3

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import resource
-import sys
 import time
 from collections import deque
 from collections.abc import Callable
@@ -14,9 +12,12 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from analytic import chains, sequences
+from analytic import chains
 from solvers import catalogue, grids
 from solvers.discrete import Kernel, Sites, sample, stream
+
+from ..bench.timing import peak_memory
+from ..bench.workloads import chain_of
 
 MODERATE, FULL = 1024, 100_000
 METHOD = "tweedie-tau-leaping"
@@ -48,13 +49,6 @@ def timed(call: Callable[[], Any]) -> Timing:
     wall, processor = time.perf_counter(), time.process_time()
     call()
     return Timing(time.perf_counter() - wall, time.process_time() - processor)
-
-
-def chain_of(vocabulary: int, length: int) -> sequences.MarkovSequence:
-    """Chain with random transitions between 0.15 and 0.7 before rows are normalised, seed 1."""
-    matrix = np.random.default_rng(1).uniform(0.15, 0.7, (vocabulary, vocabulary))
-    start = np.full(vocabulary, 1 / vocabulary)
-    return sequences.MarkovSequence(start, matrix / matrix.sum(axis=1, keepdims=True), length)
 
 
 def kernels(vocabulary: int, steps: int) -> dict[str, Kernel]:
@@ -97,7 +91,7 @@ def main(
         if full:
             once = timed(partial(deque, stream(kernel, data, n), maxlen=0))
             print(
-                f"  {name:10s} {once.wall:8.1f} s, {once.processor:8.1f} s of processor, peak {_peak():.0f} MB"
+                f"  {name:10s} {once.wall:8.1f} s, {once.processor:8.1f} s of processor, peak {peak_memory():.0f} MB"
             )
             continue
         sample(apart, data, 64)
@@ -115,12 +109,6 @@ def _summary(pairs: list[tuple[Timing, Timing]]) -> str:
         f"lockstep {slow:.3g} s, fused {fast:.3g} s of processor ({wall:.3g} s on the clock), ratio "
         f"{np.median(ratios):.3g}, {ratios.min():.3g} to {ratios.max():.3g} over {len(pairs)} runs"
     )
-
-
-def _peak() -> float:
-    """Peak memory of this process in MB."""
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return used / 1e6 if sys.platform == "darwin" else used / 1e3
 
 
 if __name__ == "__main__":

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from itertools import pairwise
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -87,6 +90,66 @@ def test_without_a_gpu_they_say_so() -> None:
     with pytest.raises(RuntimeError, match="jax sees no GPU"):
         peers.jax_array(simulated=False)
     assert peers.torch_device(simulated=True)[0] == "cpu"
+
+
+def heun(model: Any, x: Any, sigmas: Any, disable: bool) -> Any:
+    """Karras et al. 2022, algorithm 1, in k-diffusion's form: a level for each sample."""
+    for sigma, then in pairwise(sigmas):
+        d = (x - model(x, sigma.expand(len(x)))) / sigma
+        ahead = x + (then - sigma) * d
+        x = x + (then - sigma) * (d + (ahead - model(ahead, then.expand(len(x)))) / then) / 2
+    return x
+
+
+def dpmpp_2m(model: Any, x: Any, sigmas: Any, disable: bool) -> Any:
+    """Lu et al. 2022, algorithm 2, at alpha = 1, in k-diffusion's form."""
+    before, h_before = None, None
+    for sigma, then in pairwise(sigmas):
+        D, h = model(x, sigma.expand(len(x))), (sigma / then).log()
+        extended = D if before is None else D + h / h_before * (D - before) / 2
+        x, before, h_before = then / sigma * x + (1 - then / sigma) * extended, D, h
+    return x
+
+
+def euler_ancestral(model: Any, x: Any, sigmas: Any, disable: bool) -> Any:
+    """A draw from q(x_s | x_t, x_0 = D), in k-diffusion's form."""
+    import torch
+
+    for sigma, then in pairwise(sigmas):
+        D, share = model(x, sigma.expand(len(x))), (then / sigma) ** 2
+        x = D + share * (x - D) + then * (1 - share).sqrt() * torch.randn_like(x)
+    return x
+
+
+def test_k_diffusion_is_asked_in_its_own_scale(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the library where it is installed, else by its samplers as written here; its noise is its own."""
+    torch = pytest.importorskip("torch")
+    try:
+        import k_diffusion.sampling  # noqa: F401
+    except ImportError:
+        library = ModuleType("k_diffusion.sampling")
+        for function in (heun, dpmpp_2m, euler_ancestral):
+            setattr(library, f"sample_{function.__name__}", function)
+        monkeypatch.setitem(sys.modules, "k_diffusion", ModuleType("k_diffusion"))
+        monkeypatch.setitem(sys.modules, "k_diffusion.sampling", library)
+    for method in ("heun", "dpm-solver++-2m"):
+        for target in TARGETS.values():
+            tableau, x, _, expected = case(method, target)
+            solve = libraries.k_diffusion(tableau, target)
+            np.testing.assert_allclose(solve(torch.as_tensor(x)), expected, rtol=1e-12, atol=1e-12)
+            assert solve(torch.as_tensor(x, dtype=torch.float32)).dtype == torch.float32
+    target, n = GaussianMixture([1.0], [[1.0]], [0.25]), 200_000
+    tableau = catalogue["ddpm"].tableau(PATH, grids.log_snr(PATH, 12))
+    torch.manual_seed(0)
+    x = libraries.k_diffusion(tableau, target)(torch.randn((n, 1), dtype=torch.float64)).numpy()
+    exact = law(tableau, target, initial="prior")
+    assert abs(x.mean() - exact.mean[0]) < 5 * np.sqrt(exact.variances[0] / n)
+    assert abs(x.var() / exact.variances[0] - 1) < 5 * np.sqrt(2 / n)
+    with pytest.raises(ValueError, match="tableau is 'euler': give one of"):
+        libraries.k_diffusion(catalogue["euler"].tableau(PATH, grids.log_snr(PATH, 4)), target)
+    to_zero = np.append(grids.log_snr(PATH, 4), 0.0)
+    with pytest.raises(ValueError, match="grid ends at sigma = 0"):
+        libraries.k_diffusion(catalogue["heun"].tableau(PATH, to_zero), target)
 
 
 def test_a_scan_of_xla_is_the_sampler() -> None:
