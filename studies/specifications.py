@@ -19,7 +19,19 @@ from solvers.protocols import noising
 from .setting import Grid, Job, known_grid
 
 _SPECIFICATION = re.compile(r"\s*(?P<name>[^()\s]+)\s*(?:\((?P<arguments>.*)\))?\s*")
-PATHS = ("VP", "SubVP", "CosineVP", "VE", "EDM", "Linear", "Trigonometric", "Polynomial", "Langevin", "CLD", "PSLD")
+PATHS = (
+    "VP",
+    "SubVP",
+    "CosineVP",
+    "VE",
+    "EDM",
+    "Linear",
+    "Trigonometric",
+    "Polynomial",
+    "Langevin",
+    "CLD",
+    "PSLD",
+)
 
 
 def split(what: str, text: str) -> tuple[str, list[Any], dict[str, Any]]:

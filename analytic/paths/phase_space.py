@@ -19,7 +19,13 @@ import numpy.typing as npt
 
 from .gaussian import Array, UnitPrior, positive
 
-EDGES = (0.0, 0.125, 0.25, 0.5, 1.0)  # of panels for integrals from 0 to 1, shorter where the rest decays from
+EDGES = (
+    0.0,
+    0.125,
+    0.25,
+    0.5,
+    1.0,
+)  # of panels for integrals from 0 to 1, shorter where the rest decays from
 NODES = 24
 STOP = 1e-3
 
@@ -196,9 +202,7 @@ class PhaseSpace(UnitPrior):
     def _g2(self, t: Array) -> Array:
         a, L = self.signal(t), self.factor(t)
         x = L[:, 0, 0]
-        return np.asarray(
-            self.diffusion[0] + 2 * self.drift[0, 1] * x * (L[:, 1, 0] - x * a[:, 1] / a[:, 0])
-        )
+        return np.asarray(self.diffusion[0] + 2 * self.drift[0, 1] * x * (L[:, 1, 0] - x * a[:, 1] / a[:, 0]))
 
 
 @dataclass(frozen=True)

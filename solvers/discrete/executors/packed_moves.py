@@ -10,15 +10,17 @@ from numba.extending import overload
 from numpy.typing import NDArray
 
 from ...numerics.jit import COMPILED, INLINED
-from ...numerics.lanes import BYTES, convert, ordinals, start_of, store
-from ...numerics.philox import fill_words, place_of, words_of
+from ...numerics.lanes import convert, ordinals, start_of, store
+from ...numerics.philox import place_of, words_of
 from ..flow import Array, Coefficients
 from ..model.cavities import Model
-from ..moves.site import ARGMAX, EXITS, PROBABILITY, REJECT, fill_flow, leaving, pick, settle
+from ..model.messages_by_block import WIDTH
+from ..moves.site import ARGMAX, EXITS, PROBABILITY, REJECT, fill_flow, leaving, pick, settle, uniforms
 from ..moves.sites import Sites
 
 # Far above the rounding of a probability: what is nearer than this is decided by the site's own law.
 SLACK = 1e-12
+
 ROWS = ("add", "gain", "base", "here", "free")
 _HIGH, _LOW = np.uint64(21), np.uint64(11)
 _UNIT = 1.0 / 9007199254740992.0
@@ -138,17 +140,10 @@ def step_site(
     return last, 0
 
 
-@njit(**COMPILED)
-def unit(word: Any) -> float:
-    """Return a word of the stream as a number in [0, 1), as `site.uniforms` does."""
-    return np.float64(np.int64(word >> np.uint64(11))) * _UNIT
-
-
 def fill_units(seed: Any, first: Any, move: Any, pair: Any, units: Any) -> None:
     """Fill units (2, lanes) with the uniform numbers of sites 2 pair and 2 pair + 1 of samples first, first + 1, ..."""
-    words = np.empty(units.shape, np.uint64)
-    fill_words(seed, first, move, 0, pair, words)
-    units[:] = (words >> np.uint64(11)) * _UNIT
+    for lane in range(units.shape[1]):
+        units[0, lane], units[1, lane] = uniforms(seed, first + lane, move, 0, pair)
 
 
 @overload(fill_units, target="cpu", jit_options=INLINED)
@@ -158,7 +153,10 @@ def _(seed: Any, first: Any, move: Any, pair: Any, units: Any) -> Any:
 
 def _fill_units(seed: Any, first: Any, move: Any, pair: Any, units: Any) -> Any:
     out, lanes = start_of(units), units.shape[1]
-    for lane in range(0, lanes, BYTES // 8):
+    whole = lanes - lanes % WIDTH
+    for lane in range(whole, lanes):
+        units[0, lane], units[1, lane] = uniforms(seed, first + lane, move, 0, pair)
+    for lane in range(0, whole, WIDTH):
         a, b, c, d = words_of(seed, ordinals(first + lane), np.uint64(move), place_of(0, pair))
         store(out, lane, convert((a << _HIGH) | (b >> _LOW), np.float64) * _UNIT)
         store(out, lanes + lane, convert((c << _HIGH) | (d >> _LOW), np.float64) * _UNIT)

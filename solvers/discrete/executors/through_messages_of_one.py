@@ -7,11 +7,10 @@ from typing import Any
 from numba import njit
 
 from ...numerics.jit import COMPILED
-from ...numerics.philox import fill_words
 from ..model.messages_by_block import WEAK, Likelihood, Transitions
 from ..model.messages_of_one import absorb, predict, transmit
 from ..moves.site import ARGMAX, PROBABILITY
-from .packed_moves import SLACK, Packed, coefficients, outflow, step_site, unit
+from .packed_moves import SLACK, Packed, coefficients, fill_units, outflow, step_site
 
 
 @njit(**COMPILED)
@@ -25,14 +24,14 @@ def step(
     predicted: Any,
     expected: Any,
     work: Any,
-    words: Any,
+    units: Any,
     cavity: Any,
     row: Any,
 ) -> tuple[int, int]:
     """Carry the states (L,) of one sample through move m.
 
     Returns (1, 0) if the sample is impossible, else 0 and the number of laws that are none. Random numbers are those
-    of `fused.through_messages`. predicted (L, V), expected, work, cavity (V,), row (S,), words (2, 1) uint64: scratch.
+    of `fused.through_messages`. predicted (L, V), expected, work, cavity (V,), row (S,), units (2, 1): scratch.
     """
     L, V = states.shape[0], work.shape[0]
     k = coefficients(packed, m)
@@ -46,13 +45,13 @@ def step(
     scale, bad = 1.0, 0
     for i in range(L - 1, -1, -1):
         if i % 2 == 1 or i == L - 1:
-            fill_words(seed, sample, m, 0, i // 2, words)
+            fill_units(seed, sample, m, i // 2, units)
         total = 0.0
         for v in range(V):
             total += predicted[i, v] * expected[v]
         if not total > WEAK:
             return 1, 0
-        x, u = states[i], unit(words[i % 2, 0])
+        x, u = states[i], units[i % 2, 0]
         at_x = predicted[i, x] * expected[x] / total if x < V else 0.0
         leave = factor * outflow(k, rest, x, at_x, 1.0 - at_x)
         if exit_kind == ARGMAX or not u < 1.0 - leave - SLACK:

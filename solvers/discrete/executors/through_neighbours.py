@@ -92,13 +92,16 @@ def _contradicts(near: Neighbours, states: Any, lane: int) -> bool:
 
 def any_moves(states: Any, units: Any, lane: int, mask: int, of_mask: float, of_token: float) -> bool:
     """Tell whether some unit of WIDTH lanes is not below what it must be for a mask, or else for a token, to stay."""
-    part = slice(lane, lane + WIDTH)
-    return not (units[part] < np.where(states[part] == mask, of_mask, of_token)).all()
+    for i in range(lane, min(lane + WIDTH, states.shape[0])):
+        if units[i] >= (of_mask if states[i] == mask else of_token):
+            return True
+    return False
 
 
 @overload(any_moves, target="cpu", jit_options=INLINED)
 def _(states: Any, units: Any, lane: int, mask: int, of_mask: float, of_token: float) -> Any:
-    return _any_moves
+    # of one sequence among others, as a GPU has it, a site's states are no vector
+    return _any_moves if states.layout == units.layout == "C" else any_moves
 
 
 def _any_moves(states: Any, units: Any, lane: int, mask: int, of_mask: float, of_token: float) -> Any:
@@ -108,12 +111,15 @@ def _any_moves(states: Any, units: Any, lane: int, mask: int, of_mask: float, of
 
 def all_known(states: Any, other: Any, mask: int) -> bool:
     """Tell whether no state at two sites, (LANES,) each, is the mask."""
-    return not ((states == mask) | (other == mask)).any()
+    found = False
+    for i in range(states.shape[0]):
+        found = found or states[i] == mask or other[i] == mask
+    return not found
 
 
 @overload(all_known, target="cpu", jit_options=INLINED)
 def _(states: Any, other: Any, mask: int) -> Any:
-    return _all_known
+    return _all_known if states.layout == other.layout == "C" else all_known
 
 
 def _all_known(states: Any, other: Any, mask: int) -> Any:

@@ -184,7 +184,7 @@ class Births(Independent):
         return RULES[self.rule], self.p, self.flow.coefficients.seen
 
 
-def _carry(plan: Any, model: Any, lines: Any, rows: Any, words: Any, r: int) -> None:
+def _carry(plan: Any, model: Any, lines: Any, rows: Any, units: Any, r: int) -> None:
     rule, p, told = plan.told
     states, cavities = plan.states[:, r], plan.scratch.cavities[:, :, r]
     if not messages_of_one.cavities(model, plan.seen[0], states, cavities, lines[0], lines[1]):

@@ -241,7 +241,7 @@ class Events(Move):
         )
 
 
-def _carry(plan: Any, model: Any, lines: Any, rows: Any, words: Any, r: int) -> None:
+def _carry(plan: Any, model: Any, lines: Any, rows: Any, units: Any, r: int) -> None:
     rule, noise, start, stop, bound = plan.told
     scratch = (lines[0], (lines[1], lines[2], plan.scratch.table[:, r]), rows[0], plan.scratch.due[:, r])
     count = walk(

@@ -249,7 +249,7 @@ def _leap_on(
         step_row(level, LEAP, reach[m], tokens[r], cavities[m], seed, first + r, step, 1, law)
 
 
-def _carry(plan: Any, model: Any, lines: Any, rows: Any, words: Any, r: int) -> None:
+def _carry(plan: Any, model: Any, lines: Any, rows: Any, units: Any, r: int) -> None:
     k, reach, level, prior = plan.told
     states, cavities, sample = plan.states[:, r], plan.scratch.cavities[:, :, r], plan.first + r
     expected, work = lines[0], lines[1]

@@ -178,7 +178,7 @@ class Guided(Independent):
             return joint[:, self.label] - np.logaddexp.reduce(joint, axis=1)
 
 
-def _carry(plan: Any, model: Any, lines: Any, rows: Any, words: Any, r: int) -> None:
+def _carry(plan: Any, model: Any, lines: Any, rows: Any, units: Any, r: int) -> None:
     k, guide, gamma, exit_kind, h, label, log_weights, with_label, without = plan.told
     states, seen = plan.states[:, r], plan.seen[0]
     given, free = plan.scratch.cavities[0, :, :, r], plan.scratch.cavities[1, :, :, r]

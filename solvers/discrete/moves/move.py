@@ -35,7 +35,7 @@ class Thread(NamedTuple):
 
     Attributes
     ----------
-    carry : callable (plan, model, lines, rows, words, r) -> None
+    carry : callable (plan, model, lines, rows, units, r) -> None
         What thread r does to the column `plan.states[:, r]`; see `executors.cuda.kernels`. Its failures go to
         `plan.failed[r]`: an impossible row, and the number of laws that are none.
     told : tuple

@@ -259,7 +259,7 @@ class Pair(Move):
         return Thread(_carry, told, model.transitions, seen, scratch)
 
 
-def _carry(plan: Any, model: Any, lines: Any, rows: Any, words: Any, r: int) -> None:
+def _carry(plan: Any, model: Any, lines: Any, rows: Any, units: Any, r: int) -> None:
     k_first, k_second, h_first, h, how = plan.told
     states, cavities, before = plan.states[:, r], plan.scratch.cavities[:, :, r], plan.scratch.before[:, r]
     held, expected, work = plan.scratch.held[:, :, r], lines[0], lines[1]

@@ -314,7 +314,7 @@ class Reveal(Move):
         return ORDERS[self.order], self.temperature, self.after(length)
 
 
-def _carry(plan: Any, model: Any, lines: Any, rows: Any, words: Any, r: int) -> None:
+def _carry(plan: Any, model: Any, lines: Any, rows: Any, units: Any, r: int) -> None:
     order, temperature, after, mask = plan.told
     states, posteriors = plan.states[:, r], plan.scratch.cavities[:, :, r]
     masked = 0

@@ -73,7 +73,7 @@ class Sites(Independent):
         return self.flow.coefficients, EXITS[self.exit], self.h
 
 
-def _carry(plan: Any, model: Any, lines: Any, rows: Any, words: Any, r: int) -> None:
+def _carry(plan: Any, model: Any, lines: Any, rows: Any, units: Any, r: int) -> None:
     k, exit_kind, h = plan.told
     states, cavities = plan.states[:, r], plan.scratch.cavities[:, :, r]
     if not messages_of_one.cavities(model, plan.seen[0], states, cavities, lines[0], lines[1]):
@@ -83,7 +83,7 @@ def _carry(plan: Any, model: Any, lines: Any, rows: Any, words: Any, r: int) -> 
     plan.failed[r, 1] = step_row(k, exit_kind, h, states, cavities, plan.seed, sample, plan.step, 0, rows[0])
 
 
-def _carry_by_poisson(plan: Any, model: Any, lines: Any, rows: Any, words: Any, r: int) -> None:
+def _carry_by_poisson(plan: Any, model: Any, lines: Any, rows: Any, units: Any, r: int) -> None:
     """Poisson numbers of jumps, whose laws need scratch of their own."""
     k, _, h = plan.told
     states, cavities, row = plan.states[:, r], plan.scratch.cavities[:, :, r], rows[0]

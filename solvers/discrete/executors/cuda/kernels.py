@@ -4,8 +4,8 @@ States lie as (L, n), and scratch with the thread's number last, so that neighbo
 numbers. Draws are in float64, by the same addresses and functions as on the CPU.
 
 What thread r does in one move is the move's own, `Thread.carry`; here is what it does in whole trajectories. Both are
-functions of the plan, the model, the thread's messages (LINES, V), its laws of one site (ROWS, S), its words of the
-random stream (2, 1) and r; `built` makes the kernel of them.
+functions of the plan, the model, the thread's messages (LINES, V), its laws of one site (ROWS, S), its uniform
+numbers of two sites (2, 1) and r; `built` makes the kernel of them.
 """
 
 from __future__ import annotations
@@ -29,9 +29,25 @@ from ...moves.site import (
     compound,
     draw_row,
 )
+from ..packed_moves import fill_units
 from ..through_messages_of_one import step
-from ..through_neighbours import Neighbours, by_neighbours
+from ..through_neighbours import Neighbours, all_known, any_moves, by_neighbours
 from .plans import in_registers
+
+
+@overload(fill_units, target="cuda")
+def _(seed: Any, first: Any, move: Any, pair: Any, units: Any) -> Any:
+    return fill_units
+
+
+@overload(any_moves, target="cuda")
+def _(states: Any, units: Any, lane: int, mask: int, of_mask: float, of_token: float) -> Any:
+    return any_moves
+
+
+@overload(all_known, target="cuda")
+def _(states: Any, other: Any, mask: int) -> Any:
+    return all_known
 
 
 @overload(compound, target="cuda")
@@ -52,7 +68,7 @@ def start(arguments: Any) -> None:
         draw_row(plan.table, plan.states[:, r], plan.seed, plan.first + r, START)
 
 
-def fused_by_neighbours(plan: Any, model: Any, lines: Any, rows: Any, words: Any, r: int) -> None:
+def fused_by_neighbours(plan: Any, model: Any, lines: Any, rows: Any, units: Any, r: int) -> None:
     """Masked or known tokens: the nearest known ones say all about a site."""
     states, moved = plan.states[:, r : r + 1], plan.moved[:, :, r]
     for m in range(plan.packed.keep.shape[0]):
@@ -65,7 +81,7 @@ def fused_by_neighbours(plan: Any, model: Any, lines: Any, rows: Any, words: Any
             plan.seed,
             plan.first + r,
             moved,
-            words,
+            units,
             lines[0],
             rows[0],
         )
@@ -74,7 +90,7 @@ def fused_by_neighbours(plan: Any, model: Any, lines: Any, rows: Any, words: Any
             return
 
 
-def fused_by_messages(plan: Any, model: Any, lines: Any, rows: Any, words: Any, r: int) -> None:
+def fused_by_messages(plan: Any, model: Any, lines: Any, rows: Any, units: Any, r: int) -> None:
     """Any mixture noise: forward and backward messages of the whole sequence."""
     states, predicted = plan.states[:, r], plan.predicted[:, :, r]
     for m in range(plan.packed.keep.shape[0]):
@@ -88,7 +104,7 @@ def fused_by_messages(plan: Any, model: Any, lines: Any, rows: Any, words: Any, 
             predicted,
             lines[0],
             lines[1],
-            words,
+            units,
             lines[2],
             rows[0],
         )
@@ -110,15 +126,15 @@ def built(carry: Callable[..., None], plan: Any, model: Model) -> Callable[[Any]
 
 @lru_cache(maxsize=256)
 def _build(carry: Callable[..., None], model: type, V: int, S: int) -> Callable[[Any], None]:
-    word, real = (np.uint64, np.float64) if simulated() else (numba.uint64, numba.float64)
+    real = np.float64 if simulated() else numba.float64
     known = _sizer(model, V)
     carried = carry if simulated() else cuda.jit(device=True, forceinline=True)(carry)
 
     def from_memory(arguments: Any) -> None:
         plan, r = arguments[0], cuda.grid(1)
         if r < plan.states.shape[1]:
-            words = cuda.local.array((2, 1), word)
-            carried(plan, plan.model, plan.line[:, :, r], plan.row[:, :, r], words, r)
+            units = cuda.local.array((2, 1), real)
+            carried(plan, plan.model, plan.line[:, :, r], plan.row[:, :, r], units, r)
 
     def from_registers(arguments: Any) -> None:
         plan, r = arguments[0], cuda.grid(1)
@@ -130,8 +146,8 @@ def _build(carry: Callable[..., None], model: type, V: int, S: int) -> Callable[
                 cuda.local.array(S, real),
                 cuda.local.array(S, real),
             )
-            words = cuda.local.array((2, 1), word)
-            carried(plan, known(plan.model), lines, rows, words, r)
+            units = cuda.local.array((2, 1), real)
+            carried(plan, known(plan.model), lines, rows, units, r)
 
     return from_registers if V else from_memory
 
