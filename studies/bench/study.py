@@ -157,7 +157,9 @@ class Bench(Plain[Any]):
             yield Report("streamed", "Samples that are not kept", table, notes, {"streamed": _frame(kept)})
 
 
-STREAMED_NOTE = "Moments alone are kept, or counts of pairs. MB: the most that the process has held so far."
+STREAMED_NOTE = (
+    "Drawn and reduced to moments, or counts of pairs. MB: the most that the process has held so far."
+)
 
 
 def _notes(speeds: Sequence[Speed]) -> list[str]:
