@@ -21,6 +21,7 @@ VERBS = {
     "scaling": "Measure how many evaluations an error costs, against the error and against the size of the target.",
     "schedules": "Compare grids by exact errors, optimise grids and solvers, vary the time, and end next to sigma = 0.",
     "likelihood": "Measure the order of log p(x) along the probability-flow ODE, with the exact divergence.",
+    "mixing": "Measure what Langevin dynamics on Gaussians need, by exact moments: bias, evaluations, errors.",
     "draws": "Measure how far drawing tokens in float32 takes a sampler of many steps from its target.",
     "pictures": "Draw samples over the target's density, and the ways there, at equal evaluations.",
     "verify": "Ask a sampler all checks: its order by exact law on even and uneven grids, its levels and noise.",

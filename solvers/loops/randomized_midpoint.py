@@ -114,11 +114,11 @@ def _taken(problem: Problem, x: Floats, cost: int) -> Outcome:
     return Outcome(x, everyone(n, cost * steps), everyone(n, steps), everyone(n, 0), problem.grid)
 
 
-def kinetic_moments(h: float, friction: float, precision: Floats) -> tuple[Floats, Floats]:
-    """Return how a step of `randomized-midpoint` maps second moments of (x, v) on N(0, 1/precision).
+def kinetic_moments(h: float, friction: float, precision: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return how a step of `randomized-midpoint` maps first and second moments of (x, v) on N(0, 1/precision).
 
-    E[A (x) A] over the random time and E of the noise's covariance, of which the second moments after a step are
-    E[A (x) A] s + q: exact, by quadrature over the time. The law itself is a mixture over all times, no Gaussian.
+    E[A] and E[A (x) A] over the random time, and E of the noise's covariance q: moments after a step are E[A] m and
+    E[A (x) A] s + q, exact by quadrature over the time. The law itself is a mixture over all times, no Gaussian.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ def kinetic_moments(h: float, friction: float, precision: Floats) -> tuple[Float
 
     Returns
     -------
-    (dim, 4, 4) and (dim, 4) arrays
+    (dim, 2, 2), (dim, 4, 4) and (dim, 4) arrays
     """
     u, weight = _uniform()
     k, part = precision[:, None], h * u
@@ -145,17 +145,17 @@ def kinetic_moments(h: float, friction: float, precision: Floats) -> tuple[Float
     v = last.kept[:, None] * v
     for out, W, B in ((x, last.x_of_w, last.x_of_b), (v, last.v_of_w, last.v_of_b)):
         out[..., 4], out[..., 5] = W, B
-    return _second(np.stack([x, v], axis=-2), weight)
+    return _averages(np.stack([x, v], axis=-2), weight)
 
 
-def overdamped_moments(h: float, precision: Floats) -> tuple[Floats, Floats]:
-    """Return the same of a step of `randomized-midpoint-overdamped`: (dim, 1, 1) and (dim, 1) arrays."""
+def overdamped_moments(h: float, precision: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return the same of a step of `randomized-midpoint-overdamped`: (dim, 1, 1) arrays twice, and (dim, 1)."""
     u, weight = _uniform()
     k, part = precision[:, None], h * u
     before = np.sqrt(2 * part) * (1 - h * k)
     after = np.broadcast_to(np.sqrt(2 * (h - part)), before.shape)
     rows = np.stack([1 - h * k * (1 - part * k), before, after], axis=-1)
-    return _second(rows[..., None, :], weight)
+    return _averages(rows[..., None, :], weight)
 
 
 def _uniform() -> tuple[Floats, Floats]:
@@ -163,9 +163,10 @@ def _uniform() -> tuple[Floats, Floats]:
     return (1 + nodes) / 2, weights / 2
 
 
-def _second(rows: Floats, weight: Floats) -> tuple[Floats, Floats]:
-    """Average products of (dim, nodes, R, R + channels) rows over the nodes."""
+def _averages(rows: Floats, weight: Floats) -> tuple[Floats, Floats, Floats]:
+    """Average (dim, nodes, R, R + channels) rows and their products over the nodes."""
     dim, _, R, _ = rows.shape
     A, G = rows[..., :R], rows[..., R:]
     twice = np.einsum("n,dnij,dnkl->dikjl", weight, A, A).reshape(dim, R * R, R * R)
-    return twice, np.einsum("n,dnic,dnkc->dik", weight, G, G).reshape(dim, R * R)
+    noise = np.einsum("n,dnic,dnkc->dik", weight, G, G).reshape(dim, R * R)
+    return np.einsum("n,dnij->dij", weight, A), twice, noise

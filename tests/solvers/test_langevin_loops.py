@@ -143,8 +143,8 @@ def test_slopes_stay_below_their_bounds_along_lines(name: str) -> None:
 # ---------------------------------------------------------------- randomized midpoint
 
 
-def _plain_moments(h: float, friction: float, k: float, nodes: int = 101) -> tuple[Array, Array]:
-    """Average over the random time of A x A and of the noise's covariance, by matrix exponentials and quadrature."""
+def _plain_moments(h: float, friction: float, k: float, nodes: int = 101) -> tuple[Array, Array, Array]:
+    """Averages over the random time of A x A, of the noise's covariance and of A, by matrix exponentials."""
     F, L = np.array([[0.0, 1.0], [0.0, -friction]]), np.array([[0.0], [np.sqrt(2 * friction)]])
 
     def covariance(t: float) -> Array:
@@ -152,7 +152,7 @@ def _plain_moments(h: float, friction: float, k: float, nodes: int = 101) -> tup
         both = expm(t * np.block([[-F, L @ L.T], [np.zeros((2, 2)), F.T]]))
         return np.asarray(both[2:, 2:].T @ both[:2, 2:])
 
-    A2, Q = np.zeros((4, 4)), np.zeros((2, 2))
+    A1, A2, Q = np.zeros((2, 2)), np.zeros((4, 4)), np.zeros((2, 2))
     # Simpson's rule
     weights = np.where(np.arange(nodes) % 2, 4.0, 2.0) / (3 * (nodes - 1))
     weights[[0, -1]] /= 2
@@ -164,22 +164,25 @@ def _plain_moments(h: float, friction: float, k: float, nodes: int = 101) -> tup
         kick = np.array([[0.0, 0.0], [-h * k, 0.0]])
         A = rest @ ((np.eye(2) + kick) @ flow + np.array([[0.0, 0.0], [h * k * push * k, 0.0]]))
         G = rest @ (np.eye(2) + kick)
+        A1 += weight * A
         A2 += weight * np.kron(A, A)
         Q += weight * (G @ covariance(part) @ G.T + covariance(h - part))
-    return A2, Q.reshape(4)
+    return A2, Q.reshape(4), A1
 
 
 def test_moments_of_a_random_midpoint_are_those_of_matrix_exponentials() -> None:
     for h, friction, k in ((0.5, 2.0, 1.0), (1.3, 0.7, 2.0), (0.05, 6.0, 30.0)):
-        A2, q = kinetic_moments(h, friction, np.array([k, 3.0]))
-        expected = _plain_moments(h, friction, k)
+        A1, A2, q = kinetic_moments(h, friction, np.array([k, 3.0]))
+        *expected, mean = _plain_moments(h, friction, k)
+        np.testing.assert_allclose(A1[0], mean, atol=1e-8)
         # Simpson's error falls as nodes^-4
         np.testing.assert_allclose(A2[0], expected[0], atol=1e-8 * np.abs(expected[0]).max())
         np.testing.assert_allclose(q[0], expected[1], atol=1e-8 * np.abs(expected[1]).max())
     # overdamped, by hand: A = 1 - hk + u (hk)^2, u uniform
     h, k = 0.3, 1.7
-    A2, q = overdamped_moments(h, np.array([k]))
+    A1, A2, q = overdamped_moments(h, np.array([k]))
     z = h * k
+    assert A1[0, 0, 0] == pytest.approx(1 - z + z**2 / 2, rel=1e-13)
     assert A2[0, 0, 0] == pytest.approx((1 - z) ** 2 + (1 - z) * z**2 + z**4 / 3, rel=1e-13)
     assert q[0, 0] == pytest.approx(h * ((1 - z) ** 2 + 1), rel=1e-13)
 
@@ -191,10 +194,10 @@ def test_samples_of_a_random_midpoint_have_the_moments_computed(name: str) -> No
     target = GaussianMixture([1.0], np.zeros((1, 2)), 1 / k[None])
     found = ended(name, target, np.zeros((n, 2)), steps * h, steps)
     if name == "randomized-midpoint":
-        A2, q = kinetic_moments(h, 2.0, k)
+        _, A2, q = kinetic_moments(h, 2.0, k)
         second = np.tile([0.0, 0.0, 0.0, 1.0], (2, 1))
     else:
-        A2, q = overdamped_moments(h, k)
+        _, A2, q = overdamped_moments(h, k)
         second = np.zeros((2, 1))
     for _ in range(steps):
         second = np.einsum("dij,dj->di", A2, second) + q

@@ -1,0 +1,1 @@
+"""How many evaluations Langevin dynamics on the target need, by exact moments on Gaussians."""

@@ -1,0 +1,92 @@
+"""The mixing study: Langevin dynamics on Gaussians by exact moments, after any number of steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar
+
+from analytic.names import unknown
+
+from ..output.report import Report
+from ..study import Cell, Plain
+from .needs import Bias, Least, Need, at_budgets, bias, needs
+from .tables import bias_report, budget_report, needs_reports
+from .walks import METHODS
+
+
+@dataclass(frozen=True)
+class Mixing(Plain[Bias | Need | Least]):
+    """Order of the stationary bias, evaluations for a W2 against dimension and condition number, W2 at equal ones.
+
+    Attributes
+    ----------
+    methods : sequence of str
+        Some of `walks.METHODS`.
+    dims, conditions, budgets : sequence of int
+    w2 : float
+        Error to be reached, in units of the widest deviation.
+    at : (int, int)
+        Dimension and condition number of what is compared at equal evaluations.
+
+    Raises
+    ------
+    ValueError
+        An unknown method, a size below 1, or an error that is not positive.
+    """
+
+    methods: Sequence[str] = METHODS
+    dims: Sequence[int] = (1, 10, 100, 1000)
+    conditions: Sequence[int] = (1, 10, 100, 1000, 10_000)
+    budgets: Sequence[int] = (16, 32, 64, 128, 256, 512, 1024)
+    w2: float = 0.1
+    at: tuple[int, int] = (100, 10)
+
+    name: ClassVar[str] = "mixing"
+    record: ClassVar[Any] = Bias | Need | Least
+
+    def __post_init__(self) -> None:
+        for method in self.methods:
+            if method not in METHODS:
+                raise unknown("method", method, METHODS)
+        for name, sizes, least in (
+            ("dim", self.dims, 1),
+            ("condition", self.conditions, 1),
+            ("budget", self.budgets, 4),
+        ):
+            if min(sizes) < least:
+                raise ValueError(f"{name} is {min(sizes)}: give {least} or more")
+        if not self.w2 > 0:
+            raise ValueError(f"w2 is {self.w2}: give a positive number")
+
+    def cells(self) -> Iterable[Cell[Bias | Need | Least]]:
+        """One a method for its bias, one for each condition number, and one for all budgets."""
+        for method in self.methods:
+            yield Cell({"method": method, "what": "bias"}, partial(bias, method))
+            for condition in self.conditions:
+                given = {"dims": tuple(self.dims), "w2": self.w2}
+                measure = partial(needs, method, condition, self.dims, self.w2)
+                yield Cell({"method": method, "what": "needs", "condition": condition}, measure, given)
+            dim, condition = self.at
+            given = {"at": self.at, "budgets": tuple(self.budgets)}
+            measured = partial(at_budgets, method, condition, dim, self.budgets)
+            yield Cell({"method": method, "what": "budgets"}, measured, given)
+
+    def reports(self, found: list[Bias | Need | Least]) -> Iterable[Report]:
+        """Return a table of each."""
+        biases, least = ([r for r in found if isinstance(r, kind)] for kind in (Bias, Least))
+        needed = [r for r in found if isinstance(r, Need)]
+        if biases:
+            yield bias_report([r for r in biases if isinstance(r, Bias)])
+        if needed:
+            yield from needs_reports(needed)
+        if least:
+            yield budget_report([r for r in least if isinstance(r, Least)])
+
+    def figures(self, found: list[Bias | Need | Least]) -> Mapping[str, Any]:
+        """Draw evaluations against the sizes, and errors against evaluations."""
+        from .figure import figure  # which is slow to import
+
+        needed, least = [r for r in found if isinstance(r, Need)], [r for r in found if isinstance(r, Least)]
+        return {"mixing": figure(needed, least)} if needed or least else {}

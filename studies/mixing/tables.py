@@ -1,0 +1,142 @@
+"""Tables of the mixing study: orders of bias, evaluations needed with exponents, and errors at equal evaluations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+
+import numpy as np
+import pandas as pd
+
+from ..order.tables import NOTHING
+from ..output.report import Report
+from .needs import Bias, Least, Need
+from .walks import RANDOM
+
+# Upper bounds of the steps that a W2 of e takes, and the exponent of d in them where e is absolute
+BOUNDS: dict[str, tuple[float, str]] = {
+    "ula": (1 / 2, "sqrt(d)/e (Li, Zha and Tao 2022, abstract)"),
+    "exponential-langevin": (1 / 2, "sqrt(d)/e (Cheng et al. 2018, abstract)"),
+    "ubu": (
+        1 / 4,
+        "d^(1/4)/e^(1/2) (Sanz-Serna and Zygalakis 2021; Paulin and Whalley 2024 for its conditions)",
+    ),
+    "randomized-midpoint": (
+        1 / 3,
+        "k^(7/6)/r^(1/3) + k/r^(2/3) with r = e sqrt(m/d) and k the condition number (Shen and Lee 2019, abstract)",
+    ),
+}
+HIDDEN = "exponents are those of NFE / log(W2 at the start / W2 at the end) over sizes of 10 and more"
+LOWER = (
+    "random midpoints: their law is no Gaussian; what its exact second moments give is a lower bound of W2, and of "
+    "what they need"
+)
+ROUNDING = 1e-13  # below it an error is none
+LARGE = 10  # sizes that exponents are read from
+
+
+def bias_report(found: Sequence[Bias]) -> Report:
+    """Return the order of stationary laws in the step."""
+    at = len(found[0].steps) // 2
+    h = 1 / found[0].steps[at]
+    rows = [
+        {
+            "method": b.method,
+            "order of the bias": str(b.slope),
+            f"W2 at h = {h:g}": _said(b.errors[at]),
+        }
+        for b in found
+    ]
+    long = pd.DataFrame(
+        {"method": b.method, "h": 1 / n, "w2": error, "order": b.slope.value}
+        for b in found
+        for n, error in zip(b.steps, b.errors, strict=True)
+    )
+    title = "Stationary law of Langevin methods on N(0, 1) x N(0, 1/4), friction 2"
+    return Report("mixing-bias", title, pd.DataFrame(rows), _notes(found), {"mixing-bias": long})
+
+
+def exponent(sizes: Sequence[float], nfe: Sequence[float]) -> float:
+    """Return the exponent of evaluations in a size by least squares, nan of fewer than two sizes or a lack of one."""
+    if len(sizes) < 2 or not np.all(np.isfinite(nfe)):
+        return float("nan")
+    return float(np.polyfit(np.log(sizes), np.log(nfe), 1)[0])
+
+
+def _without_log(need: Need | None) -> float:
+    return float("nan") if need is None else need.nfe / max(1.0, float(np.log(need.distance / need.w2)))
+
+
+def needs_reports(found: Sequence[Need]) -> Iterator[Report]:
+    """Return evaluations against the dimension and against the condition number, and exponents."""
+    everything = {"mixing": pd.DataFrame([asdict(n) for n in found])}
+    methods = list(dict.fromkeys(n.method for n in found))
+    conditions, dims = sorted({n.condition for n in found}), sorted({n.dim for n in found})
+    of = {(n.method, n.condition, n.dim): n for n in found}
+    goal, notes = f"NFE to a W2 of {found[0].w2:g}, in units of the widest deviation", _notes(found)
+    for condition in dict.fromkeys((conditions[0], conditions[len(conditions) // 2])):
+        rows = [
+            {"method": m} | {f"d = {d}": _count(of.get((m, condition, d))) for d in dims} for m in methods
+        ]
+        title = f"{goal}, against the dimension at condition number {condition}"
+        yield Report(f"mixing-dimension-{condition}", title, pd.DataFrame(rows), notes, everything)
+    large = [d for d in dims if d >= LARGE]
+    rows = [
+        {"method": m}
+        | {
+            f"k = {k}": f"{exponent(large, [_without_log(of.get((m, k, d))) for d in large]):.2f}"
+            for k in conditions
+        }
+        | {"bound": f"{BOUNDS[m][0]:.3g}" if m in BOUNDS else NOTHING}
+        for m in methods
+    ]
+    bounds = [
+        f"bound: {m}: steps of order {BOUNDS[m][1]}, but for logarithms" for m in methods if m in BOUNDS
+    ]
+    if len(large) > 1:
+        title = "Exponents of the dimension in NFE, at each condition number k"
+        yield Report("mixing-exponents", title, pd.DataFrame(rows), [HIDDEN, *bounds, *notes], everything)
+    large = [k for k in conditions if k >= LARGE]
+    if len(conditions) > 1:
+        dim, rows = dims[-1], []
+        for m in methods:
+            along = [of.get((m, k, dim)) for k in conditions]
+            p = exponent(large, [_without_log(of.get((m, k, dim))) for k in large])
+            row = {"method": m} | {f"k = {k}": _count(n) for k, n in zip(conditions, along, strict=True)}
+            rows.append(row | {"exponent of k": f"{p:.2f}"} | _best(along[-1]))
+        title = f"{goal}, against the condition number k in {dim} dimensions"
+        last = (
+            f"h, friction and spectral gap (of second moments, a step) are the best at k = {conditions[-1]}"
+        )
+        yield Report("mixing-condition", title, pd.DataFrame(rows), [HIDDEN, last, *notes], everything)
+
+
+def _best(need: Need | None) -> dict[str, str]:
+    if need is None or np.isnan(need.nfe):
+        return dict.fromkeys(("h", "friction", "gap"), NOTHING)
+    friction = NOTHING if np.isnan(need.friction) else f"{need.friction:.3g}"
+    return {"h": f"{need.h:.2g}", "friction": friction, "gap": f"{1 - need.contraction:.2g}"}
+
+
+def budget_report(found: Sequence[Least]) -> Report:
+    """Return W2 at equal evaluations."""
+    budgets = sorted({n.nfe for n in found})
+    rows = []
+    for method in dict.fromkeys(n.method for n in found):
+        own = {n.nfe: n for n in found if n.method == method}
+        rows.append({"method": method} | {f"{b} NFE": _said(own[b].error) for b in budgets})
+    title = f"W2 at equal evaluations, {found[0].dim} dimensions, condition number {found[0].condition}, best steps"
+    everything = pd.DataFrame([asdict(n) for n in found])
+    return Report("mixing-budget", title, pd.DataFrame(rows), _notes(found), {"mixing-budget": everything})
+
+
+def _said(error: float) -> str:
+    return "rounding" if error < ROUNDING else f"{error:.2e}"
+
+
+def _count(need: Need | None) -> str:
+    return NOTHING if need is None else "never" if np.isnan(need.nfe) else f"{need.nfe:.0f}"
+
+
+def _notes(found: Sequence[Bias | Need | Least]) -> list[str]:
+    return [LOWER] if any(n.method in RANDOM for n in found) else []
