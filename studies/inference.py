@@ -10,7 +10,7 @@ range) and as the extrapolation, whichever is most, and wider by what the errors
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -244,7 +244,10 @@ def fit_sampled(steps: Sequence[int], groups: ArrayLike, level: float = 0.99) ->
         along = np.sqrt(np.sum((error * mean) ** 2, axis=1)) / size
         along = np.where(size > FLOOR * noise, along, noise)
     quantile = float(special.stdtrit(count - 1, (1 + level) / 2))
-    return size, quantile * along, fit(steps, size, quantile * along, cautious=True)
+    slope = fit(steps, size, quantile * along, cautious=True)
+    if slope.status == "exact" and np.any(noise > 0):  # lost in the noise of samples: no sign of exactness
+        slope = replace(slope, status="floor", floor=float(np.max(size)))
+    return size, quantile * along, slope
 
 
 def judge(claim: float, *slopes: Slope) -> Verdict:

@@ -27,11 +27,13 @@ from studies.order.on_tokens import (
 from studies.order.study import order
 from studies.readme import CLAIMS, DOCS, README, ROOT, TOKEN_CLAIMS, between
 
-TUTORIAL = DOCS / "tutorial.md"
+TUTORIAL, LANGEVIN = DOCS / "tutorial.md", DOCS / "langevin.md"
 PARTS = 6  # that the table of claims is measured in
 
 
-@pytest.mark.parametrize(("file", "least"), [(README, 3), (TUTORIAL, 20)], ids=["README", "tutorial"])
+@pytest.mark.parametrize(
+    ("file", "least"), [(README, 3), (TUTORIAL, 20), (LANGEVIN, 8)], ids=["README", "tutorial", "langevin"]
+)
 def test_snippets_run_and_print_what_they_say(
     file: Path, least: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

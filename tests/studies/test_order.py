@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analytic import GaussianMixture, targets
+from analytic import GaussianMixture, paths, targets
 from solvers import Claim, Trace, catalogue, scheduler_config
 from solvers.catalogue import Catalogue, Method
 from studies.engine import run
@@ -233,3 +233,13 @@ def test_on_a_grid_whose_last_step_stays_nothing_is_said_of_claims() -> None:
     assert Setting().stays == ""
     short = scheduler_config.of({"num_train_timesteps": 100})
     assert "is the same for any number of steps" in Setting(short.path, short).stays
+
+
+def test_where_methods_of_another_process_are_measured_is_said() -> None:
+    setting = Setting()
+    where, elsewhere = setting.places([catalogue["heun"], catalogue["ddpm"], catalogue["ula"]])
+    assert where == setting.where
+    assert elsewhere == ["Langevin(time=4.0) path, uniform grid: ula"]
+    study = Orders([Job(catalogue["ula"], "practical")], {})
+    assert study._places == ("Langevin(time=4.0) path, uniform grid", [])
+    assert not replace(setting, path=paths.Langevin(2.0), grid="uniform").stays
