@@ -144,8 +144,8 @@ def test_every_path_has_a_reference_of_its_own() -> None:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
     }
     # a user's own alpha and sigma, tested against the named paths; a table, which has tests of its own
-    # and processes that have no noise level for a clock, tested with the methods on them
-    own = {"Gaussian", "Langevin", "Prior", "Discrete", "discrete_betas", "zero_terminal_snr"}
+    # and processes that have no noise level for a clock or a second variable, with tests of their own
+    own = {"CLD", "Gaussian", "Langevin", "PSLD", "Prior", "Discrete", "discrete_betas", "zero_terminal_snr"}
     assert set(paths.__all__) - own - called == set()
 
 

@@ -1,12 +1,12 @@
 """Phase space: data x with a velocity v, noised together by a linear diffusion dz = F z dt + G dW of z = (x, v).
 
-Given x_0 (and v_0 ~ N(0, velocity variance) drawn as a part of the noise), z_t is Gaussian in every coordinate, with the
-mean a(t) x_0 and the covariance L(t) L(t)^T. Of x_0 it tells as much as one observation does,
+Given x_0 (v_0, Gaussian, is a part of the noise), z_t is Gaussian in every coordinate, with the mean a(t) x_0 and the
+covariance C = L(t) L(t)^T. Of x_0 it tells as much as one observation does,
 
-    u = a^T C^-1 z / (a^T C^-1 a) = x_0 + s eps,    C = L L^T,    s^2 = 1 / (a^T C^-1 a),
+    u = a^T C^-1 z / (a^T C^-1 a) = x_0 + s eps,    s^2 = 1 / (a^T C^-1 a),
 
-since u is sufficient for x_0. So E[x_0 | x, v] is the plain denoiser at u and the level (1, s), whatever the data are, and
-the score of (x, v) is C^-1 (a E[x_0 | x, v] - z): samplers in phase space need no model of two inputs.
+since u is sufficient for x_0. So E[x_0 | x, v] is the plain denoiser at u and the level (1, s), whatever the data are,
+and the score of (x, v) is C^-1 (a E[x_0 | x, v] - z): samplers in phase space need no model of two inputs.
 """
 
 from __future__ import annotations
@@ -58,7 +58,8 @@ def noise_factor(drift: Array, diffusion: Array, t: Array, velocity: float = 0.0
     """Return the lower triangular L(t) with L L^T = Cov z_t, from z_0 of covariance diag(0, velocity).
 
     The covariance is an integral of squares; L is what orthogonalising its integrand at the nodes of a quadrature
-    leaves. The covariance itself, nearly singular at small times, is not formed: every entry keeps its digits.
+    leaves. The covariance itself, nearly singular at small times, is not formed: every entry keeps its digits, as
+    long as no rate times t is above some 100.
 
     Parameters
     ----------
@@ -151,7 +152,7 @@ class PhaseSpace(UnitPrior):
 
         References
         ----------
-        Zhang et al. 2023 (gDDIM), eq. 17: R_t.
+        Zhang, Tao and Chen 2023 (gDDIM): their root R_t of the covariance.
         """
         t, s = (np.atleast_1d(np.asarray(time, dtype=np.float64)) for time in (start, stop))
         low, high = np.sqrt(s), np.sqrt(t)
@@ -207,9 +208,10 @@ class PhaseSpace(UnitPrior):
 
 @dataclass(frozen=True)
 class CLD(PhaseSpace):
-    """Critically damped Langevin diffusion: dx = v/M beta dt, dv = -(x + friction v/M) beta dt + sqrt(2 friction beta) dW.
+    """Critically damped Langevin diffusion: noise moves v, and v moves x.
 
-    The stationary law is N(0, 1) x N(0, M). Sampling starts at `time` and stops at 1e-3.
+    dx = v/M beta dt, dv = -(x + friction v/M) beta dt + sqrt(2 friction beta) dW. The stationary law is
+    N(0, 1) x N(0, M). Sampling starts at `time` and stops at 1e-3.
 
     Parameters
     ----------
@@ -229,7 +231,7 @@ class CLD(PhaseSpace):
 
     References
     ----------
-    Dockhorn, Vahdat and Kreis 2022, eqs. 5 to 8; the parameters of their experiments.
+    Dockhorn, Vahdat and Kreis 2022, eq. 5; the parameters of their code.
     """
 
     beta: float = 4.0
@@ -291,7 +293,7 @@ class PSLD(PhaseSpace):
 
     References
     ----------
-    Pandey and Mandt 2023, eqs. 12 and 13; the parameters of their code for CIFAR-10.
+    Pandey and Mandt 2023; forward process and parameters as in their code for CIFAR-10.
     """
 
     beta: float = 8.0

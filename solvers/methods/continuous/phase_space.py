@@ -1,11 +1,11 @@
 """Samplers in phase space: data x and a velocity v, which are register 0 and register 1.
 
-Of (x, v) a plain model is asked: E[x_0 | x, v] is its denoiser at one combination of the two and a level of its own, since
-that combination is sufficient for x_0 (`analytic/paths/phase_space.py`). So these are tableaux like all others.
+Of (x, v) a plain model is asked: E[x_0 | x, v] is its denoiser at one combination of the two and a level of its own,
+since that combination is sufficient for x_0 (`analytic/paths/phase_space.py`). So these are tableaux like all others.
 
-A sampler begins at the data: its first step noises them to (x_T, v_T), exactly, so that "marginal" starts from the joint law.
-From N(0, 1) in their place, the "prior", it comes to what the process has made of them, N(0, 1) x N(0, M) but for e^-16. With
-begin="noise" the sample is x_T and v_T is drawn from N(0, M), as published.
+A sampler begins at the data: its first step noises them to (x_T, v_T), exactly, so that "marginal" starts from the
+joint law. The "prior", N(0, 1) in their place, becomes N(0, 1) x N(0, M) but for e^-16. With begin="noise" the sample
+is x_T at first and v_T is drawn from N(0, M), as published.
 """
 
 from __future__ import annotations
@@ -79,8 +79,8 @@ class Steps:
     def drawn(self, factor: Array, start: Level | None = None, stop: Level | None = None) -> State:
         """Noise of z with a lower triangular factor, (steps, 2, 2).
 
-        The channels are the increment of the Brownian path and what is left of its time integral; the increment is v's, as
-        it is for short steps in truth, so that coarse and fine grids stay together. In law any two would do.
+        The channels are the increment of the Brownian path and what is left of its time integral; the increment is
+        v's, as it is for short steps in truth, so that coarse and fine grids stay together. In law any two would do.
         """
         x, shared, own = factor[:, 0, 0], factor[:, 1, 0], factor[:, 1, 1]
         of_v = np.hypot(shared, own)
@@ -123,7 +123,7 @@ def finished(trace: Trace, begin: str, **options: Any) -> Tableau:
 @catalogue.method(
     "cld-em",
     claims=[Claim(1, "weak", "Kloeden and Platen 1992, section 14.1", "deduced")],
-    source="Dockhorn, Vahdat and Kreis 2022, eq. 6 with the Euler-Maruyama rule",
+    source="Dockhorn, Vahdat and Kreis 2022, the reverse of eq. 5 by the Euler-Maruyama rule",
     aliases=("psld-em",),
     process="phase-space",
 )
@@ -146,7 +146,7 @@ def cld_em(path: Path, grid: ArrayLike, begin: str = "data") -> Tableau:
 
     References
     ----------
-    Dockhorn et al. 2022, eq. 6; Pandey and Mandt 2023, eq. 8.
+    Dockhorn et al. 2022, whose code names it "em"; Pandey and Mandt 2023, theirs "em_sde".
     """
     trace = begun("cld-em", path, grid, begin)
     step = Steps(trace.run())
@@ -205,8 +205,8 @@ def sscs(path: Path, grid: ArrayLike, begin: str = "data") -> Tableau:
 
     References
     ----------
-    Dockhorn et al. 2022, eq. 10, algorithm 1; Pandey and Mandt 2023 for PSLD. Both codes take the Euler step's time at the
-    start of the step.
+    Dockhorn et al. 2022, eq. 10, algorithm 1; Pandey and Mandt 2023 for PSLD. Both codes take the Euler step's time at
+    the start of the step.
     """
     return _split("sscs", path, grid, begin, middle=False)
 
@@ -241,3 +241,90 @@ def sscs_midpoint(path: Path, grid: ArrayLike, begin: str = "data") -> Tableau:
     Dockhorn et al. 2022, eq. 10.
     """
     return _split("sscs-midpoint", path, grid, begin, middle=True)
+
+
+@catalogue.method(
+    "phase-space-heun",
+    claims=[Claim(2, "ode", "Heun's method: Hairer, Norsett and Wanner 1993, section II.1", "deduced")],
+    source="the probability flow of Dockhorn, Vahdat and Kreis 2022, by Heun's method",
+    process="phase-space",
+)
+def phase_space_heun(path: Path, grid: ArrayLike, begin: str = "data") -> Tableau:
+    """Heun's method on the probability flow in phase space, dz = (F z - G G^T score / 2) dt.
+
+    Order 2. Two evaluations a step, one on a last step to t = 0, where (x, v) has no score.
+
+    Parameters
+    ----------
+    path : paths.CLD or paths.PSLD
+    grid : (nodes,) float64 array
+    begin : str
+        "data" or "noise": what the sample is at first.
+
+    Returns
+    -------
+    Tableau
+        2 stages, 2 registers, no noise; a first step that draws where it begins.
+
+    References
+    ----------
+    The flow: Dockhorn et al. 2022, Pandey and Mandt 2023, who both give it to an adaptive solver.
+    """
+    trace = begun("phase-space-heun", path, grid, begin)
+
+    def slope(step: Steps, z: State, level: Level) -> State:
+        score, N = step.score(z, level), step.path.diffusion
+        x, v = linear(-step.path.drift, z)
+        return x + N[0] / 2 * score[0] if N[0] else x, v + N[1] / 2 * score[1]
+
+    for run, _ in trace.runs():
+        step = Steps(run)
+        h = step.h
+        first = slope(step, step.z, run.now)
+        x, v = plus(step.z, (h * first[0], h * first[1]))
+        if not np.any(run.next.sigma == 0):
+            second = slope(step, (x, v), run.next)
+            x, v = plus(step.z, (h / 2 * (first[0] + second[0]), h / 2 * (first[1] + second[1])))
+        run.close(x, v)
+    return finished(trace, begin)
+
+
+@catalogue.method(
+    "gddim",
+    claims=[
+        Claim(1, "ode", "an exponential Euler method: Hochbruck and Ostermann 2010, section 2.1", "deduced")
+    ],
+    source="Zhang, Tao and Chen 2023 (gDDIM), the sampler of order 0 of its code",
+    process="phase-space",
+)
+def gddim(path: Path, grid: ArrayLike, begin: str = "data") -> Tableau:
+    """DDIM generalised to phase space: z_s = a_s D + R_s R_t^-1 (z - a_t D), with eps = R_t^-1 (z - a_t D) kept.
+
+    R R^T = C, the covariance given x_0, and R is the root of it that the flow of one datum moves along: the method is
+    exact on a point mass in one step of any length. Order 1. One evaluation a step.
+
+    Parameters
+    ----------
+    path : paths.CLD or paths.PSLD
+    grid : (nodes,) float64 array
+    begin : str
+        "data" or "noise": what the sample is at first.
+
+    Returns
+    -------
+    Tableau
+        1 stage, 2 registers, no noise; a first step that draws where it begins.
+
+    References
+    ----------
+    Zhang, Tao and Chen 2023, without its multistep terms. There the integral of Psi G G^T R^-T / 2 is a sum over 1000
+    pieces; it is R_s - Psi R_t.
+    """
+    trace = begun("gddim", path, grid, begin)
+    step = Steps(trace.run())
+    now, then = step.step.now, step.step.next
+    D = step.denoise(step.z, now)
+    x, v = along(step.path.signal(now.t), D)
+    rest = linear(step.path.kept(now.t, then.t), (step.z[0] - x, step.z[1] - v))
+    step.step.close(*plus(along(step.path.signal(then.t), D), rest))
+    return finished(trace, begin)

@@ -1,0 +1,234 @@
+"""Samplers in phase space: the papers' loops, orders on a Gaussian and on a mixture, laws, starts, refusals."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+
+from analytic import GaussianMixture, paths, targets
+from solvers import catalogue, density, grids, law, run, sample, strong
+from solvers.continuous.executors.shared_path import SharedPath
+from tests.solvers.phase_space_loops import STEPS, Backward, loop
+
+METHODS = list(catalogue.on("phase-space"))
+PATHS: dict[str, Any] = {
+    "cld": paths.CLD(),
+    "psld": paths.PSLD(),
+    "overdamped": paths.CLD(3.0, 1.7, 0.3, 0.5),
+}
+GAUSSIAN, MIXTURE = targets.load("gaussian-1d"), targets.load("easy-1d")
+
+
+def compared(
+    name: str, path: Any, how: str, change: Any = lambda tableau: tableau, seed: int = 0
+) -> tuple[Any, Any]:
+    """Both registers of a tableau and of the loop, from the same points and deviates."""
+    rng = np.random.default_rng(seed)
+    grid = grids.power(path, 5, stop=0.02)
+    tableau = change(catalogue[name].tableau(path, grid, begin=how))
+    x, noise = rng.standard_normal(7), rng.standard_normal((len(tableau.channels), 7))
+    found = run(tableau, MIXTURE, x[:, None], noise=noise[..., None], full=True)
+    return np.stack([z[:, 0] for z in found.registers], axis=1), loop(
+        name, path, grid, MIXTURE, x, noise, how
+    )
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_tableau_is_the_loop_with_scores_of_phase_space(name: str) -> None:
+    assert set(METHODS) == set(STEPS)
+    for path in PATHS.values():
+        for how in ("data", "noise"):
+            found, expected = compared(name, path, how)
+            # the loop of gDDIM integrates an equation that grows e^8-fold on the way
+            np.testing.assert_allclose(found, expected, rtol=1e-11, atol=2e-8 if name == "gddim" else 1e-11)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_table_of_coefficients_matters(name: str) -> None:
+    right, _ = compared(name, PATHS["psld"], "data")
+    tableau = catalogue[name].tableau(PATHS["psld"], grids.power(PATHS["psld"], 5, stop=0.02))
+    for index, block in enumerate(tableau.blocks):
+        for table in ("U", "A", "G", "V", "B", "H", "levels"):
+            if not np.any(getattr(block, table)):
+                continue
+
+            def spoiled(tableau: Any, index: int = index, table: str = table) -> Any:
+                blocks = list(tableau.blocks)
+                blocks[index] = replace(blocks[index], **{table: getattr(blocks[index], table) * 1.001})
+                return replace(tableau, blocks=tuple(blocks))
+
+            wrong, _ = compared(name, PATHS["psld"], "data", spoiled)
+            assert np.abs(wrong - right).max() > 1e-6, (index, table)
+
+
+@cache
+def errors(name: str, path: str, steps: tuple[int, ...]) -> np.ndarray:
+    found = []
+    for N in steps:
+        tableau = catalogue[name].tableau(PATHS[path], grids.power(PATHS[path], N))
+        found.append(law(tableau, GAUSSIAN).error_to(GAUSSIAN.noised(*tableau.end)).w2)
+    return np.array(found)
+
+
+@pytest.mark.parametrize(
+    ("name", "order"),
+    [("cld-em", 1), ("sscs", 1), ("sscs-midpoint", 2), ("gddim", 1), ("phase-space-heun", 2)],
+)
+def test_orders_on_a_gaussian_by_exact_law(name: str, order: int) -> None:
+    assert {claim.order for claim in catalogue[name].claims} == {order}
+    for path in ("cld", "psld"):
+        # Heun's error changes its sign on the way: it is small and settles late
+        e = errors(name, path, (512, 1024, 2048) if name == "phase-space-heun" else (128, 256, 512))
+        slopes = np.log2(e[:-1] / e[1:])
+        # local slopes approach the order, the rest halving with the step
+        assert abs(2 * slopes[1] - slopes[0] - order) < 0.03, slopes
+
+
+@pytest.mark.parametrize(
+    ("name", "order", "steps"),
+    [
+        ("sscs", 1, (32, 64)),
+        ("sscs-midpoint", 2, (32, 64)),
+        pytest.param("cld-em", 1, (256, 512), marks=pytest.mark.slow),
+    ],
+)
+def test_orders_on_a_mixture_by_the_backward_equation(name: str, order: int, steps: tuple[int, int]) -> None:
+    path = PATHS["cld"]
+    backward = Backward(path, MIXTURE)
+    e = []
+    for N in steps:
+        grid = grids.uniform(path, N, stop=0.05)
+        e.append(np.linalg.norm(backward.expected(name, grid) - backward.truth(grid[-1])))
+    assert abs(np.log2(e[0] / e[1]) - order) < 0.1
+
+
+@pytest.mark.parametrize("name", ["sscs", "sscs-midpoint"])
+def test_the_backward_equation_is_that_of_the_tableau(name: str) -> None:
+    """On a Gaussian to its own accuracy; on a mixture within 5 standard errors of samples, 6 numbers in all."""
+    path = PATHS["cld"]
+    grid = grids.uniform(path, 16, stop=0.05)
+    tableau = catalogue[name].tableau(path, grid)
+    found = law(tableau, GAUSSIAN)
+    m, v = found.mean[0], found.variances[0]
+    exact = [m, m**2 + v, np.cos(2 * m) * np.exp(-2 * v)]
+    np.testing.assert_allclose(Backward(path, GAUSSIAN).expected(name, grid), exact, atol=3e-6)
+    x = sample(tableau, MIXTURE, 200_000, seed=4)[:, 0]
+    f = np.stack([x, x**2, np.cos(2 * x)], axis=1)
+    gap = f.mean(0) - Backward(path, MIXTURE).expected(name, grid)
+    assert np.all(np.abs(gap) < 5 * f.std(0) / np.sqrt(len(x))), gap
+
+
+def test_gddim_is_exact_on_one_datum_in_one_step_and_nothing_else_is() -> None:
+    datum = GaussianMixture([1.0], [[0.7]], 0.0)
+    for path in PATHS.values():
+        for stop in (0.3, 1e-3, 0.0):
+            off = {}
+            for name in METHODS:
+                tableau = catalogue[name].tableau(path, [1.0, stop])
+                off[name] = law(tableau, datum).error_to(datum.noised(*tableau.end)).w2
+            assert off.pop("gddim") < 1e-13
+            assert min(off.values()) > 1e-3
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_samples_have_the_exact_law_in_every_dimension_and_in_both_executors(name: str) -> None:
+    """4 numbers each for 5 methods and 2 starts, within 5 standard errors."""
+    target = GaussianMixture([1.0], [[0.5, -1.0]], [[1.5, 0.3]])
+    path, n = PATHS["psld"], 40_000
+    for how in ("data", "noise"):
+        tableau = catalogue[name].tableau(path, grids.power(path, 24), begin=how)
+        exact = law(tableau, target)
+        x = sample(tableau, target, n, seed=2)
+        z = (x.mean(0) - exact.mean) / np.sqrt(exact.variances / n)
+        assert np.all(np.abs(z) < 5)
+        assert np.all(np.abs(x.var(0) / exact.variances - 1) < 5 * np.sqrt(2 / n))
+        np.testing.assert_allclose(run(tableau, target, "marginal", 2, n=64), x[:64], rtol=1e-9, atol=1e-9)
+
+
+def test_a_torch_module_samples_in_phase_space() -> None:
+    torch = pytest.importorskip("torch")
+    from solvers import denoiser
+
+    class Module(torch.nn.Module):
+        """The denoiser of N(m, v), as a network of noise levels would be."""
+
+        def forward(self, x: Any, sigma: float) -> Any:
+            return x + sigma**2 / (0.25 + sigma**2) * (1.0 - x)
+
+    tableau = catalogue["sscs-midpoint"].tableau(PATHS["cld"], grids.power(PATHS["cld"], 16))
+    start = np.random.default_rng(0).standard_normal((50, 3))
+    model = denoiser(Module(), predicts="x0", takes="sigma")
+    found = run(tableau, model, torch.tensor(start), seed=5)
+    assert isinstance(found, torch.Tensor)
+    gaussian = GaussianMixture([1.0], [[1.0] * 3], 0.25)
+    np.testing.assert_allclose(found.numpy(), run(tableau, gaussian, start, seed=5), rtol=1e-10, atol=1e-10)
+
+
+def test_where_a_sampler_begins() -> None:
+    path = PATHS["cld"]
+    grid = grids.power(path, 256)
+    data, noise = (catalogue["sscs-midpoint"].tableau(path, grid, begin=how) for how in ("data", "noise"))
+    assert data.start == (1.0, 0.0)
+    assert noise.start == (path.alpha(1.0), path.sigma(1.0))
+    assert data.end == noise.end == (path.alpha(1e-3), path.sigma(1e-3))
+    assert data.nfe == noise.nfe == 512
+    truth = GAUSSIAN.noised(*data.end)
+    # the first step makes the joint law of (x, v), not of x alone
+    first = run(data, GAUSSIAN, GAUSSIAN.sample(20_000, 3), 3, full=True)
+    assert len(first.registers) == 2
+    exact, prior = (law(data, GAUSSIAN, initial) for initial in ("marginal", "prior"))
+    apart, published = exact.error_to(prior).w2, law(noise, GAUSSIAN, "prior").error_to(prior).w2
+    assert published < 1e-6 < 10 * apart  # N(0, 1) through the noising is what is published, to e^-16
+    assert exact.error_to(truth).w2 < 5e-5
+
+
+def test_coarse_and_fine_grids_share_where_they_begin() -> None:
+    path = PATHS["cld"]
+    coarse, fine = (catalogue["sscs"].tableau(path, grids.uniform(path, N)) for N in (4, 8))
+    a, b = SharedPath([coarse, fine]).noise(5000, 1, seed=1)
+    np.testing.assert_array_equal(a[:2], b[:2])
+    assert np.abs(np.mean(a * a, axis=(1, 2)) - 1).max() < 5 * np.sqrt(2 / 5000)
+    assert np.abs(np.corrcoef(b[:, :, 0]) - np.eye(len(b))).max() < 6 / np.sqrt(5000)
+    x, y = (
+        sample(t, MIXTURE, 5000, 0, MIXTURE.sample(5000, 2), noise=z) for t, z in ((coarse, a), (fine, b))
+    )
+    apart = sample(fine, MIXTURE, 5000, 9, MIXTURE.sample(5000, 2))
+    assert np.mean((x - y) ** 2) < np.mean((x - apart) ** 2) / 4
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (
+            lambda: catalogue["sscs"].tableau(paths.VP(), [1.0, 0.1]),
+            "sscs is for phase-space ones: give paths.CLD() or",
+        ),
+        (
+            lambda: catalogue["heun"].tableau(paths.CLD(), [1.0, 0.1]),
+            "a phase-space process, and heun is for noising",
+        ),
+        (
+            lambda: catalogue["sscs"].tableau(paths.CLD(), [1.0, 0.1], begin="x"),
+            "begin is 'x': use one of data, noise",
+        ),
+        (lambda: catalogue["sscs"].tableau(paths.CLD(), [2.0, 0.1]), "2"),
+    ],
+)
+def test_what_does_not_fit_is_refused(call: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(words)):
+        call()
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_executors_that_carry_one_variable_refuse_two(name: str) -> None:
+    for how in ("data", "noise"):
+        tableau = catalogue[name].tableau(PATHS["cld"], grids.power(PATHS["cld"], 8), begin=how)
+        with pytest.raises(ValueError, match="density"):
+            density(tableau, MIXTURE)
+        with pytest.raises(ValueError, match="no strong error"):
+            strong(tableau, GAUSSIAN)
