@@ -63,7 +63,8 @@ def test_every_table_of_coefficients_matters(name: str) -> None:
                 return replace(tableau, blocks=tuple(blocks))
 
             wrong, _ = compared(name, PATHS["psld"], "data", spoiled)
-            assert np.abs(wrong - right).max() > 1e-6, (index, table)
+            # far beyond what the loop allows; a noisy sampler forgets most of where it began
+            assert np.abs(wrong - right).max() > (1e-6 if name == "gddim" else 1e-8), (index, table)
 
 
 @cache
@@ -83,7 +84,7 @@ def test_orders_on_a_gaussian_by_exact_law(name: str, order: int) -> None:
     assert {claim.order for claim in catalogue[name].claims} == {order}
     for path in ("cld", "psld"):
         # Heun's error changes its sign on the way: it is small and settles late
-        e = errors(name, path, (512, 1024, 2048) if name == "phase-space-heun" else (128, 256, 512))
+        e = errors(name, path, (512, 1024, 2048) if name == "phase-space-heun" else (64, 128, 256))
         slopes = np.log2(e[:-1] / e[1:])
         # local slopes approach the order, the rest halving with the step
         assert abs(2 * slopes[1] - slopes[0] - order) < 0.03, slopes

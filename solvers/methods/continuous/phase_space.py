@@ -25,6 +25,7 @@ from ...protocols import Path
 Array = NDArray[np.float64]
 State = tuple[Combination, Combination]
 BEGINS = ("data", "noise")
+FROM_DATA = {"begin": ("data",)}  # from noise an error stays that no number of steps removes
 
 
 def linear(matrix: Array, z: State) -> State:
@@ -122,7 +123,7 @@ def finished(trace: Trace, begin: str, **options: Any) -> Tableau:
 
 @catalogue.method(
     "cld-em",
-    claims=[Claim(1, "weak", "Kloeden and Platen 1992, section 14.1", "deduced")],
+    claims=[Claim(1, "weak", "Kloeden and Platen 1992, section 14.1", "deduced", FROM_DATA)],
     source="Dockhorn, Vahdat and Kreis 2022, the reverse of eq. 5 by the Euler-Maruyama rule",
     aliases=("psld-em",),
     process="phase-space",
@@ -179,7 +180,11 @@ def _split(name: str, path: Path, grid: ArrayLike, begin: str, middle: bool) -> 
     "sscs",
     claims=[
         Claim(
-            1, "weak", "a symmetric splitting with Euler's method, of first order, in its middle", "deduced"
+            1,
+            "weak",
+            "a symmetric splitting with Euler's method, of first order, in its middle",
+            "deduced",
+            FROM_DATA,
         )
     ],
     source="Dockhorn, Vahdat and Kreis 2022, eq. 10 and algorithm 1",
@@ -214,7 +219,7 @@ def sscs(path: Path, grid: ArrayLike, begin: str = "data") -> Tableau:
 @catalogue.method(
     "sscs-midpoint",
     claims=[
-        Claim(2, "weak", "Strang's splitting, every part of second order: Strang 1968", "deduced"),
+        Claim(2, "weak", "Strang's splitting, every part of second order: Strang 1968", "deduced", FROM_DATA),
     ],
     source="Dockhorn, Vahdat and Kreis 2022, eq. 10, the score by the midpoint rule",
     process="phase-space",
@@ -245,7 +250,9 @@ def sscs_midpoint(path: Path, grid: ArrayLike, begin: str = "data") -> Tableau:
 
 @catalogue.method(
     "phase-space-heun",
-    claims=[Claim(2, "ode", "Heun's method: Hairer, Norsett and Wanner 1993, section II.1", "deduced")],
+    claims=[
+        Claim(2, "ode", "Heun's method: Hairer, Norsett and Wanner 1993, section II.1", "deduced", FROM_DATA)
+    ],
     source="the probability flow of Dockhorn, Vahdat and Kreis 2022, by Heun's method",
     process="phase-space",
 )
@@ -292,7 +299,13 @@ def phase_space_heun(path: Path, grid: ArrayLike, begin: str = "data") -> Tablea
 @catalogue.method(
     "gddim",
     claims=[
-        Claim(1, "ode", "an exponential Euler method: Hochbruck and Ostermann 2010, section 2.1", "deduced")
+        Claim(
+            1,
+            "ode",
+            "an exponential Euler method: Hochbruck and Ostermann 2010, section 2.1",
+            "deduced",
+            FROM_DATA,
+        )
     ],
     source="Zhang, Tao and Chen 2023 (gDDIM), the sampler of order 0 of its code",
     process="phase-space",
