@@ -40,7 +40,7 @@ class Rescale:
 
     References
     ----------
-    Lin et al. 2024 (Common diffusion noise schedules and sample steps are flawed), section 3.4, eq. 15 and 16.
+    Lin et al. 2024 (Common diffusion noise schedules and sample steps are flawed), section 3.4.
     """
 
     share: float
@@ -222,7 +222,7 @@ def guided(
 
     References
     ----------
-    Ho and Salimans 2022, eq. 6; Dhariwal and Nichol 2021, section 4, for classifiers; Kynkaanniemi et al. 2024, eq. 6,
+    Ho and Salimans 2022, eq. 6; Dhariwal and Nichol 2021, section 4, for classifiers; Kynkaanniemi et al. 2024
     for the interval; Lin et al. 2024, section 3.4, for the rescaling.
     """
     if (scale is None) == (strength is None):

@@ -36,7 +36,7 @@ class Observed:
     deviation : float
         Of the noise on each number, positive.
     how : str
-        "dps": S = deviation^2, the likelihood at the posterior mean (Chung et al. 2023, eq. 15, with the Gaussian's own
+        "dps": S = deviation^2, the likelihood at the posterior mean (Chung et al. 2023, with the Gaussian's own
         factor in place of tuned step sizes; `loops.catalogue["dps"]` is their algorithm). "pigdm": S = deviation^2 +
         r^2 A A^T with r^2 = v kappa^2/(v + kappa^2), kappa = sigma/alpha: exact for data N(m, v I) (Song et al. 2023,
         v = 1). "moments": S = deviation^2 + A Cov[x_0 | x] A^T by Tweedie's second formula, exact for every Gaussian

@@ -18,7 +18,7 @@ from .loop import Array, Outcome, Problem, catalogue, everyone
 @catalogue.loop(
     "annealed-mcmc",
     promise="the composed law at the grid's end, as chains grow longer (adjust=True)",
-    source="Du et al. 2023 (Reduce, reuse, recycle), section 4",
+    source="Du et al. 2023 (Reduce, reuse, recycle)",
 )
 def annealed_mcmc(
     path: Path,

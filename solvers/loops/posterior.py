@@ -93,7 +93,7 @@ def replacement(
 
     References
     ----------
-    Song et al. 2021 (Score-based generative modeling through SDEs), appendix I.2, eq. 53 to 55.
+    Song et al. 2021 (Score-based generative modeling through SDEs), appendix I.2.
     """
     if methods[predictor].multistep:
         raise ValueError(f"predictor is {predictor!r}, a multistep method: give a one-step one")
@@ -167,7 +167,7 @@ def twisted(
 
     References
     ----------
-    Wu et al. 2023 (Practical and asymptotically exact conditional sampling in diffusion models), Algorithm 1, eq. 8.
+    Wu et al. 2023 (Practical and asymptotically exact conditional sampling in diffusion models), Algorithm 1.
     """
     out, _ = populations(path, grid, model, x, seed, particles, transition, ess)
     n, steps = len(out), len(np.asarray(grid)) - 1

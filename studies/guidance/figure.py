@@ -11,7 +11,7 @@ import pandas as pd
 from ..output.theme import COLOURS, SHAPES
 from .measured import Drawn
 
-PANEL = (360, 280)
+PANEL = (460, 300)
 TITLES = {
     "scales": "guidance: W2 to the tilted law",
     "posterior": "given y: sliced W2 to the posterior",
@@ -36,7 +36,7 @@ def _panel(found: Sequence[Drawn], title: str) -> Any:
         return None
     rows = [{"series": f"{d.model}, {d.method}", "x": d.value, "W2": d.w2} for d in found]
     names = list(dict.fromkeys(f"{d.model}, {d.method}" for d in found))
-    legend = alt.Legend(title=None, labelLimit=0, orient="bottom", columns=2)
+    legend = alt.Legend(title=None, labelLimit=0, orient="bottom", columns=1)
     colours = [COLOURS[i % len(COLOURS)] for i in range(len(names))]
     shapes = [SHAPES[i % len(SHAPES)] for i in range(len(names))]
     values = sorted({d.value for d in found})

@@ -108,9 +108,11 @@ def test_density_of_a_noisy_step_is_quadrature_over_what_run_does() -> None:
 
 
 def test_guidance_on_gaussians_has_the_published_variances_which_are_not_those_of_the_tilted_law() -> None:
-    """Bradley and Nakkiran 2024, their first counterexample: p(x | c) = N(0, 1), p = N(0, 2), all noise at the start.
+    """Bradley and Nakkiran 2024: p(x | c) = N(0, 1), p = N(0, 2), x_t = x_0 + sqrt(s) eps, all noise at the start.
 
-    DDIM ends at 2^(1 - w), DDPM at (2 - 2^(2 - 2w))/(2w - 1); the tilted law has 2/(w + 1).
+    The score is -k(s) x with k = w/(1 + s) - (w - 1)/(2 + s). The flow's variance falls as exp(-int k), to 2^(1 - w);
+    the SDE's is int exp(-2 int k) ds, which u = (2 + s)/(1 + s) makes (2 - 2^(2 - 2w))/(2w - 1). The tilted law has
+    2/(w + 1).
     """
     path = paths.VE(1e-3, 1e3)
     part, whole = GaussianMixture([1.0], [0.0], [1.0]), GaussianMixture([1.0], [0.0], [2.0])
