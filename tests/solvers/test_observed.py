@@ -157,6 +157,11 @@ def test_particles_estimate_the_evidence_without_bias_and_reach_the_posterior_on
     assert gap(run(t, seen, x, seed=1)) > 1.5
     wrong = populations(path, grid, Observed(PLANE, A, -Y, DEVIATION, "pigdm"), x, 0, size, "exact", 0.5)
     assert gap(wrong[0]) > 5
+    # stopped early, where the approximate likelihood is far from p(y | x_s): the last weight must be the exact one
+    early = grids.log_snr(path, 4, stop=float(path.time_of_log_snr(0.0)))
+    _, logs = populations(path, early, seen, x, 0, size, "exact", 0.5)
+    ratios = np.exp(logs - evidence)
+    assert abs(ratios.mean() - 1) < 5 * ratios.std() / np.sqrt(len(ratios))
     same = loops.catalogue["twisted"].solve(path, grid, seen, x[:400], 0, particles=size)
     assert same.x.shape == (400, 2)
     assert same.nfe[0] == 7
