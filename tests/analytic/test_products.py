@@ -12,7 +12,7 @@ from scipy import stats
 from analytic import GaussianMixture, targets
 
 Array = NDArray[np.float64]
-AXIS = np.linspace(-7.0, 7.0, 1401)
+AXIS = np.linspace(-7.0, 7.0, 351)
 GRID = np.stack(np.meshgrid(AXIS, AXIS, indexing="ij"), axis=-1).reshape(-1, 2)
 CELL = (AXIS[1] - AXIS[0]) ** 2
 TARGETS = {name: targets.load(name) for name in ("pair-2d", "rotated-2d")}
