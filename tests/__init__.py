@@ -1,0 +1,1 @@
+"""Tests; a package, since libraries install packages of that name."""
