@@ -88,7 +88,7 @@ def test_no_coefficient_is_idle(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_coarse_and_fine_grids_share_their_noise(name: str) -> None:
     # of a method whose noise is all of one path, ends on ever finer grids come together
-    tableaux = [built(name, N) for N in (16, 64, 256)]
+    tableaux = [built(name, N) for N in (32, 128, 512)]
     if any(c.functional is None for c in tableaux[0].channels):
         pytest.skip("noise of no path")
     x = MILD.sample(200, seed=1)

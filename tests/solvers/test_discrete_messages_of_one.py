@@ -81,7 +81,7 @@ def test_impossible_rows_are_told_apart() -> None:
 @njit
 def carry(packed: Any, model: Any, states: Any, seed: Any, first: int, scratch: Any, failed: Any) -> None:
     """Carry all columns of states (L, n) through all moves, as threads do."""
-    predicted, line, row, words = scratch
+    predicted, line, row, units = scratch
     for r in range(states.shape[1]):
         for m in range(packed.keep.shape[0]):
             impossible, bad = step(
@@ -94,7 +94,7 @@ def carry(packed: Any, model: Any, states: Any, seed: Any, first: int, scratch: 
                 predicted[:, :, r],
                 line[0, :, r],
                 line[1, :, r],
-                words,
+                units,
                 line[2, :, r],
                 row[:, r],
             )
@@ -117,7 +117,7 @@ def test_trajectories_are_those_of_blocks(method: str, noise: str, V: int, L: in
         np.full((L, V, n), np.nan),
         np.full((3, V, n), np.nan),
         np.full((process.states, n), np.nan),
-        np.zeros((2, 1), np.uint64),
+        np.zeros((2, 1)),
     )
     failed = np.zeros(n, np.int64)
     carry(fused.packed, fused.model.transitions, states, np.uint64(5), first, scratch, failed)
