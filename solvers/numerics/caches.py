@@ -64,14 +64,19 @@ def _digest(file: Path) -> bytes:
     return hashlib.sha256(file.read_bytes()).digest()
 
 
+@cache
+def _reached(file: Path) -> str:
+    """Return a fingerprint of all sources that a file reaches."""
+    return hashlib.sha256(b"".join(map(_digest, sorted(sources(file), key=str)))).hexdigest()
+
+
 _own_stamp: Any = caching._SourceFileBackedLocatorMixin.get_source_stamp
 
 
 def _stamp(locator: Any) -> Any:
     """Return what numba compares: that of the function's own file, and the sources that it reaches."""
     file = Path(locator._py_file)
-    reached = sorted(sources(file)) if file.is_file() else []
-    return _own_stamp(locator), hashlib.sha256(b"".join(map(_digest, reached))).hexdigest()
+    return _own_stamp(locator), _reached(file) if file.is_file() else ""
 
 
 caching._SourceFileBackedLocatorMixin.get_source_stamp = _stamp
