@@ -103,6 +103,11 @@ THINNED = {
     "test_samples_are_those_of_plain_loops": 3,
     "test_a_scan_of_xla_is_the_sampler": 0,
     "test_noisy_loops_of_others_sample_the_target": 0,
+    "test_samples_that_are_not_kept_are_drawn_all": 0,
+    "test_orders_on_a_mixture_by_the_backward_equation": 3,
+    "test_orders_of_the_flow_on_a_mixture_by_a_lattice": 2,
+    "test_an_exact_sampler_keeps_a_mixture": 4,
+    "test_accepted_chains_reach_the_composed_law_and_a_sum_of_scores_alone_does_not": 0,
 }
 
 
