@@ -11,6 +11,7 @@ and the score of (x, v) is C^-1 (a E[x_0 | x, v] - z): samplers in phase space n
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -91,33 +92,39 @@ def noise_factor(drift: Array, diffusion: Array, t: Array, velocity: float = 0.0
     return np.stack([np.stack([of_x, 0 * of_x], axis=1), np.stack([shared, own], axis=1)], axis=1)
 
 
-class PhaseSpace(UnitPrior):
+class PhaseSpace(UnitPrior, ABC):
     """What the paths of phase space share; as a path, alpha and sigma are those of x alone."""
 
     process: ClassVar[str] = "phase-space"
     grid: ClassVar[str] = "power"
 
+    gamma: float
     time: float
 
     @property
+    @abstractmethod
     def drift(self) -> Array:
         """F of dz = F z dt + G dW, (2, 2)."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def diffusion(self) -> Array:
         """Diagonal of G G^T, (2,): the noise that x and v get."""
-        raise NotImplementedError
+
+    @property
+    @abstractmethod
+    def inertia(self) -> float:
+        """M, the variance of v that the process keeps."""
 
     @property
     def stationary(self) -> Array:
-        """Variances of x and v, (2,), that the process keeps: they are independent there."""
-        raise NotImplementedError
+        """Variances of x and v, (2,), that the process keeps, 1 and M: they are independent there."""
+        return np.array([1.0, self.inertia])
 
     @property
     def velocity(self) -> float:
-        """Variance of v_0."""
-        raise NotImplementedError
+        """Variance of v_0, gamma M."""
+        return self.gamma * self.inertia
 
     def signal(self, t: npt.ArrayLike) -> Array:
         """Mean a(t) of (x, v) per unit of x_0, (n, 2) for n times."""
@@ -257,14 +264,9 @@ class CLD(PhaseSpace):
         return np.array([0.0, 2 * self.friction * self.beta])
 
     @property
-    def stationary(self) -> Array:
-        """1 and M."""
-        return np.array([1.0, self.mass])
-
-    @property
-    def velocity(self) -> float:
-        """Gamma M."""
-        return self.gamma * self.mass
+    def inertia(self) -> float:
+        """M."""
+        return self.mass
 
 
 @dataclass(frozen=True)
@@ -311,26 +313,16 @@ class PSLD(PhaseSpace):
         self._check("psld")
 
     @property
-    def mass(self) -> float:
+    def inertia(self) -> float:
         """M."""
         return 4 / (self.nu - self.friction) ** 2
 
     @property
     def drift(self) -> Array:
         """F, (2, 2)."""
-        return self.beta / 2 * np.array([[-self.friction, 1 / self.mass], [-1.0, -self.nu]])
+        return self.beta / 2 * np.array([[-self.friction, 1 / self.inertia], [-1.0, -self.nu]])
 
     @property
     def diffusion(self) -> Array:
         """Noises of x and v, (2,)."""
-        return self.beta * np.array([self.friction, self.mass * self.nu])
-
-    @property
-    def stationary(self) -> Array:
-        """1 and M."""
-        return np.array([1.0, self.mass])
-
-    @property
-    def velocity(self) -> float:
-        """Gamma M."""
-        return self.gamma * self.mass
+        return self.beta * np.array([self.friction, self.inertia * self.nu])

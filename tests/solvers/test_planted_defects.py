@@ -12,15 +12,17 @@ import numpy as np
 import pytest
 
 from analytic import paths, targets
-from solvers import catalogue, grids, run
+from solvers import catalogue, run
+from studies.setting import Setting
 
 PATH, TARGET = paths.VP(), targets.load("pair-2d")
 START = np.array([[0.3, -1.2], [-0.7, 0.4], [1.6, 0.9]])
 
 
-@pytest.mark.parametrize("name", list(catalogue.continuous))
+@pytest.mark.parametrize("name", [*catalogue.continuous, *catalogue.beyond])
 def test_every_table_of_coefficients_matters(name: str) -> None:
-    tableau = catalogue[name].tableau(PATH, grids.log_snr(PATH, 6))
+    setting = Setting(PATH, "log-snr").of(catalogue[name])
+    tableau = catalogue[name].tableau(setting.path, setting.nodes(6))
     noise = np.random.default_rng(0).standard_normal((len(tableau.channels), *START.shape))
     right = run(tableau, TARGET, START, noise=noise)
     for index, block in enumerate(tableau.blocks):
