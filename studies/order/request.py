@@ -7,13 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from analytic import GaussianMixture, sequences
+from analytic import GaussianMixture, paths, sequences
 from analytic import targets as named
 from analytic.names import unknown
+from solvers.catalogue import PATHS_OF
 from solvers.discrete.model.every_state import MOST_STATES
 
 from .. import specifications
-from ..setting import Job, Setting, distinct_starts, jobs
+from ..setting import PLAIN, Grid, Job, Setting, distinct_starts, jobs
 from ..study import Study
 from . import on_data, on_text
 from .on_data import DataErrors, by_samples_only
@@ -73,6 +74,32 @@ def targets_of(
     return mixtures, laws
 
 
+def place(
+    path: str | None, grid: str | None, work: Sequence[Job], named: bool
+) -> tuple[list[Job], paths.Gaussian, Grid]:
+    """Return the methods to measure, and the path and the grid where.
+
+    Without a path it is the plain one of the methods' process, or of noising where they are of several: the others are
+    then measured on their own plain paths (`Setting.of`). A path that is given is for the methods of its process;
+    others are left out.
+
+    Raises ValueError if methods were named that are for another process, and for an unknown path or grid.
+    """
+    if path is None:
+        processes = {job.method.process for job in work}
+        plain = PLAIN[processes.pop() if len(processes) == 1 else "noising"]()
+        return list(work), plain, specifications.grid_of(grid or plain.grid)
+    chosen, nodes = specifications.path_and_grid(path, grid)
+    fitting = [job for job in work if job.method.process == chosen.process]
+    other = next((job.method for job in work if job.method.process != chosen.process), None)
+    if named and other:
+        raise ValueError(
+            f"path is {path!r}, a {chosen.process} process, and {other.name} is for {other.process} ones: give "
+            f"{PATHS_OF[other.process]}, or no path for the plain one"
+        )
+    return fitting, chosen, nodes
+
+
 def on_mixtures(
     work: Sequence[Job], targets: Mapping[str, GaussianMixture], setting: Setting, samples: int | None
 ) -> Study[Any]:
@@ -87,7 +114,7 @@ def on_mixtures(
     if len(targets) > 1:
         raise ValueError(f"target is {', '.join(targets)}: study {data[0]}, which is data, on its own")
     setting = replace(setting, samples=samples or on_data.SAMPLES)
-    practical = [job for job in work if job.start == "practical"]
+    practical = [j for j in work if j.start == "practical" and j.method.process == setting.path.process]
     return DataErrors(practical, data[0], targets[data[0]], setting)
 
 

@@ -25,8 +25,12 @@ def order(
         ),
     ] = None,
     path: Annotated[
-        str, typer.Option(help="Gaussian path: VP, 'VE(0.02, 20)', Linear, ..., or a scheduler_config.json.")
-    ] = "VE(0.02, 20)",
+        str | None,
+        typer.Option(
+            help="Path: VP, 'VE(0.02, 20)', Linear, 'Langevin(8)', ..., or a scheduler_config.json. By default "
+            "'VE(0.02, 20)', and for methods on another process its plain path."
+        ),
+    ] = None,
     noises: Annotated[
         list[str] | None,
         typer.Option(
@@ -85,7 +89,6 @@ def order(
     """
     from solvers.catalogue import STARTS
 
-    from .. import specifications
     from ..setting import GAUSSIAN_LIMIT, Setting
     from . import request
 
@@ -104,8 +107,10 @@ def order(
     mixtures, laws = request.targets_of(targets, bool(continuous), bool(tokens), only_tokens)
     studies = []
     if mixtures:
+        continuous, where, nodes = request.place(path, grid, continuous, bool(methods))
         setting = Setting(
-            *specifications.path_and_grid(path, grid),
+            where,
+            nodes,
             begin,
             end,
             initial,

@@ -48,6 +48,11 @@ def subject_of(
     else:
         job = job_of(where)
         tokens = job.method.half == "discrete"
+        if not tokens and job.method.process != "noising":
+            raise ValueError(
+                f"method is {where!r}, on a {job.method.process} process: samplers from noise to data are verified; "
+                "assay order measures its claims"
+            )
         options = job.method.options | job.options
         senses = ("tv",) if tokens else SENSES
         claims = [c for c in job.method.claims if c.sense in senses and c.covers(options, job.start)]

@@ -275,6 +275,11 @@ BAD = {
     "missing module": (["order", "--load", "no.such.module"], "no.such.module", "package.module"),
     "load": (["order", "--load", "nothing.py"], "nothing.py", "existing"),
     "list": (["list", "method"], "method", "methods"),
+    "noising path": (["order", "heun", "ula", "--path", "VP"], "VP", "paths.Langevin"),
+    "path of dynamics": (["order", "heun", "--path", "Langevin"], "Langevin", "paths.VP"),
+    "verified dynamics": (["verify", "ula"], "ula", "assay order"),
+    "compared dynamics": (["budget", "sscs", "--target", "gaussian-1d"], "VP", "paths.CLD"),
+    "no condition": (["guidance", "--target", "gaussian-1d"], "gaussian-1d", "two or more components"),
 }
 
 

@@ -14,7 +14,9 @@ from studies.engine import run
 from studies.ladder import Ladder, long
 from studies.order import tables
 from studies.order.claims import Judgement, judgements, reasons, uncovered
+from studies.order.on_data import DataErrors
 from studies.order.on_mixtures import on_gaussian, on_samples
+from studies.order.request import on_mixtures, place
 from studies.order.study import Orders, order
 from studies.setting import Job, Setting, distinct_starts, jobs
 from studies.store import Store
@@ -243,3 +245,23 @@ def test_where_methods_of_another_process_are_measured_is_said() -> None:
     study = Orders([Job(catalogue["ula"], "practical")], {})
     assert study._places == ("Langevin(time=4.0) path, uniform grid", [])
     assert not replace(setting, path=paths.Langevin(2.0), grid="uniform").stays
+
+
+def test_a_path_is_for_the_methods_of_its_process() -> None:
+    dynamics, plain = jobs(["ula", "baoab"]), jobs(["heun"])
+    # without a path: the plain one of the process, on its own grid, or of noising where there are several
+    assert place(None, None, dynamics, True) == (dynamics, paths.Langevin(), "uniform")
+    assert place(None, "log-snr", plain, True) == (plain, paths.VE(0.02, 20.0), "log-snr")
+    assert place(None, None, [*dynamics, *plain], True)[1:] == (paths.VE(0.02, 20.0), "karras")
+    # with one: others are an error where they were named, and left out of the whole catalogue
+    assert place("Langevin(8)", None, dynamics, True) == (dynamics, paths.Langevin(8), "uniform")
+    assert place("VP", None, [*dynamics, *plain], False)[0] == plain
+    with pytest.raises(ValueError, match=r"path is 'VP', a noising process, and ula is for langevin ones"):
+        place("VP", None, [*plain, *dynamics], True)
+    # data take samplers from noise alone
+    points = {
+        "points": GaussianMixture(np.full(300, 1 / 300), np.random.default_rng(0).normal(size=(300, 2)), 0.0)
+    }
+    studied = on_mixtures([*dynamics, *plain], points, Setting(), 128)
+    assert isinstance(studied, DataErrors)
+    assert [job.method.name for job in studied.work] == ["heun"]

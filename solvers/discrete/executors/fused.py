@@ -169,7 +169,7 @@ class Trajectories:
         if failed[:, 1:].any():
             move, impossible, bad = failed[failed[:, 1:].any(axis=1)][0]
             if impossible:
-                raise self.moves[move].impossible(f"{impossible} such sites in a block")
+                raise self.moves[move].impossible(f"in {impossible} places of a block")
             raise self.moves[move].no_law(bad)
 
 
