@@ -199,6 +199,26 @@ def any_of(context: Any, mask: Any) -> Any:
 
 
 @intrinsic
+def sum_of(context: Any, value: Any) -> Any:
+    """Sum of the lanes, halves added to halves."""
+
+    def generate(context: Any, builder: Any, given: Any, args: Any) -> Any:
+        (value,) = args
+        width = given.args[0].width
+        undefined = ir.Constant(value.type, ir.Undefined)
+        while width > 1:
+            width //= 2
+            upper = ir.Constant(
+                ir.VectorType(ir.IntType(32), value.type.count),
+                [(i + width) % value.type.count for i in range(value.type.count)],
+            )
+            value = builder.fadd(value, builder.shuffle_vector(value, undefined, upper))
+        return builder.extract_element(value, ir.Constant(ir.IntType(32), 0))
+
+    return signature(value.kind, value), generate
+
+
+@intrinsic
 def convert(context: Any, value: Any, kind: Any) -> Any:
     """The same numbers in another kind, which is named by a NumPy type: as a cast of scalars does."""
     to, source = kind.dtype, _kind(value)

@@ -20,7 +20,7 @@ from .primitives import log, sincospi
 Array = NDArray[np.float64]
 _M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _W0, _W1 = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
-_LOW, _HALF, _ONE = np.uint64(0xFFFFFFFF), np.uint64(32), np.uint64(1)
+_LOW, _HALF, _ONE, _ELEVEN = np.uint64(0xFFFFFFFF), np.uint64(32), np.uint64(1), np.uint64(11)
 _EIGHTH, _REST = np.uint64(61), np.uint64((1 << 61) - 1)
 MAX_CHANNELS, MAX_DIM = 256, 1 << 25
 LANES = 64
@@ -116,10 +116,20 @@ def fill_pair(seed: Any, first: Any, step: Any, channel: Any, pair: Any, words: 
 
 _HIGH_BITS, _TURN, _SIGNED = np.uint64(29), np.uint64((1 << 29) - 1), np.uint64(0x4338000000000000)
 _AT_MAGIC, _MAGIC, _MAGIC_SIGNED = np.uint64(0x4330000000000000), 4503599627370496.0, 6755399441055744.0
-_TO_32, _TO_63, _TO_31 = 2.0**-32, 2.0**-63, 2.0**-31
+_TO_32, _TO_63, _TO_31, _TO_53 = 2.0**-32, 2.0**-63, 2.0**-31, 2.0**-53
 _ONE_32, _HIGH_BITS_32, _TURN_32 = np.uint32(1), np.uint32(29), np.uint32((1 << 29) - 1)
 _TO_31_32, _TO_62_32, _HALF_32 = np.float32(2.0**-31), np.float32(2.0**-62), np.float32(0.5)
 _SIGN, _SIGN_32, _TWO, _TWO_32 = np.uint64(62), np.uint32(30), np.uint64(2), np.uint32(2)
+
+
+@njit(**INLINED)
+def _two_rounds(words: Any, k0: Any, k1: Any) -> Any:
+    """Rounds of Philox4x32 by a key and the next, on lanes of four words, of which the low halves count."""
+    c0, c1, c2, c3 = words
+    p0, p1 = _M0 * (c0 & _LOW), _M1 * (c2 & _LOW)
+    c0, c1, c2, c3 = (p1 >> _HALF) ^ (c1 ^ k0), p1, (p0 >> _HALF) ^ (c3 ^ k1), p0
+    p0, p1 = _M0 * (c0 & _LOW), _M1 * (c2 & _LOW)
+    return (p1 >> _HALF) ^ (c1 ^ (k0 + _W0)), p1, (p0 >> _HALF) ^ (c3 ^ (k1 + _W1)), p0
 
 
 @njit(**INLINED)
@@ -130,12 +140,21 @@ def words_of(seed: Any, samples: Any, step: Any, place: Any) -> Any:
     """
     k0, k1 = seed & _LOW, seed >> _HALF
     zero = samples ^ samples
-    c0, c1, c2, c3 = samples, samples >> _HALF, zero + step, zero + place
-    for _ in range(10):
-        p0, p1 = _M0 * (c0 & _LOW), _M1 * (c2 & _LOW)
-        c0, c1, c2, c3 = (p1 >> _HALF) ^ c1 ^ k0, p1, (p0 >> _HALF) ^ c3 ^ k1, p0
-        k0, k1 = (k0 + _W0) & _LOW, (k1 + _W1) & _LOW
+    words = samples, samples >> _HALF, zero + step, zero + place
+    # no loop: the keys of a round are then no work of the lanes, and the next lanes begin before these have ended
+    words = _two_rounds(words, k0, k1)
+    words = _two_rounds(words, k0 + np.uint64(2) * _W0, k1 + np.uint64(2) * _W1)
+    words = _two_rounds(words, k0 + np.uint64(4) * _W0, k1 + np.uint64(4) * _W1)
+    words = _two_rounds(words, k0 + np.uint64(6) * _W0, k1 + np.uint64(6) * _W1)
+    c0, c1, c2, c3 = _two_rounds(words, k0 + np.uint64(8) * _W0, k1 + np.uint64(8) * _W1)
     return c0 & _LOW, c1 & _LOW, c2 & _LOW, c3 & _LOW
+
+
+@njit(**INLINED)
+def unit_of(high: Any, low: Any) -> Any:
+    """The uniform numbers in [0, 1) that `uniforms` makes of lanes of two words, each 32 bits of a uint64."""
+    first = reinterpret(high | _AT_MAGIC, np.float64) - _MAGIC
+    return fma(reinterpret((low >> _ELEVEN) | _AT_MAGIC, np.float64) - _MAGIC, _TO_53, first * _TO_32)
 
 
 @njit(**INLINED)

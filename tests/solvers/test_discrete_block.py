@@ -12,7 +12,7 @@ from analytic import chains, sequences
 from solvers.discrete import Sites, bridge, reverse_rates
 from solvers.discrete.executors.draw_block import draw_block
 from solvers.discrete.executors.packed_moves import fill_units, pack
-from solvers.discrete.executors.through_neighbours import all_known, any_moves
+from solvers.discrete.executors.through_neighbours import all_known, any_moves, multiply
 from solvers.discrete.model.cavities import Model
 from solvers.discrete.model.messages_by_block import LANES, WEAK, Likelihood, absorb, overlap, transmit
 from solvers.discrete.moves.site import EXITS
@@ -49,8 +49,24 @@ def _all_known(*arguments: Any) -> Any:
 
 
 @njit
+def _multiply(*arguments: Any) -> Any:
+    return multiply(*arguments)
+
+
+@njit
 def _draw_block(*arguments: Any) -> Any:
     return draw_block(*arguments)
+
+
+@pytest.mark.parametrize("V", [2, 8, 19])
+def test_weights_between_neighbours(V: int) -> None:
+    a, b = np.random.default_rng(V).random((2, V))
+    found, plain = np.empty(V), np.empty(V)
+    total = multiply(a, b, plain)
+    np.testing.assert_allclose(_multiply(a, b, found), total, rtol=1e-14)
+    np.testing.assert_array_equal(found, plain)
+    np.testing.assert_array_equal(plain, a * b)
+    assert np.isclose(total, a @ b, rtol=1e-14)
 
 
 @pytest.mark.parametrize("V", [2, 4, 7])

@@ -10,11 +10,11 @@ from numba.extending import overload
 from numpy.typing import NDArray
 
 from ...numerics.jit import COMPILED, INLINED
-from ...numerics.lanes import convert, ordinals, start_of, store
-from ...numerics.philox import place_of, words_of
+from ...numerics.lanes import ordinals, start_of, store
+from ...numerics.philox import place_of, unit_of, words_of
 from ..flow import Array, Coefficients
 from ..model.cavities import Model
-from ..model.messages_by_block import WIDTH
+from ..model.messages_by_block import LANES, WIDTH
 from ..moves.site import ARGMAX, EXITS, PROBABILITY, REJECT, fill_flow, leaving, pick, settle, uniforms
 from ..moves.sites import Sites
 
@@ -22,8 +22,6 @@ from ..moves.sites import Sites
 SLACK = 1e-12
 
 ROWS = ("add", "gain", "base", "here", "free")
-_HIGH, _LOW = np.uint64(21), np.uint64(11)
-_UNIT = 1.0 / 9007199254740992.0
 
 
 class Packed(NamedTuple):
@@ -153,13 +151,14 @@ def _(seed: Any, first: Any, move: Any, pair: Any, units: Any) -> Any:
 
 def _fill_units(seed: Any, first: Any, move: Any, pair: Any, units: Any) -> Any:
     out, lanes = start_of(units), units.shape[1]
-    whole = lanes - lanes % WIDTH
-    for lane in range(whole, lanes):
-        units[0, lane], units[1, lane] = uniforms(seed, first + lane, move, 0, pair)
-    for lane in range(0, whole, WIDTH):
-        a, b, c, d = words_of(seed, ordinals(first + lane), np.uint64(move), place_of(0, pair))
-        store(out, lane, convert((a << _HIGH) | (b >> _LOW), np.float64) * _UNIT)
-        store(out, lanes + lane, convert((c << _HIGH) | (d >> _LOW), np.float64) * _UNIT)
+    if lanes == LANES:  # so many that the compiler counts on it, and does two vectors side by side
+        for lane in range(0, LANES, WIDTH):
+            a, b, c, d = words_of(seed, ordinals(first + lane), np.uint64(move), place_of(0, pair))
+            store(out, lane, unit_of(a, b))
+            store(out, LANES + lane, unit_of(c, d))
+    else:
+        for lane in range(lanes):
+            units[0, lane], units[1, lane] = uniforms(seed, first + lane, move, 0, pair)
 
 
 def pack(moves: tuple[Sites, ...], model: Model) -> Packed:

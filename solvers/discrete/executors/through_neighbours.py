@@ -11,10 +11,11 @@ from numba.extending import overload
 from analytic import sequences
 
 from ...numerics.jit import COMPILED, INLINED
-from ...numerics.lanes import any_of, load, select, spread, start_of
+from ...numerics.lanes import any_of, load, select, spread, start_of, store, sum_of
 from ..flow import Array
 from ..model.messages_by_block import LANES, WEAK, WIDTH
-from .packed_moves import Packed, coefficients, fill_units, step_site
+from ..moves.site import REJECT, leaving
+from .packed_moves import Packed, coefficients, fill_units, outflow, step_site, weighed
 
 MOST_POWER_BYTES = 1 << 25
 
@@ -27,7 +28,8 @@ class Neighbours(NamedTuple):
     alone : (L, V)
         Law of each token by itself.
     after, before : (L, V, V)
-        Powers of the transition matrix P by distance: after[k, a, v] = P^k[a, v], before[k, b, v] = P^k[v, b].
+        Powers of the transition matrix P by distance: after[k, a, v] = P^k[a, v], before[k, b, v] = P^k[v, b]; but
+        before[0] is 1, as good as no token on that side.
     gaps : bool
         True if some power has zeros, so that revealed tokens can contradict each other.
     """
@@ -48,32 +50,66 @@ def neighbours(data: sequences.MarkovSequence) -> Neighbours | None:
     for k in range(1, L):
         powers[k] = powers[k - 1] @ data.transition
     gaps = bool((powers[1:] == 0).any() or (data.marginals == 0).any())
-    return Neighbours(np.array(data.marginals), powers, np.ascontiguousarray(powers.swapaxes(1, 2)), gaps)
+    before = np.ascontiguousarray(powers.swapaxes(1, 2))
+    before[0] = 1.0
+    return Neighbours(np.array(data.marginals), powers, before, gaps)
+
+
+def multiply(a: Any, b: Any, out: Any) -> float:
+    """Fill out (V,) with the products of a and b and return their sum."""
+    total = 0.0
+    for v in range(out.shape[0]):
+        out[v] = a[v] * b[v]
+        total += out[v]
+    return total
+
+
+@overload(multiply, target="cpu", jit_options=INLINED)
+def _(a: Any, b: Any, out: Any) -> Any:
+    return _multiply if a.layout == b.layout == out.layout == "C" else multiply
+
+
+def _multiply(a: Any, b: Any, out: Any) -> Any:
+    p, q, o, V = start_of(a), start_of(b), start_of(out), out.shape[0]
+    whole, total = V - V % WIDTH, 0.0
+    if whole > 0:
+        sums = spread(0.0)
+        for v in range(0, whole, WIDTH):
+            product = load(p, v) * load(q, v)
+            store(o, v, product)
+            sums = sums + product
+        total = sum_of(sums)
+    for v in range(whole, V):
+        out[v] = a[v] * b[v]
+        total += out[v]
+    return total
 
 
 @njit(**INLINED)
-def _between(near: Neighbours, states: Any, lane: int, i: int, cavity: Any) -> float:
-    """Fill the cavity (V,) of site i given the known tokens nearest to it on both sides; return its sum before."""
-    L, V = states.shape[0], cavity.shape[0]
+def _between(near: Neighbours, states: Any, lane: int, i: int, weights: Any) -> float:
+    """Fill weights (V,) of the tokens at site i given the known ones nearest to it on both sides; return their sum."""
+    L, V = states.shape[0], weights.shape[0]
     left, right = i - 1, i + 1
     while left >= 0 and states[left, lane] >= V:
         left -= 1
     while right < L and states[right, lane] >= V:
         right += 1
     before = near.alone[i] if left < 0 else near.after[i - left, states[left, lane]]
-    total = 0.0
-    if right < L:
-        after = near.before[right - i, states[right, lane]]
-        for v in range(V):
-            cavity[v] = before[v] * after[v]
-            total += cavity[v]
-    else:
-        for v in range(V):
-            cavity[v] = before[v]
-            total += cavity[v]
-    for v in range(V):
-        cavity[v] /= total
-    return total
+    after = near.before[0, 0] if right >= L else near.before[right - i, states[right, lane]]
+    return multiply(before, after, weights)
+
+
+@njit(**INLINED)
+def _pick(weights: Any, left: float) -> int:
+    """Return the first index at which the weights' running sum is above `left`, or else the last weight's."""
+    last = -1
+    for v in range(weights.shape[0]):
+        if weights[v] > 0.0:
+            last = v
+            left -= weights[v]
+            if left < 0.0:
+                break
+    return last
 
 
 @njit(**COMPILED)
@@ -156,6 +192,13 @@ def by_neighbours(
         for lane in range(live):
             if _contradicts(near, states, lane):
                 impossible += 1
+    # whether a mask is revealed with flows that are all the same share of a token's weight, as where nothing remasks
+    _, gain, own = weighed(k, V, 0.0)
+    leave, slope = leaving(exit_kind, h, outflow(k, packed.rest[m], V, 0.0, 1.0))
+    slope *= k.direct + gain * own
+    plain = exit_kind <= REJECT and k.add[V] != 0.0 and slope > 0.0 and leave <= 1.0 + 1e-12
+    for v in range(V):
+        plain = plain and k.free[v] == 0.0 and gain * k.base[v] == 0.0
     of_token = stay[0]
     for v in range(1, V):
         of_token = min(of_token, stay[v])
@@ -174,10 +217,17 @@ def by_neighbours(
                         continue
                     if x == V and k.add[x] == 0.0:
                         impossible += 1
-                    if not _between(near, states, lane, i, cavity) > WEAK:
+                    total = _between(near, states, lane, i, cavity)
+                    if not total > WEAK:
                         impossible += 1
-                    y, wrong = step_site(k, packed.rest[m], exit_kind, h, x, u, cavity, row)
-                    bad += wrong
+                    left = u - (1.0 - leave)
+                    if plain and x == V and left >= 0.0:
+                        y = _pick(cavity, left / slope * total)
+                    else:
+                        for v in range(V):
+                            cavity[v] /= total
+                        y, wrong = step_site(k, packed.rest[m], exit_kind, h, x, u, cavity, row)
+                        bad += wrong
                     moved[count, 0], moved[count, 1], moved[count, 2] = i, lane, y
                     count += 1
     for c in range(count):

@@ -31,7 +31,7 @@ from ...moves.site import (
 )
 from ..packed_moves import fill_units
 from ..through_messages_of_one import step
-from ..through_neighbours import Neighbours, all_known, any_moves, by_neighbours
+from ..through_neighbours import Neighbours, all_known, any_moves, by_neighbours, multiply
 from .plans import in_registers
 
 
@@ -48,6 +48,11 @@ def _(states: Any, units: Any, lane: int, mask: int, of_mask: float, of_token: f
 @overload(all_known, target="cuda")
 def _(states: Any, other: Any, mask: int) -> Any:
     return all_known
+
+
+@overload(multiply, target="cuda")
+def _(a: Any, b: Any, out: Any) -> Any:
+    return multiply
 
 
 @overload(compound, target="cuda")
