@@ -22,6 +22,8 @@ PATHS_OF = {  # paths that a process has, as an error names them
     "noising": "a Gaussian path such as paths.VP()",
     "langevin": "paths.Langevin(time=...)",
     "phase-space": "paths.CLD() or paths.PSLD()",
+    "bridge": "paths.Bridge()",
+    "mean-reverting": "paths.MeanReverting()",
 }
 STARTS = ("practical", "single-step", "exact")
 

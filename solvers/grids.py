@@ -5,8 +5,8 @@ default start and stop or the times given, both met exactly; `append_zero` adds 
 where sigma is 0. Returned are float64 arrays of shape (steps + 1,), or (steps + 2,) with the zero. All
 raise TypeError for steps that are no integer and ValueError for steps < 1, times not in 0 <= stop < start
 <= path.end, a zero that cannot be appended, a parameter out of its range, and a grid too fine for float64.
-`uniform`, `power`, `geometric` and `cosine` space the times themselves, so they serve every process that has a clock;
-the others space noise levels and need a Gaussian path.
+`uniform`, `power`, `geometric`, `cosine` and `two_sided` space the times themselves, so they serve every process that
+has a clock; the others space noise levels and need a Gaussian path.
 """
 
 from __future__ import annotations
@@ -77,6 +77,33 @@ def cosine(
     steps, start, stop = _request(path, steps, start, stop)
     # cos(pi u/2) as a sine of the distance to the end, which is exactly 0 there.
     times = stop + (start - stop) * np.sin(np.pi / 2 * (1 - _fractions(steps)))
+    return _finish(path, times, start, stop, append_zero)
+
+
+def two_sided(
+    path: Clock,
+    steps: int,
+    start: float | None = None,
+    stop: float | None = None,
+    append_zero: bool = False,
+    *,
+    exponent: float = 3.5,
+) -> Array:
+    """Times dense near both ends, where they close in as i^exponent: t_i = stop + (start - stop) u^p/(u^p + (1 - u)^p).
+
+    u = 1 - i/steps, p the exponent; p = 1 is `uniform`. For bridges, whose noise grows like the square root of the time
+    from either end.
+    """
+    steps, start, stop = _request(path, steps, start, stop)
+    _positive("exponent", exponent)
+    part = _fractions(steps)
+    near, far = part**exponent, (1 - part) ** exponent
+    # each half from its own end, of which it keeps the distance
+    times = np.where(
+        part < 0.5,
+        start - (start - stop) * near / (near + far),
+        stop + (start - stop) * far / (near + far),
+    )
     return _finish(path, times, start, stop, append_zero)
 
 
@@ -307,6 +334,7 @@ catalogue: Mapping[str, Callable[..., Array]] = MappingProxyType(
         "exponential": exponential,
         "polyexponential": polyexponential,
         "cosine": cosine,
+        "two-sided": two_sided,
         "shifted": shifted,
     }
 )

@@ -39,6 +39,8 @@ PLAIN: dict[str, Callable[[], paths.Gaussian]] = {
     "noising": lambda: paths.VE(0.02, 20.0),
     "langevin": paths.Langevin,
     "phase-space": paths.CLD,
+    "bridge": paths.Bridge,
+    "mean-reverting": paths.MeanReverting,
 }
 FINER = 0.5  # in log-SNR, by which four times the steps end nearer the data: they should by log 4
 FIRST_ORDER_START = 2  # order to which a first-order first step limits a method

@@ -31,7 +31,10 @@ PATHS = (
     "Langevin",
     "CLD",
     "PSLD",
+    "Bridge",
+    "MeanReverting",
 )
+ANCHORED = ("Bridge", "MeanReverting")
 
 
 def split(what: str, text: str) -> tuple[str, list[Any], dict[str, Any]]:
@@ -87,8 +90,12 @@ def path_of(text: str) -> paths.Gaussian:
     known = {p.lower(): p for p in PATHS}
     if name.lower() not in known:
         raise unknown("path", name, list(PATHS))
+    kind = known[name.lower()]
+    if kind in ANCHORED:  # their first argument is a path too, as text
+        arguments[:1] = [path_of(a) if isinstance(a, str) else a for a in arguments[:1]]
+        keywords |= {k: path_of(v) for k, v in keywords.items() if k == "base" and isinstance(v, str)}
     try:
-        path: paths.Gaussian = getattr(paths, known[name.lower()])(*arguments, **keywords)
+        path: paths.Gaussian = getattr(paths, kind)(*arguments, **keywords)
     except TypeError as error:
         raise ValueError(f"path is {text!r}: {error}") from None
     return path

@@ -145,7 +145,9 @@ def test_every_path_has_a_reference_of_its_own() -> None:
     }
     # a user's own alpha and sigma, tested against the named paths; a table, which has tests of its own
     # and processes that have no noise level for a clock or a second variable, with tests of their own
+    # or a second point
     own = {"CLD", "Gaussian", "Langevin", "PSLD", "Prior", "Discrete", "discrete_betas", "zero_terminal_snr"}
+    own |= {"Bridge", "MeanReverting"}
     assert set(paths.__all__) - own - called == set()
 
 

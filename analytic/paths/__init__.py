@@ -3,6 +3,7 @@
 Each path's default start and stop are part of its contract: measured orders depend on them.
 """
 
+from .anchored import Bridge, MeanReverting
 from .diffusion import EDM, VE, VP, CosineVP, SubVP
 from .discrete import Discrete, discrete_betas, zero_terminal_snr
 from .gaussian import Gaussian, Prior
@@ -16,11 +17,13 @@ __all__ = [
     "PSLD",
     "VE",
     "VP",
+    "Bridge",
     "CosineVP",
     "Discrete",
     "Gaussian",
     "Langevin",
     "Linear",
+    "MeanReverting",
     "Polynomial",
     "Prior",
     "SubVP",

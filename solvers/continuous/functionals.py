@@ -111,6 +111,7 @@ def quadrature(
     """
     start, stop = np.atleast_1d(start), np.atleast_1d(stop)
     u, w = legendre(nodes)
+    path = getattr(path, "clock", path)
     if not noising(path):  # has a clock alone: the variance's is another's business
         t = start[:, None] + (stop - start)[:, None] * u
         return t, np.zeros_like(t), np.zeros_like(t), (start - stop)[:, None] * w

@@ -22,7 +22,7 @@ def second_order(step: Run, x: Combination, D: Combination, D1: Combination) -> 
     return s.sigma / t.sigma * x - s.alpha * np.expm1(-step.h) * extrapolated
 
 
-def _differences(
+def differences(
     step: Run, D: Combination, D1: Combination, D2: Combination
 ) -> tuple[Combination, Combination]:
     """Of the quadratic through three evaluations: h times its slope at the step's start, h^2 times its curvature/2."""
@@ -38,7 +38,7 @@ def _third_order(
 ) -> Combination:
     """Integrate a quadratic through three evaluations; `curvature` is the factor on its second difference."""
     s, t, h = step.next, step.now, step.h
-    slope, second_difference = _differences(step, D, D1, D2)
+    slope, second_difference = differences(step, D, D1, D2)
     return (
         s.sigma / t.sigma * x
         - s.alpha * np.expm1(-h) * D
@@ -236,7 +236,7 @@ def _3m_sde(
             r = (step.now.log_snr - step.node(-1).log_snr) / step.h
             following = following + step.next.alpha * z * phi(2, -z) * ((D - history[0]) / r)
         elif order == 3:
-            slope, second_difference = _differences(step, D, *history[:2])
+            slope, second_difference = differences(step, D, *history[:2])
             following = (
                 following
                 + step.next.alpha * z * phi(2, -z) * slope

@@ -79,6 +79,12 @@ def links(name: str, packed: Packed) -> list[Link]:
         if after > 0:
             out.append(Link(first, n + 1, after, remembers=_remembers(name, n + 1, live[n + 1])))
             first = n + 1
+    for link in out[1:]:
+        if link.remembers and _carries(packed, link, live, used):
+            raise ValueError(
+                f"tableau is {name!r}: the register it uses beside the sample before step {link.stop} depends on the "
+                f"one before, so its law needs a density of two variables that keep each other; {_REMEDY}"
+            )
     return [*out, Link(first, N)]
 
 
@@ -99,6 +105,18 @@ def _alive(packed: Packed) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         live[n] = (live[n + 1] @ V[n]) | (stages @ U[n])
         used[n] = stages
     return live, used
+
+
+def _carries(packed: Packed, link: Link, live: NDArray[np.bool_], used: NDArray[np.bool_]) -> bool:
+    """Whether a register alive beside the sample after a link depends on one alive beside it before."""
+    held = live[link.first].copy()
+    held[0] = False
+    for n in range(link.first, link.stop):
+        stages: NDArray[np.bool_] = np.asarray(packed.U[n, :, held].any(axis=0))
+        for i in range(len(stages)):
+            stages[i] |= bool(packed.A[n, i, stages].any())
+        held = np.asarray(packed.V[n][:, held].any(axis=1) | packed.B[n][:, stages & used[n]].any(axis=1))
+    return bool((held & live[link.stop])[1:].any())
 
 
 def _noises(
