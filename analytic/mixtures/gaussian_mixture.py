@@ -171,7 +171,7 @@ class GaussianMixture:
             If A or the deviation is of another shape, not finite, or a deviation is negative.
         """
         seen = products.Observation.of(A, deviation, self.dim)
-        means, covariances = products.image(self.means, self._matrices, seen)
+        means, covariances = products.image(self.means, self.matrices, seen)
         return GaussianMixture(self.weights, means, products.symmetric(covariances))
 
     def given(self, A: ArrayLike, y: ArrayLike, deviation: ArrayLike) -> GaussianMixture:
@@ -192,7 +192,7 @@ class GaussianMixture:
             As `observed`; if y is of another shape; if an observation without noise has no density.
         """
         seen = products.Observation.of(A, deviation, self.dim)
-        found = products.posterior(self.weights, self.means, self._matrices, seen, seen.value(y))
+        found = products.posterior(self.weights, self.means, self.matrices, seen, seen.value(y))
         return GaussianMixture(*found)
 
     def times(self, other: GaussianMixture) -> GaussianMixture:
@@ -205,7 +205,7 @@ class GaussianMixture:
         """
         if other.dim != self.dim:
             raise ValueError(f"other has dim = {other.dim}; give a mixture in {self.dim} dimensions")
-        one, two = ((m.weights, m.means, m._matrices) for m in (self, other))
+        one, two = ((m.weights, m.means, m.matrices) for m in (self, other))
         return GaussianMixture(*products.product(one, two))
 
     def sample(self, n: int, seed: int = 0) -> Floats:
@@ -457,7 +457,7 @@ class GaussianMixture:
         return (self.rotations * eigenvalues[:, None, :]) @ self.rotations.transpose(0, 2, 1)
 
     @property
-    def _matrices(self) -> Floats:
+    def matrices(self) -> Floats:
         """Covariances as matrices, (K, dim, dim)."""
         full = self._full(self.variances)
         return full if self.rotations is not None else full[:, :, None] * np.eye(self.dim)

@@ -10,6 +10,7 @@ from .gaussian import Gaussian, Prior
 from .interpolant import Linear, Polynomial, Trigonometric
 from .langevin import Langevin
 from .phase_space import CLD, PSLD
+from .transport import EncodingDecoding, Interpolant, Multimarginal, Transport
 
 __all__ = [
     "CLD",
@@ -20,13 +21,17 @@ __all__ = [
     "Bridge",
     "CosineVP",
     "Discrete",
+    "EncodingDecoding",
     "Gaussian",
+    "Interpolant",
     "Langevin",
     "Linear",
     "MeanReverting",
+    "Multimarginal",
     "Polynomial",
     "Prior",
     "SubVP",
+    "Transport",
     "Trigonometric",
     "discrete_betas",
     "zero_terminal_snr",
