@@ -1,0 +1,83 @@
+"""Joint laws of a token and a number on the line, as densities on a grid of places."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import CubicSpline
+
+from analytic import GaussianMixture, reprs
+
+Floats = NDArray[np.float64]
+REACH = 8.0  # deviations beyond the outermost component, where 1e-15 is left
+FINE = 0.5  # of the narrowest width in play: trapezoids of Gaussians are then exact to rounding
+
+
+@dataclass(frozen=True, eq=False)
+class OnLine:
+    """Law of (token, x): a density in x for each token.
+
+    Attributes
+    ----------
+    nodes : (n,) float64 array
+        Equally spaced places.
+    table : (K, n) float64 array
+        Densities, whose integrals are the probabilities of tokens.
+    """
+
+    nodes: Floats
+    table: Floats
+
+    __repr__ = reprs.brief
+
+    @property
+    def spacing(self) -> float:
+        """Distance of neighbouring places: the weight of each in a sum."""
+        return float(self.nodes[1] - self.nodes[0])
+
+    @property
+    def tokens(self) -> Floats:
+        """Probabilities of tokens, (K,)."""
+        return np.asarray(self.table.sum(axis=1) * self.spacing)
+
+    def total_variation(self, mixture: GaussianMixture) -> float:
+        """Total variation from a mixture whose component is the token, between the difference's changes of sign."""
+        return half_of_absolute(self.nodes, self.table - densities(mixture, self.nodes))
+
+
+def half_of_absolute(nodes: Floats, difference: Floats) -> float:
+    """Half the integral of |difference|, summed over rows, by cubic splines between their roots."""
+    total = 0.0
+    for row in difference:
+        spline = CubicSpline(nodes, row)
+        ends = np.sort([nodes[0], *spline.roots(extrapolate=False), nodes[-1]])
+        total += float(np.abs(np.diff(spline.antiderivative()(ends[np.isfinite(ends)]))).sum())
+    return total / 2
+
+
+def densities(mixture: GaussianMixture, x: Floats) -> Floats:
+    """Density of each component times its weight, (K, n)."""
+    v = mixture.variances
+    return np.asarray(
+        mixture.weights[:, None] * np.exp(-((x - mixture.means) ** 2) / (2 * v)) / np.sqrt(2 * np.pi * v)
+    )
+
+
+def places(mixture: GaussianMixture, width: float) -> Floats:
+    """Return places that hold a mixture on the line and whatever is smooth on a scale of `width`.
+
+    Raises ValueError for a mixture that is not on the line, or has an atom.
+    """
+    if mixture.dim != 1 or not mixture.variances.all():
+        raise ValueError(f"model is {mixture!r}: a law by quadrature needs dim = 1 and a density")
+    deviations = np.sqrt(mixture.variances[:, 0])
+    low = float((mixture.means[:, 0] - REACH * deviations).min())
+    high = float((mixture.means[:, 0] + REACH * deviations).max())
+    return np.linspace(low, high, int(np.ceil((high - low) / (FINE * width))) + 1)
+
+
+def gaussian(x: Floats, means: Floats, deviation: Floats | float) -> Floats:
+    """Density of N(means, deviation^2) at x, broadcast."""
+    return np.asarray(np.exp(-(((x - means) / deviation) ** 2) / 2) / (np.sqrt(2 * np.pi) * deviation))
