@@ -71,9 +71,15 @@ def test_mixtures_by_lanes_are_the_plain_ones(dim: int, asked: tuple[float, floa
                 assert np.all(np.abs(found - right) <= allowed), (name, alpha, sigma, kind)
 
 
+def _products(target: Any, *arguments: Any) -> None:
+    _by_panels(target, mixture_products.panels_of(target), *arguments)
+
+
 @njit
-def _products(target: Any, normaliser: Any, asked: Any, alpha: Any, sigma: Any, x: Any, out: Any) -> None:
-    panels = mixture_products.for_a_chunk(mixture_products.panels_of(target))
+def _by_panels(
+    target: Any, panels: Any, normaliser: Any, asked: Any, alpha: Any, sigma: Any, x: Any, out: Any
+) -> None:
+    panels = mixture_products.for_a_chunk(panels)
     mixture_products.prepare_products(target, normaliser, asked, alpha, sigma, panels)
     logits = np.empty((len(panels.offsets), 2 * BYTES // x.itemsize), x.dtype)
     mixture_products.evaluate_products(panels, alpha, x, out, logits)
@@ -108,7 +114,9 @@ def test_mixtures_by_products_are_the_plain_ones(K: int, dim: int, asked: tuple[
 def test_samples_by_products_are_the_same_however_they_are_cut() -> None:
     rng = np.random.default_rng(3)
     target = GaussianMixture(np.full(12, 1 / 12), rng.standard_normal((12, 9)), np.full((12, 9), 0.1))
-    assert len(mixture_products.panels_of(components(target)).centre) == 9
+    panels = mixture_products.panels_of(components(target))
+    assert panels is not None
+    assert len(panels.centre) == 9
     path = paths.VP()
     tableau = catalogue["ddpm"].tableau(path, grids.uniform(path, 6))
     for dtype in ("float32", "float64"):

@@ -33,7 +33,7 @@ class Chunk(NamedTuple):
 
     states (2 R + S + C + 1, dim, m): registers, those of the next step, evaluations, channels, and a stage's input;
     picked, factors (R + S + C,): terms of a sum, as rows of states; words (2, m) of noise; logits, as
-    `evaluate_lanes` or `evaluate_products` wants them; and the components at a level, one by one or as panels.
+    `evaluate_lanes` or `evaluate_products` wants them; and the components at a level, one by one.
     """
 
     states: Any
@@ -42,7 +42,6 @@ class Chunk(NamedTuple):
     words: Any
     logits: Any
     level: Level
-    panels: Panels
     row: int
     rows: int
 
@@ -85,7 +84,7 @@ def _sum(chunk: Chunk, count: int, into: int) -> None:
 
 
 @njit(**COMPILED)
-def _advance(plan: Plan, i: int, chunk: Chunk, now: int) -> None:
+def _advance(plan: Plan, i: int, chunk: Chunk, panels: Panels | None, now: int) -> None:
     """Carry a chunk through step i, as `trajectory.advance` does: from the registers at `now` to the other ones."""
     packed, states = plan.packed, chunk.states
     stages, channels, out = packed.counts[i, 0], packed.counts[i, 1], packed.counts[i, 3]
@@ -117,12 +116,12 @@ def _advance(plan: Plan, i: int, chunk: Chunk, now: int) -> None:
                     states[F + s, d, lane] = asked[0] * (states[at, d, lane] / alpha)
         else:
             normaliser = plan.normaliser[0 if everywhere else i, 0 if everywhere else s]
-            if chunk.panels.centre.shape[0] > 0:
-                prepare_products(plan.target, normaliser, asked, alpha, sigma, chunk.panels)
-                evaluate_products(chunk.panels, alpha, states[at], states[F + s], chunk.logits)
-            else:
+            if panels is None:
                 prepare(plan.target, normaliser, asked, alpha, sigma, chunk.level)
                 evaluate_lanes(chunk.level, states[at], states[F + s], chunk.logits)
+            else:
+                prepare_products(plan.target, normaliser, asked, alpha, sigma, panels)
+                evaluate_products(panels, alpha, states[at], states[F + s], chunk.logits)
         if plan.errs:
             perturb_block(plan.wrong.linear[i, s], plan.wrong.fields[i, s], states[at], states[F + s])
     for r in range(out):
@@ -133,35 +132,39 @@ def _advance(plan: Plan, i: int, chunk: Chunk, now: int) -> None:
 
 
 @njit(**COMPILED)
-def _trajectories(begin_: int, end: int, plan: Plan, panels: Panels, size: int, x: Any) -> None:
+def _trajectories(begin_: int, end: int, plan: Plan, panels: Panels | None, size: int, x: Any) -> None:
     """Run chunks begin_ .. end - 1 of the rows of x (n, dim) in place: initial points, where given, become final ones.
 
-    So many samples (a whole number of lanes) are a chunk, whose states stay in a core's own memory.
+    So many samples (a whole number of lanes) are a chunk, whose states stay in a core's own memory. Without panels what
+    needs them is not compiled.
     """
     n, dim = x.shape
     N, S, R = plan.packed.U.shape
     C, K = plan.packed.G.shape[2], plan.target.means.shape[0]
     kind = x.dtype
-    lanes, by_products = BYTES // x.itemsize, len(panels.centre) > 0
+    lanes = BYTES // x.itemsize
     for place in range(begin_, end):
         row = place * size
         rows = min(size, n - row)
         m = (rows + lanes - 1) // lanes * lanes
+        if panels is None:
+            own, logits = None, np.empty((K, lanes), kind)
+        else:
+            own, logits = for_a_chunk(panels), np.empty((len(panels.offsets), 2 * lanes), kind)
         chunk = Chunk(
             np.zeros((2 * R + S + C + 1, dim, m), kind),
             np.empty(R + S + C, np.int64),
             np.empty(R + S + C, kind),
             np.empty((2, m), np.uint64),
-            np.empty((len(panels.offsets), 2 * lanes) if by_products else (K, lanes), kind),
+            logits,
             level_of(plan.target),
-            for_a_chunk(panels),
             row,
             rows,
         )
         begin(plan, x, row, chunk.states[:R], chunk.words, chunk.states[2 * R])
         now = np.int64(0)  # a literal would compile all for itself
         for i in range(N):
-            _advance(plan, i, chunk, now)
+            _advance(plan, i, chunk, own, now)
             now = R - now
         for lane in range(rows):
             for d in range(dim):

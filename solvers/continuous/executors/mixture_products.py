@@ -30,7 +30,7 @@ class Panels(NamedTuple):
     centre (dim,): the average. by_component (P, dim, WIDE): means of WIDE components at a dimension side by side.
     by_dimension (Q, K, WIDE): of a component at WIDE dimensions. Of a level: offsets (P WIDE,) of logits, scales (dim,)
     of samples, shares and gains (dim,): an answer is share times the average of means plus gain times the sample.
-    inputs (dim, 2 lanes) is scratch. All are empty for components that `mixture_lanes` serves.
+    inputs (dim, 2 lanes) is scratch.
     """
 
     centre: Any
@@ -43,16 +43,15 @@ class Panels(NamedTuple):
     inputs: Any
 
 
-@njit(**COMPILED)
-def panels_of(target: Components) -> Panels:
-    """Lay the means of components out, or nothing where they do not share their variances or are few."""
+def panels_of(target: Components) -> Panels | None:
+    """Lay the means of components out, or None where they do not share their variances or are few."""
     K, dim = target.means.shape
     kind = target.means.dtype
     if target.rotations.shape[0] > 0 or target.variances.shape[0] == K or K < LEAST or dim < LEAST:
-        K = dim = 0
+        return None
     P, Q = (K + WIDE - 1) // WIDE, (dim + WIDE - 1) // WIDE
     panels = Panels(
-        np.zeros(dim, kind),
+        np.sum(target.means / kind.type(K), axis=0, dtype=kind),
         np.zeros((P, dim, WIDE), kind),
         np.zeros((Q, K, WIDE), kind),
         np.empty(P * WIDE, kind),
@@ -61,14 +60,9 @@ def panels_of(target: Components) -> Panels:
         np.empty(dim, kind),
         np.empty((dim, 2 * BYTES // target.means.itemsize), kind),
     )
-    for k in range(K):
-        for d in range(dim):
-            panels.centre[d] += target.means[k, d] / kind.type(K)
-    for k in range(K):
-        for d in range(dim):
-            mean = target.means[k, d] - panels.centre[d]
-            panels.by_component[k // WIDE, d, k % WIDE] = mean
-            panels.by_dimension[d // WIDE, k, d % WIDE] = mean
+    means, (k, d) = target.means - panels.centre, np.indices((K, dim))
+    panels.by_component[k // WIDE, d, k % WIDE] = means
+    panels.by_dimension[d // WIDE, k, d % WIDE] = means
     return panels
 
 
