@@ -24,6 +24,7 @@ PATHS_OF = {  # paths that a process has, as an error names them
     "phase-space": "paths.CLD() or paths.PSLD()",
     "bridge": "paths.Bridge()",
     "mean-reverting": "paths.MeanReverting()",
+    "simplex": "paths.FisherRao(), paths.Dirichlet() or paths.Straight()",
 }
 STARTS = ("practical", "single-step", "exact")
 

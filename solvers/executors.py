@@ -7,7 +7,7 @@ from typing import Any, overload
 
 from numpy.typing import NDArray
 
-from analytic import sequences
+from analytic import Embedded, sequences
 
 from . import discrete
 from .continuous.composed import Composed
@@ -100,7 +100,7 @@ def sample(
         As the two.
     """
     tokens = isinstance(method, discrete.Kernel)
-    if isinstance(target, Composed):
+    if isinstance(target, Composed | Embedded):
         raise TypeError(f"target is {target!r}, which is no law that compiled code knows: use `run`")
     draw: Any = discrete.sample if tokens else fused.sample
     draw = partial(draw, method if tokens else _tableau(method), target)

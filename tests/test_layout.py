@@ -149,6 +149,7 @@ def test_every_path_has_a_reference_of_its_own() -> None:
     own = {"CLD", "Gaussian", "Langevin", "PSLD", "Prior", "Discrete", "discrete_betas", "zero_terminal_snr"}
     own |= {"Bridge", "MeanReverting"}
     own |= {"EncodingDecoding", "Interpolant", "Multimarginal", "Transport"}
+    own |= {"Dirichlet", "FisherRao", "Straight"}
     assert set(paths.__all__) - own - called == set()
 
 

@@ -10,6 +10,7 @@ from .gaussian import Gaussian, Prior
 from .interpolant import Linear, Polynomial, Trigonometric
 from .langevin import Langevin
 from .phase_space import CLD, PSLD
+from .simplex import Dirichlet, FisherRao, Straight
 from .transport import EncodingDecoding, Interpolant, Multimarginal, Transport
 
 __all__ = [
@@ -20,8 +21,10 @@ __all__ = [
     "VP",
     "Bridge",
     "CosineVP",
+    "Dirichlet",
     "Discrete",
     "EncodingDecoding",
+    "FisherRao",
     "Gaussian",
     "Interpolant",
     "Langevin",
@@ -30,6 +33,7 @@ __all__ = [
     "Multimarginal",
     "Polynomial",
     "Prior",
+    "Straight",
     "SubVP",
     "Transport",
     "Trigonometric",

@@ -18,6 +18,7 @@ from . import (
     piecewise_deterministic,
     posterior,
     randomized_midpoint,
+    simplex,
 )
 from .loop import Loop, Outcome, catalogue
 
@@ -37,4 +38,5 @@ __all__ = [
     "piecewise_deterministic",
     "posterior",
     "randomized_midpoint",
+    "simplex",
 ]

@@ -71,7 +71,7 @@ class Likelihood:
     def number_copy(self, coupling: float) -> tuple[Floats, Floats, Floats]:
         """Gain, offset and covariance of the copy of the numbers given the numbers: a Gaussian."""
         precision = np.eye(self.mixture.dim) / coupling**2 + self.A.T @ self.A / self.deviation**2
-        covariance = np.linalg.inv(precision)
+        covariance: Floats = np.linalg.inv(precision).astype(np.float64)
         return covariance / coupling**2, covariance @ (self.A.T @ self.y) / self.deviation**2, covariance
 
 

@@ -115,6 +115,8 @@ def _excess(u: Array) -> Array:
 
 def gaussian_law(target: GaussianTarget) -> GaussianLaw:
     """Return a Gaussian target as a law in its own eigenbasis."""
+    if not hasattr(target, "spectrum"):
+        raise TypeError(f"target is {target!r}, which is no Gaussian: use `run`, or give a Gaussian target")
     spectrum = target.spectrum()
     centre = spectrum.mean if spectrum.basis is None else spectrum.basis.T @ spectrum.mean
     return GaussianLaw(np.array(centre), np.array(spectrum.variances), spectrum.basis)

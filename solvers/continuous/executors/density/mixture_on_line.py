@@ -100,6 +100,10 @@ def quantiles(weights: Any, means: Any, variances: Any, lower: Any, upper: Any, 
 
 def on_line(name: str, target: Target) -> MixtureOnLine:
     """Read a one-dimensional mixture; ValueError names the argument where it is not one."""
+    if not hasattr(target, "means"):
+        raise TypeError(
+            f"{name} is {target!r}, which is no mixture: use `run`, or give a mixture on the line"
+        )
     if target.means.shape[1] != 1:
         raise ValueError(
             f"{name} has dim = {target.means.shape[1]}: densities are computed in one dimension, use `law` or `sample`"
