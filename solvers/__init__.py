@@ -10,6 +10,7 @@ of samples.
 
 from . import grids, loops, reductions, scheduler_config, tables
 from .catalogue import Claim, Method, catalogue
+from .continuous.calibrated import Calibrated
 from .continuous.composed import Composed, Rescale, guided
 from .continuous.denoiser import denoiser
 from .continuous.executors.arrays import run
@@ -29,6 +30,7 @@ discover()
 
 __all__ = [
     "Block",
+    "Calibrated",
     "Claim",
     "Composed",
     "DensityLaw",

@@ -7,10 +7,9 @@ from typing import Any, overload
 
 from numpy.typing import NDArray
 
-from analytic import Embedded, sequences
+from analytic import sequences
 
 from . import discrete
-from .continuous.composed import Composed
 from .continuous.executors import fused
 from .continuous.executors import law as gaussian
 from .continuous.tableau import Tableau
@@ -100,7 +99,7 @@ def sample(
         As the two.
     """
     tokens = isinstance(method, discrete.Kernel)
-    if isinstance(target, Composed | Embedded):
+    if not tokens and not hasattr(target, "variances"):
         raise TypeError(f"target is {target!r}, which is no law that compiled code knows: use `run`")
     draw: Any = discrete.sample if tokens else fused.sample
     draw = partial(draw, method if tokens else _tableau(method), target)

@@ -17,6 +17,7 @@ VERBS = {
     "compare": "Compare methods at equal numbers of evaluations and say which to take, or that it is a tie.",
     "gap": "Measure how far ODE and SDE samplers with a wrong score are from each other and from the truth.",
     "guidance": "Measure how far guided, posterior and composed samplers are from the laws that they aim at.",
+    "kernels": "Measure samplers in a box, by what they do at its walls, and on Poisson flows, against their D.",
     "budget": "Split a sampler's W2 error by cause: initial law, truncation, discretisation, score, precision.",
     "scaling": "Measure how many evaluations an error costs, against the error and against the size of the target.",
     "schedules": "Compare grids by exact errors, optimise grids and solvers, vary the time, and end next to sigma = 0.",

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import pandas as pd
 import typer
 
-from analytic import chains, paths, sequences
+from analytic import Folded, PoissonFlow, Tilted, chains, paths, sequences
 from analytic import targets as named
 from analytic.names import unknown
 from solvers import Method, catalogue, grids, loops, tables
@@ -34,7 +34,7 @@ def list_(
     what: Annotated[
         str | None,
         typer.Argument(
-            help="methods, loops, targets, sequences, grids, paths, noises or studies; all by default."
+            help="methods, loops, targets, laws, sequences, grids, paths, noises or studies; all by default."
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
@@ -77,6 +77,9 @@ def list_(
             ]
         ),
         "targets": pd.DataFrame(named.table(), columns=["target", "dim", "components", "description"]),
+        "laws": pd.DataFrame(
+            [{"law": law.__name__, "description": first_line(law)} for law in (Tilted, Folded, PoissonFlow)]
+        ),
         "sequences": pd.DataFrame(
             [{"sequence": k, "description": v.description} for k, v in sequences.catalogue.items()]
         ),

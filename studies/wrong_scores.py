@@ -12,7 +12,7 @@ import numpy as np
 
 from analytic import GaussianMixture
 from analytic import targets as named
-from solvers import Imperfect, denoiser
+from solvers import Calibrated, Imperfect, denoiser
 from solvers.continuous.denoiser import Denoiser
 from solvers.continuous.imperfect import Shape
 from solvers.protocols import Path
@@ -20,6 +20,7 @@ from solvers.protocols import Path
 from . import specifications
 
 MOST_KERNELS = 5000
+CALIBRATED = "calibrated("
 
 
 def score_of(text: str, target: GaussianMixture, path: Path | None = None) -> Any:
@@ -27,13 +28,19 @@ def score_of(text: str, target: GaussianMixture, path: Path | None = None) -> An
 
     "relative(0.02)" and the other shapes of `ScoreError`; "widths(1.1)", "weights(0.5, 0.5)", "missing(0)" and
     "kernel(200, 0.1)": the exact score of a mixture that is wrong, see below; the name of a target or a file of
-    data: that target's own score. Where a path is given, also FILE.py:NAME, a function of one's own, see `own_model`.
+    data: that target's own score; "calibrated(...)" of any of these: less the mean of its score. Where a path is given,
+    also FILE.py:NAME, a function of one's own, see `own_model`.
 
     Raises
     ------
     ValueError
         Anything else, arguments that cannot be, or a target of another dimension.
     """
+    if text.startswith(CALIBRATED) and text.endswith(")"):
+        model = score_of(text[len(CALIBRATED) : -1], target, path)
+        if model is None:
+            raise ValueError(f"score is {text!r}: the exact score has mean 0, calibrate another")
+        return Calibrated(model, target)
     if path is not None and specifications.is_file(text):
         return own_model(text, path)
     name, arguments, keywords = specifications.split("score", text)

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import array_api_compat
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import components, on_line, products
+from . import components, on_line, points, products
 from . import parameters as mixture_parameters
 from . import weights as mixture_weights
 from .parameters import Floats
@@ -296,10 +295,12 @@ class GaussianMixture:
         """
         alpha, sigma = _read_level(alpha, sigma)
         if sigma == 0.0:
-            return self._map_rows(x, lambda xp, rows: rows / alpha)
+            return points.mapped(x, self.dim, lambda xp, rows: rows / alpha)
         if alpha == 0.0:
-            return self._map_rows(
-                x, lambda xp, rows: xp.zeros_like(rows) + mixture_weights.foreign(xp, rows, self._centre)
+            return points.mapped(
+                x,
+                self.dim,
+                lambda xp, rows: xp.zeros_like(rows) + mixture_weights.foreign(xp, rows, self._centre),
             )
         gain, shrink = self._gain_and_shrink(alpha, sigma)
 
@@ -326,8 +327,10 @@ class GaussianMixture:
         alpha, sigma = _read_level(alpha, sigma)
         if sigma == 0.0 or alpha == 0.0:
             same = np.eye(self.dim) / alpha if alpha > 0.0 else np.zeros((self.dim, self.dim))
-            return self._map_rows(
-                x, lambda xp, rows: xp.zeros_like(rows)[:, :, None] + mixture_weights.foreign(xp, rows, same)
+            return points.mapped(
+                x,
+                self.dim,
+                lambda xp, rows: xp.zeros_like(rows)[:, :, None] + mixture_weights.foreign(xp, rows, same),
             )
         gain, shrink = self._gain_and_shrink(alpha, sigma)
         within = self._full(gain)
@@ -352,21 +355,21 @@ class GaussianMixture:
             As `denoise`.
         """
         alpha, sigma = _read_level(alpha, sigma)
-        _, rows = self._read_points(np.asarray(x))
-        points = np.array(rows, dtype=np.float64)
-        weights = np.broadcast_to(self.weights, (len(points), self.components))
+        _, given = points.read(np.asarray(x), self.dim)
+        rows = np.array(given, dtype=np.float64)
+        weights = np.broadcast_to(self.weights, (len(rows), self.components))
         if sigma == 0.0:
             gain = np.full_like(self.means, 1.0 / alpha)
             return MixturePosterior(
-                weights, points, np.zeros_like(gain), gain, np.zeros_like(gain), None, alpha
+                weights, rows, np.zeros_like(gain), gain, np.zeros_like(gain), None, alpha
             )
         gain, shrink = self._gain_and_shrink(alpha, sigma)
         if alpha > 0.0:
             weights = self._map(
-                points, mixture_weights.responsibilities, alpha, sigma, self._axis_aligned_and_large
+                rows, mixture_weights.responsibilities, alpha, sigma, self._axis_aligned_and_large
             )
         return MixturePosterior(
-            weights, points, self.means, gain, shrink * self.variances, self.rotations, alpha
+            weights, rows, self.means, gain, shrink * self.variances, self.rotations, alpha
         )
 
     # ---------------------------------------------------------------- one dimension only
@@ -491,24 +494,6 @@ class GaussianMixture:
             raise ValueError(f"{name} needs dim = 1, this mixture has dim = {self.dim}")
         return self.weights, self.means[:, 0], self._deviations[:, 0]
 
-    def _read_points(self, x: Array) -> tuple[Namespace, Array]:
-        if not array_api_compat.is_array_api_obj(x):
-            x = np.asarray(x)
-        xp = array_api_compat.array_namespace(x)
-        if x.ndim != 2 or x.shape[1] != self.dim:
-            remedy = "; write x[:, None]" if x.ndim == 1 and self.dim == 1 else ""
-            raise ValueError(f"x has shape {tuple(x.shape)}; give (n, {self.dim}){remedy}")
-        if not xp.isdtype(x.dtype, ("integral", "real floating")):
-            raise TypeError(f"x has dtype {x.dtype}; give real numbers")
-        return xp, x
-
-    def _map_rows(self, x: Array, function: Callable[[Namespace, Array], Array]) -> Array:
-        """Apply a function of float64 rows, answering in the dtype of x (float64 for integers)."""
-        xp, x = self._read_points(x)
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            result = function(xp, xp.astype(x, xp.float64))
-            return xp.astype(result, x.dtype if xp.isdtype(x.dtype, "real floating") else xp.float64)
-
     def _map(
         self,
         x: Array,
@@ -527,7 +512,7 @@ class GaussianMixture:
             chunks = [function(xp, part, level) for part in mixture_weights.chunks_of(rows, step)]
             return chunks[0] if len(chunks) == 1 else xp.concat(chunks, axis=0)
 
-        return self._map_rows(x, whole)
+        return points.mapped(x, self.dim, whole)
 
 
 def _read_level(alpha: Any, sigma: Any) -> tuple[float, float]:

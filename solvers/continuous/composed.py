@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from analytic import reprs
 
-from .denoiser import Denoiser, like
+from .denoiser import Denoiser, denoised
 
 Array = Any  # of any library the array API knows
 Floats = NDArray[np.float64]
@@ -153,13 +153,13 @@ class Composed:
         powers = self.powers_at(alpha, sigma)
         rest = 1 - sum(powers)
         total = 0 * x if abs(rest) < 1e-15 else rest / alpha * x
-        asked = {i: _asked(self.parts[i], x, alpha, sigma) for i, power in enumerate(powers) if power}
+        asked = {i: denoised(self.parts[i], x, alpha, sigma) for i, power in enumerate(powers) if power}
         for i, D in asked.items():
             total = total + powers[i] * D
         last = len(self.parts) - 1
         if self.rescale is None or set(asked) <= {last}:
             return total
-        wanted = asked[last] if last in asked else _asked(self.parts[last], x, alpha, sigma)
+        wanted = asked[last] if last in asked else denoised(self.parts[last], x, alpha, sigma)
         return self.rescale(total, wanted, x, alpha, sigma)
 
     def score(self, x: Array) -> Array:
@@ -175,14 +175,6 @@ class Composed:
         for power, part in zip(self.powers_at(alpha, sigma), self.parts, strict=True):
             total += power * part.noised(alpha, sigma).log_density(x) if power else 0.0
         return total
-
-
-def _asked(part: Any, x: Array, alpha: float, sigma: float) -> Array:
-    return (
-        part(x, alpha, sigma)
-        if isinstance(part, Denoiser)
-        else like(part.denoise(x, alpha, sigma), x, "parts")
-    )
 
 
 def guided(

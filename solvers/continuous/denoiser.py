@@ -170,3 +170,10 @@ def denoiser(
     if not sigma_data > 0:
         raise ValueError(f"sigma_data is {sigma_data}: give a positive number")
     return Denoiser(model, predicts, takes, path, sigma_data)
+
+
+def denoised(model: Any, x: Array, alpha: float, sigma: float) -> Array:
+    """Return E[x_0 | x_t = x] by a Denoiser or a target; errors of `like`."""
+    if isinstance(model, Denoiser):
+        return model(x, alpha, sigma)
+    return like(model.denoise(x, alpha, sigma), x, "model")

@@ -19,6 +19,7 @@ from . import (
     posterior,
     randomized_midpoint,
     simplex,
+    walls,
 )
 from .loop import Loop, Outcome, catalogue
 
@@ -39,4 +40,5 @@ __all__ = [
     "posterior",
     "randomized_midpoint",
     "simplex",
+    "walls",
 ]

@@ -47,7 +47,6 @@ from numpy.typing import NDArray
 
 from analytic import GaussianMixture
 from solvers import Tableau, catalogue, sample
-from solvers.continuous.denoiser import Denoiser
 
 from ..ladder import Ladder
 from ..laws import MEASURED, UNSTABLE, Means, law_of, means_of, truth
@@ -166,7 +165,7 @@ class Causes:
 class Bench:
     """One target with the laws that its budgets need; fine laws are kept, since methods share them.
 
-    Raises ValueError for the precision of a model of one's own, whose arithmetic is its own.
+    Raises ValueError for the precision of a model of one's own or a calibrated one, whose arithmetic is its own.
     """
 
     name: str
@@ -176,9 +175,9 @@ class Bench:
     _fine: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if isinstance(self.model, Denoiser) and self.causes.has("precision"):
+        if not hasattr(self.model, "variances") and self.causes.has("precision"):
             raise ValueError(
-                "part is 'precision', but score is a model of one's own, which computes as it likes: name other parts"
+                "part is 'precision', but score is a model that no compiled code computes: name other parts"
             )
 
     @cached_property

@@ -42,7 +42,8 @@ def budget(
         typer.Option(
             help="The imperfect score: relative, constant, wave or bump with its size and options, 'widths(1.1)' "
             "(variances times a factor), 'weights(0.5, 0.5)', 'missing(0)' (a component), 'kernel(200, 0.1)' (samples, "
-            "bandwidth), another target by name, FILE.py:NAME of a model of your own, or exact."
+            "bandwidth), another target by name, FILE.py:NAME of a model of your own, "
+            "'calibrated(...)' of one of these, or exact."
         ),
     ] = "relative(0.01)",
     parts: Annotated[
@@ -94,7 +95,7 @@ def budget(
             raise ValueError(f"steps is {count}: give at least 2")
     setting = Setting(*specifications.path_and_grid(path, grid, "log-snr"), begin, end)
     setting.nodes(2)  # complains about begin and end before anything is measured
-    own = specifications.is_file(score)
+    own = specifications.is_file(score) or score.startswith(wrong_scores.CALIBRATED)
     on = tuple(parts or [p for p in PARTS if not (own and p == "precision")])
     benches = [
         Bench(name, law, setting, Causes(wrong_scores.score_of(score, law, setting.path), on, samples, seed))

@@ -120,6 +120,11 @@ def run(
         The sample became NaN or infinite, without `full`.
     """
     check_seed(seed)
+    if tableau.channels and getattr(model, "flow_only", False):
+        raise ValueError(
+            f"tableau is {tableau.name!r}, which draws noise, but {model!r} has a flow and no SDE: take a method "
+            "without noise, such as heun"
+        )
     ask = asking(model, tableau.path)
     if isinstance(initial, str) or hasattr(initial, "variances"):
         if n is None or not hasattr(model, "means"):

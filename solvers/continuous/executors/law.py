@@ -114,7 +114,7 @@ def _excess(u: Array) -> Array:
 
 
 def gaussian_law(target: GaussianTarget) -> GaussianLaw:
-    """Return a Gaussian target as a law in its own eigenbasis."""
+    """Return a Gaussian target as a law in its own eigenbasis; TypeError for what is none."""
     if not hasattr(target, "spectrum"):
         raise TypeError(f"target is {target!r}, which is no Gaussian: use `run`, or give a Gaussian target")
     spectrum = target.spectrum()

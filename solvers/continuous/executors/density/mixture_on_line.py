@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ....numerics.jit import COMPILED
 from ....numerics.primitives import exp as vector_exp
 from ....protocols import Target
+from ...calibrated import Calibrated
 from ...composed import Composed
 from ...imperfect import Perturbation, perturb, perturbation
 from ..packed import Packed
@@ -99,7 +100,7 @@ def quantiles(weights: Any, means: Any, variances: Any, lower: Any, upper: Any, 
 
 
 def on_line(name: str, target: Target) -> MixtureOnLine:
-    """Read a one-dimensional mixture; ValueError names the argument where it is not one."""
+    """Read a one-dimensional mixture; TypeError or ValueError names the argument where it is not one."""
     if not hasattr(target, "means"):
         raise TypeError(
             f"{name} is {target!r}, which is no mixture: use `run`, or give a mixture on the line"
@@ -133,10 +134,18 @@ class Levels(NamedTuple):
 
 
 def levels_of(packed: Packed, target: Any) -> Levels:
-    """Tabulate what is asked at the levels of a tableau: a mixture, an `Imperfect` one, or a sum of scores.
+    """Tabulate what is asked at the levels of a tableau: a mixture, a wrong or calibrated one, or a sum of scores.
 
     Raises ValueError where it is not on the line, or scales predictions by what other coordinates are.
     """
+    if isinstance(target, Calibrated):
+        found = levels_of(packed, target.model)
+        for n in range(len(packed.levels)):
+            for i in range(packed.counts[n, 0]):
+                (alpha, sigma), (a, b) = packed.levels[n, i].tolist(), packed.asks[n, i].tolist()
+                if alpha > 0 and sigma > 0:
+                    found.wrong.linear[n, i, 2] -= (a * sigma**2 / alpha + b) * target.eta(alpha, sigma)[0]
+        return found
     if not isinstance(target, Composed):
         return levels(packed, on_line("target", target), perturbation(packed, target))
     if target.rescale is not None:

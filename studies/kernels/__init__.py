@@ -1,0 +1,1 @@
+"""Samplers whose kernel is no Gaussian: Poisson flow, and walls."""
