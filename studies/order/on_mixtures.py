@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analytic import GaussianMixture
+from analytic import GaussianMixture, paths
 from solvers import DensityLaw, Tableau, density, law, sample, strong
 from solvers.continuous.executors.mixture_block import draw_samples
 from solvers.continuous.executors.shared_path import SharedPath
+from solvers.methods.continuous.anchored import at_the_origin
 
 from ..inference import Slope, fit, fit_sampled, judge
 from ..ladder import START_UP, Ladder, Measurement, climb, first_of, wanted
@@ -100,23 +101,31 @@ def on_gaussian(ladder: Ladder, name: str, target: GaussianMixture) -> Iterator[
 
 
 def on_line(ladder: Ladder, name: str, target: GaussianMixture) -> Iterator[Measurement]:
-    """Measure TV, W2, KL and moments by density on a one-dimensional mixture; by samples where there is no density."""
+    """Measure TV, W2, KL and moments by density on a one-dimensional mixture; by samples where there is no density.
+
+    Samplers with a second point y are measured given y = 0, where they have one variable.
+    """
     method, setting = ladder.method, ladder.setting
     scale = float(np.sqrt(target.covariance()[0, 0] + target.mean()[0] ** 2))
     failures: dict[int, str] = {}
     known: dict[str, float] = {}
 
+    def sampler(N: int) -> tuple[Tableau, Any, GaussianMixture]:
+        tableau = ladder[N]
+        if isinstance(setting.path, paths.Bridge | paths.MeanReverting):
+            return at_the_origin(tableau, target)
+        return tableau, setting.initial, target.noised(*tableau.end)
+
     def measure(N: int) -> dict[str, Any]:
         metrics = ("tv", "w2", "kl", "mean", "deviation")
         out = dict.fromkeys((*metrics, *(f"{m} error" for m in metrics)), float("nan"))
-        tableau = ladder[N]
+        tableau, initial, truth = sampler(N)
         try:
             checked = tableau.deterministic or N <= CHECKED or not known
-            result = density(tableau, target, setting.initial, estimate_error=checked)
+            result = density(tableau, target, initial, estimate_error=checked)
         except FloatingPointError as problem:
             failures[N] = str(problem)
             return out
-        truth = target.noised(*tableau.end)
         deviation = float(np.sqrt(truth.covariance()[0, 0]))
         quantities: dict[str, Callable[[DensityLaw], float]] = {
             "tv": lambda f: f.tv(truth),
@@ -150,7 +159,7 @@ def on_line(ladder: Ladder, name: str, target: GaussianMixture) -> Iterator[Meas
         )
 
     rungs = MIXTURE_RUNGS if method.claims else MIXTURE_RUNGS[:-1]
-    limit = min(setting.limit, TWO_STEP_LIMIT if two_step(ladder[rungs[0]]) else MIXTURE_LIMIT)
+    limit = min(setting.limit, TWO_STEP_LIMIT if two_step(sampler(rungs[0])[0]) else MIXTURE_LIMIT)
     try:
         steps, found = climb(rungs, limit, measure, read, undecided)
     except ValueError:  # no density for this class of step

@@ -13,6 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from analytic import GaussianMixture
+
+from ...continuous.executors.arrays import run
 from ...continuous.tableau import Block, Tableau
 from ...continuous.trace import Level, Run, Trace
 
@@ -72,3 +75,59 @@ def prior_mean(step: Run) -> Any:
     (y,) = step.registers
     nothing = np.zeros_like(step.now.t)
     return step.denoise(0.0 * y, Level(step.now.t, nothing, nothing + 1, nothing - np.inf))
+
+
+def at_the_origin(tableau: Tableau, target: Any) -> tuple[Tableau, GaussianMixture, Any]:
+    """Return the sampler given y = 0, which is one of x alone, the law that its first step leaves, and the true end.
+
+    Parameters
+    ----------
+    tableau : Tableau
+        On a bridge or a mean-reverting path, of two steps or more.
+    target : Gaussian mixture
+
+    Returns
+    -------
+    Tableau
+        On the plain path, without the first step and the register of y.
+    GaussianMixture
+        Where that starts: in the mean that the first step gives, with its noise.
+    GaussianMixture
+        Law of x at the grid's end given y = 0.
+
+    Raises
+    ------
+    ValueError
+        A tableau of one step, of which nothing would be left.
+    """
+    first, *rest = tableau.blocks
+    if not rest:
+        raise ValueError(f"tableau is {tableau!r} of one step: give a grid with more")
+    alone = replace(tableau, blocks=(first,))
+    zero = np.zeros((1, target.means.shape[1]))
+    mean = run(alone, target, zero, noise=np.zeros((len(alone.channels), *zero.shape)))[0]
+    initial = GaussianMixture([1.0], mean[None], float(np.sum(first.H[-1, 0] ** 2)))
+
+    plain: Any = tableau.path.plain  # type: ignore[union-attr]  # that of the path
+    start, end = (
+        (float(plain.alpha(t)), float(plain.sigma(t))) for t in (rest[0].span[0, 0], tableau.grid[-1])
+    )
+    blocks = tuple(
+        replace(
+            block,
+            U=np.delete(block.U, 1, axis=2),
+            V=np.delete(np.delete(block.V, 1, axis=1), 1, axis=2),
+            B=np.delete(block.B, 1, axis=1),
+            H=np.delete(block.H, 1, axis=1),
+        )
+        for block in rest
+    )
+    without = replace(
+        tableau,
+        blocks=blocks,
+        grid=tableau.grid[tableau.grid <= rest[0].span[0, 0]],
+        path=plain,
+        start=start,
+        end=end,
+    )
+    return without, initial, target.noised(*end)
