@@ -25,6 +25,7 @@ PATHS = (
     "CosineVP",
     "VE",
     "EDM",
+    "FDM",
     "Linear",
     "Trigonometric",
     "Polynomial",

@@ -9,6 +9,7 @@ from .discrete import Discrete, discrete_betas, zero_terminal_snr
 from .gaussian import Gaussian, Prior
 from .interpolant import Linear, Polynomial, Trigonometric
 from .langevin import Langevin
+from .momentum import FDM
 from .phase_space import CLD, PSLD
 from .simplex import Dirichlet, FisherRao, Straight
 from .transport import EncodingDecoding, Interpolant, Multimarginal, Transport
@@ -16,6 +17,7 @@ from .transport import EncodingDecoding, Interpolant, Multimarginal, Transport
 __all__ = [
     "CLD",
     "EDM",
+    "FDM",
     "PSLD",
     "VE",
     "VP",

@@ -38,6 +38,13 @@ def from_alpha(alpha: Scale, kind: str) -> tuple[Scale, Scale]:
     return alpha, lambda t: 1 - alpha(t) ** 2
 
 
+def damped(t: mpf) -> mpf:
+    """Momentum's alpha, of rates 0.1 to 20 times 0.1 between 0.002 and 2."""
+    u = max(t - mpf(0.002), 0) / (2 - mpf(0.002))
+    B = mpf(0.1) * (mpf(0.1) * u + (20 - mpf(0.1)) * u**2 / 2)
+    return (1 + B) * mp.exp(-B)
+
+
 def references() -> dict[str, tuple[paths.Gaussian, Scale, Scale]]:
     """Return the paths with their alpha and sigma as mpmath functions."""
     with mp.workdps(120):
@@ -60,6 +67,11 @@ def references() -> dict[str, tuple[paths.Gaussian, Scale, Scale]]:
             "cosine-high": (paths.CosineVP(s=4.0), *from_alpha(cosine_alpha(4.0), "vp")),
             "ve": (paths.VE(0.01, 50.0), lambda t: mpf(1), lambda t: mpf(0.01) * ve_ratio**t),
             "edm": (paths.EDM(), lambda t: mpf(1), lambda t: t),
+            "fdm": (
+                paths.FDM(0.002, 2.0, multiplier=0.1),
+                lambda t: damped(t),
+                lambda t: t * damped(t),
+            ),
             "linear": (paths.Linear(), lambda t: 1 - t, lambda t: t),
             "trigonometric": (
                 paths.Trigonometric(),
