@@ -165,7 +165,7 @@ class Bridge(Anchored):
 
     References
     ----------
-    Zhou, Lou, Khanna and Ermon 2023 (DDBM), table 1 and eq. 8.
+    Zhou, Lou, Khanna and Ermon 2023 (DDBM); Zheng et al. 2024 (DBIM) for a, b, c, `get_abc` of their code.
     """
 
     base: Gaussian = field(default_factory=lambda: VP(0.1, 2.1))
@@ -281,7 +281,7 @@ class MeanReverting(Anchored):
 
     References
     ----------
-    Luo et al. 2023 (IR-SDE), eq. 3 to 6.
+    Luo et al. 2023 (IR-SDE), `IRSDE` of their code.
     """
 
     base: Gaussian = field(default_factory=lambda: VP(0.1, 100.0))

@@ -103,6 +103,18 @@ def test_cosine_times_follow_a_quarter_cosine() -> None:
     np.testing.assert_allclose(grid, 0.1 + 0.8 * np.cos(np.arange(7) * np.pi / 12), rtol=1e-14)
 
 
+@pytest.mark.parametrize("exponent", [1.0, 2.0, 3.5])
+def test_two_sided_times_have_odds_in_a_power_of_the_steps_odds(exponent: float) -> None:
+    grid = grids.two_sided(paths.Linear(), 8, start=1.0, stop=0.0, exponent=exponent)
+    steps = np.arange(7.0, 0.0, -1)
+    np.testing.assert_allclose(grid[1:-1] / (1 - grid[1:-1]), (steps / (8 - steps)) ** exponent, rtol=1e-13)
+    np.testing.assert_allclose(grid + grid[::-1], 1, rtol=0, atol=1e-15)
+    fine = grids.two_sided(paths.Bridge(), 512)
+    near_start, near_stop = fine[0] - fine[[1, 2]], fine[[-2, -3]] - fine[-1]
+    for gaps in (near_start, near_stop):
+        np.testing.assert_allclose(gaps[1] / gaps[0], 2**3.5, rtol=0.02)
+
+
 @every_path
 def test_log_snr_grid_is_geometric_in_sigma_over_alpha(path: paths.Gaussian) -> None:
     levels = kappa(path, grids.log_snr(path, 12))
@@ -152,7 +164,7 @@ def test_shifted_is_uniform_in_the_unshifted_noise_fraction(path: paths.Gaussian
     np.testing.assert_allclose(steps, steps.mean(), rtol=1e-9)
 
 
-@pytest.mark.parametrize("name", ["uniform", "power", "cosine", "shifted"])
+@pytest.mark.parametrize("name", ["uniform", "power", "cosine", "two-sided", "shifted"])
 def test_grids_over_times_may_start_at_pure_noise_and_stop_at_the_data(name: str) -> None:
     grid = grids.catalogue[name](paths.Linear(), 5, start=1.0, stop=0.0)
     assert (grid[0], grid[-1]) == (1, 0)
@@ -165,7 +177,7 @@ def test_geometric_times_are_in_a_constant_ratio_and_never_reach_zero() -> None:
         grids.geometric(Chain(), 8, stop=0.0)
 
 
-@pytest.mark.parametrize("name", ["uniform", "power", "geometric", "cosine"])
+@pytest.mark.parametrize("name", ["uniform", "power", "geometric", "cosine", "two-sided"])
 def test_grids_over_times_need_a_clock_only(name: str) -> None:
     assert isinstance(Chain(), Clock)
     assert not isinstance(Chain(), Path)
@@ -192,6 +204,7 @@ def test_parameters_default_to_the_conventional_values() -> None:
         (grids.karras, {"rho": 7}),
         (grids.polyexponential, {"rho": 1}),
         (grids.shifted, {"shift": 3}),
+        (grids.two_sided, {"exponent": 3.5}),
     ):
         assert function(EDM, 9).tolist() == function(EDM, 9, **pinned).tolist()
 

@@ -56,11 +56,11 @@ def _booted(
         Claim(
             1,
             "weak",
-            "DDIM with noise in other coordinates, of order 1; Zheng et al. 2024 state no order",
+            "DDIM with noise in other coordinates, whose ends DDIM and DDPM are of order 1",
             "deduced",
         )
     ],
-    source="Zheng et al. 2024 (DBIM), eq. 9 and 14; their code's sample_dbim",
+    source="Zheng et al. 2024 (DBIM), their code's sample_dbim",
     process="bridge",
 )
 def dbim(path: Path, grid: ArrayLike, eta: float = 0.0) -> Tableau:
@@ -236,7 +236,7 @@ def _noisy_part(path: Any, step: Run, x: Combination, y: Combination, then: Leve
 @catalogue.method(
     "ddbm-em",
     claims=[Claim(1, "weak", "Kloeden and Platen 1992, section 14.1", "deduced")],
-    source="Zhou et al. 2023 (DDBM), the reverse SDE of theorem 1 by the Euler-Maruyama rule",
+    source="Zhou et al. 2023 (DDBM), the bridge's reverse SDE by the Euler-Maruyama rule",
     process="bridge",
 )
 def ddbm_em(path: Path, grid: ArrayLike) -> Tableau:
@@ -257,7 +257,7 @@ def ddbm_em(path: Path, grid: ArrayLike) -> Tableau:
 
     References
     ----------
-    Zhou et al. 2023 (DDBM), theorem 1.
+    Zhou et al. 2023 (DDBM), the noisy part of their code's sample_heun.
     """
     trace = _begun("ddbm-em", path, grid)
     for first, last in ((0, 1), (1, trace.intervals)):
@@ -271,7 +271,7 @@ def ddbm_em(path: Path, grid: ArrayLike) -> Tableau:
 @catalogue.method(
     "ddbm-heun",
     claims=[Claim(1, "weak", "a splitting with Euler-Maruyama steps in it, of weak order 1", "deduced")],
-    source="Zhou et al. 2023 (DDBM), algorithm 1",
+    source="Zhou et al. 2023 (DDBM), the hybrid sampler; their code's sample_heun",
     process="bridge",
 )
 def ddbm_heun(path: Path, grid: ArrayLike, churn: float = 0.33) -> Tableau:
@@ -298,8 +298,8 @@ def ddbm_heun(path: Path, grid: ArrayLike, churn: float = 0.33) -> Tableau:
 
     References
     ----------
-    Zhou et al. 2023 (DDBM), algorithm 1, with guidance w = 1. Their code begins at T - 1e-4 with x = y, where the SDE's
-    drift is finite too; here at T, by its limit.
+    Zhou et al. 2023 (DDBM), their code's sample_heun with guidance w = 1. It begins at T - 1e-4 with x = y, where the
+    SDE's drift is finite too; here at T, by its limit.
     """
     if not 0 < churn < 1:
         raise ValueError(f"churn is {churn}: give a part of the step, above 0 and below 1")

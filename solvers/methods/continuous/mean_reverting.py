@@ -91,7 +91,7 @@ def _claim(order: int, sense: Sense, **conditions: Any) -> Claim:
 @catalogue.method(
     "mr-ode-1",
     claims=[_claim(1, "ode")],
-    source="Li et al. 2025 (MR sampler), MR Sampler-ODE-1; their code's step_ode_1st",
+    source="Li et al. 2025 (MR sampler), their code's step_ode_1st",
     process="mean-reverting",
 )
 def mr_ode_1(path: Path, grid: ArrayLike) -> Tableau:
@@ -119,7 +119,7 @@ def mr_ode_1(path: Path, grid: ArrayLike) -> Tableau:
 @catalogue.method(
     "mr-ode-2",
     claims=[_claim(2, "ode")],
-    source="Li et al. 2025 (MR sampler), MR Sampler-ODE-2; their code's step_ode_2nd",
+    source="Li et al. 2025 (MR sampler), their code's step_ode_2nd",
     process="mean-reverting",
 )
 def mr_ode_2(path: Path, grid: ArrayLike, predicts: str = "data") -> Tableau:
@@ -197,7 +197,7 @@ def mr_ode_3_as_published(path: Path, grid: ArrayLike, predicts: str = "data") -
 @catalogue.method(
     "mr-sde-1",
     claims=[_claim(1, "weak")],
-    source="Li et al. 2025 (MR sampler), MR Sampler-SDE-1; their code's step_sde_1st",
+    source="Li et al. 2025 (MR sampler), their code's step_sde_1st",
     process="mean-reverting",
 )
 def mr_sde_1(path: Path, grid: ArrayLike, predicts: str = "data") -> Tableau:
@@ -229,7 +229,7 @@ def mr_sde_1(path: Path, grid: ArrayLike, predicts: str = "data") -> Tableau:
 @catalogue.method(
     "mr-sde-2",
     claims=[_claim(2, "weak")],
-    source="Li et al. 2025 (MR sampler), MR Sampler-SDE-2; their code's step_sde_2nd",
+    source="Li et al. 2025 (MR sampler), their code's step_sde_2nd",
     process="mean-reverting",
 )
 def mr_sde_2(path: Path, grid: ArrayLike, predicts: str = "data") -> Tableau:
@@ -252,7 +252,7 @@ def mr_sde_2(path: Path, grid: ArrayLike, predicts: str = "data") -> Tableau:
 @catalogue.method(
     "ir-sde-em",
     claims=[Claim(1, "weak", "Kloeden and Platen 1992, section 14.1", "deduced")],
-    source="Luo et al. 2023 (IR-SDE), the reverse SDE, eq. 4, by the Euler-Maruyama rule; their code's reverse_sde",
+    source="Luo et al. 2023 (IR-SDE), the reverse SDE by the Euler-Maruyama rule; their code's reverse_sde",
     process="mean-reverting",
 )
 def ir_sde_em(path: Path, grid: ArrayLike) -> Tableau:
@@ -272,7 +272,7 @@ def ir_sde_em(path: Path, grid: ArrayLike) -> Tableau:
 
     References
     ----------
-    Luo et al. 2023 (IR-SDE), eq. 4; their code's sde_reverse_drift.
+    Luo et al. 2023 (IR-SDE), their code's sde_reverse_drift.
     """
     where: Any = path
     trace = _begun("ir-sde-em", where, grid)
