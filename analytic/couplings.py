@@ -6,12 +6,13 @@ Any `GaussianMixture` in so many dimensions is one; these are those with a name.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from .mixtures import products
 from .mixtures.gaussian_mixture import GaussianMixture
 from .mixtures.parameters import Floats, real_number
 
+Indices = NDArray[np.integer]
 _NO_MASS = 1e-15  # of a plan, which a vertex of its polytope has in no pair but by rounding
 
 
@@ -164,8 +165,8 @@ def _paired(
     data: GaussianMixture,
     base: GaussianMixture,
     weights: Floats,
-    first: Floats,
-    second: Floats,
+    first: Indices,
+    second: Indices,
     crossed: Floats,
 ) -> GaussianMixture:
     covariances = np.zeros((len(weights), 2, data.dim, 2, data.dim))

@@ -8,7 +8,7 @@ import array_api_compat
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .mixtures.gaussian_mixture import GaussianMixture
+from .mixtures.gaussian_mixture import GaussianMixture, Spectrum
 from .mixtures.parameters import Floats
 from .mixtures.weights import Array, foreign
 from .paths.transport import Transport
@@ -86,6 +86,10 @@ class Interpolated:
             raise ValueError(f"k is {k}; give an end from 0 to {self.path.marginals - 1}")
         return GaussianMixture(self.joint.weights, self._means[:, k], self._blocks[:, k, k])
 
+    def spectrum(self) -> Spectrum:
+        """Mean, eigenvalues and eigenbasis of the data, where all marginals are Gaussians; ValueError if not."""
+        return self.end(0).spectrum()
+
     def mean(self) -> Floats:
         """Mean of the data, (dim,)."""
         return self.end(0).mean()
@@ -101,7 +105,7 @@ class Interpolated:
 
     def noised(self, alpha: float, sigma: float) -> GaussianMixture:
         """Law at a level of the path, which says the time."""
-        return self.marginal(self.path.time(alpha, sigma))
+        return self.marginal(float(self.path.time(alpha, sigma)))
 
     def moments(self, t: ArrayLike) -> Moments:
         """Means and covariances of the components, and of their derivatives in time, at n times or at one."""
@@ -131,7 +135,7 @@ class Interpolated:
 
     def ask(self, x: Array, alpha: float, sigma: float, a: float, b: float) -> Array:
         """Return a times the velocity and b times the score at x (n, dim): what a step on the path asks of a model."""
-        return self._asked(x, self.path.time(alpha, sigma), a, b)
+        return self._asked(x, float(self.path.time(alpha, sigma)), a, b)
 
     def _asked(self, x: Array, t: float, a: float, b: float) -> Array:
         at = self.moments(t)

@@ -18,6 +18,7 @@ from .continuous.executors.density import DensityLaw, density
 from .continuous.executors.law import GaussianLaw
 from .continuous.executors.stationary import Stationary, stationary
 from .continuous.executors.strong import strong
+from .continuous.flow_model import flow_model
 from .continuous.imperfect import Imperfect, ScoreError
 from .continuous.observed import Observed
 from .continuous.tableau import Block, Tableau
@@ -47,6 +48,7 @@ __all__ = [
     "catalogue",
     "denoiser",
     "density",
+    "flow_model",
     "grids",
     "guided",
     "law",

@@ -14,7 +14,7 @@ from analytic import chains, names, reprs
 
 from .continuous.tableau import Tableau
 from .discrete.kernel import Kernel
-from .protocols import Path, process_of
+from .protocols import Path, a_process, process_of
 
 Build = TypeVar("Build", bound=Callable[..., Any])
 Sense = Literal["ode", "weak", "strong", "tv", "kl", "path-kl"]
@@ -25,6 +25,7 @@ PATHS_OF = {  # paths that a process has, as an error names them
     "bridge": "paths.Bridge()",
     "mean-reverting": "paths.MeanReverting()",
     "simplex": "paths.FisherRao(), paths.Dirichlet() or paths.Straight()",
+    "interpolant": "paths.Interpolant()",
 }
 STARTS = ("practical", "single-step", "exact")
 
@@ -102,9 +103,10 @@ class Method:
         Other names the field has for the same method.
     half : str
         "continuous" or "discrete".
-    process : str
-        Of a continuous method, what its path must be: "noising", every Gaussian path from data to noise, or another
-        process of `analytic.paths`, such as "langevin".
+    processes : tuple of str
+        Of a continuous method, what its path may be: "noising", every Gaussian path from data to noise, or another
+        process of `analytic.paths`, such as "langevin". The first is its own, on which it is measured unless a path of
+        another is named.
     """
 
     name: str
@@ -113,9 +115,14 @@ class Method:
     source: str
     aliases: tuple[str, ...] = ()
     half: Literal["continuous", "discrete"] = "continuous"
-    process: str = "noising"
+    processes: tuple[str, ...] = ("noising",)
 
     __repr__ = reprs.brief
+
+    @property
+    def process(self) -> str:
+        """Its own process."""
+        return self.processes[0]
 
     @property
     def options(self) -> dict[str, Any]:
@@ -168,10 +175,11 @@ class Method:
             raise ValueError(
                 f"method is {self.name!r}, a discrete one: use .kernel(noise, grid), .tableau is for continuous methods"
             )
-        if (process := process_of(path)) != self.process:
+        if (process := process_of(path)) not in self.processes:
+            paths = " or ".join(PATHS_OF[one] for one in self.processes)
             raise ValueError(
-                f"path is {path!r}, a {process} process, and {self.name} is for {self.process} ones: give "
-                f"{PATHS_OF[self.process]}, or a method for {process} processes (see assay list methods)"
+                f"path is {path!r}, {a_process(process)}, and {self.name} is for {' and '.join(self.processes)} ones: "
+                f"give {paths}, or a method for {process} processes (see assay list methods)"
             )
         if start not in STARTS:
             raise ValueError(f"start is {start!r}: use one of {STARTS}")
@@ -243,21 +251,24 @@ class Catalogue(Mapping[str, Method]):
         source: str,
         aliases: tuple[str, ...] = (),
         half: Literal["continuous", "discrete"] = "continuous",
-        process: str = "noising",
+        process: str | tuple[str, ...] = "noising",
     ) -> Callable[[Build], Build]:
         """Register the decorated function under a name.
 
         The function is (path, grid, **options) -> Tableau, or for the discrete half (noise, grid, **options) ->
-        Kernel. Raises ValueError if the name is taken or nothing is known of the process.
+        Kernel. A method for several processes names its own first. Raises ValueError if the name is taken or nothing is
+        known of a process.
         """
+        processes = (process,) if isinstance(process, str) else process
 
         def register(build: Build) -> Build:
             for key in (name, *aliases):
                 if key in self._methods or key in self._aliases:
                     raise ValueError(f"name is {key!r}, which the catalogue has already: choose another")
-            if process not in PATHS_OF:
-                raise names.unknown("process", process, list(PATHS_OF))
-            method = Method(name, build, tuple(claims), source, tuple(aliases), half, process)
+            for one in processes:
+                if one not in PATHS_OF:
+                    raise names.unknown("process", one, list(PATHS_OF))
+            method = Method(name, build, tuple(claims), source, tuple(aliases), half, processes)
             for option in {option for claim in claims for option in claim.options} - set(method.options):
                 raise ValueError(f"claims name option {option!r}, which {name} does not have")
             self._methods[name] = method
@@ -285,9 +296,12 @@ class Catalogue(Mapping[str, Method]):
 
     @property
     def beyond(self) -> dict[str, Method]:
-        """Methods that build tableaux on other processes."""
+        """Methods that build tableaux on other processes alone."""
         return {
-            name: m for process in PATHS_OF if process != "noising" for name, m in self.on(process).items()
+            name: method
+            for process in PATHS_OF
+            for name, method in self.on(process).items()
+            if "noising" not in method.processes
         }
 
     def on(self, process: str) -> dict[str, Method]:
@@ -295,7 +309,7 @@ class Catalogue(Mapping[str, Method]):
         return {
             name: method
             for name, method in self._methods.items()
-            if method.half == "continuous" and method.process == process
+            if method.half == "continuous" and process in method.processes
         }
 
     @property

@@ -12,9 +12,10 @@ from analytic import sequences
 from . import discrete
 from .continuous.executors import fused
 from .continuous.executors import law as gaussian
+from .continuous.executors.law_of_interpolant import law_of_interpolant
 from .continuous.tableau import Tableau
 from .numerics.jit import check_counts
-from .protocols import GaussianTarget, Target
+from .protocols import GaussianTarget, Target, matched
 from .reductions import reduced
 
 
@@ -27,7 +28,7 @@ def law(
     method: discrete.Kernel, target: sequences.SequenceLaw, initial: Any = ..., **keywords: Any
 ) -> NDArray[Any]: ...
 def law(method: Any, target: Any, initial: Any = "marginal", **keywords: Any) -> Any:
-    """Exact law of a sampler: of a tableau on a Gaussian, or of a kernel on short token sequences.
+    """Exact law of a sampler: of a tableau on a Gaussian or between two, or of a kernel on short token sequences.
 
     Parameters
     ----------
@@ -47,7 +48,10 @@ def law(method: Any, target: Any, initial: Any = "marginal", **keywords: Any) ->
     """
     if isinstance(method, discrete.Kernel):
         return discrete.law(method, target, initial, **keywords)
-    return gaussian.law(_tableau(method), target, initial, **keywords)
+    matched(tableau := _tableau(method), target)
+    of: Any = law_of_interpolant if tableau.process == "interpolant" else gaussian.law
+    found: gaussian.GaussianLaw = of(tableau, target, initial, **keywords)
+    return found
 
 
 @overload
@@ -101,6 +105,8 @@ def sample(
     tokens = isinstance(method, discrete.Kernel)
     if not tokens and not hasattr(target, "variances"):
         raise TypeError(f"target is {target!r}, which is no law that compiled code knows: use `run`")
+    if not tokens:
+        matched(_tableau(method), target)
     draw: Any = discrete.sample if tokens else fused.sample
     draw = partial(draw, method if tokens else _tableau(method), target)
     reduce = keywords.pop("reduce", None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -70,6 +70,29 @@ def noising(path: object) -> bool:
 def process_of(path: object) -> str:
     """Name of what methods must be made for to run on a path."""
     return getattr(path, "process", "noising")
+
+
+def a_process(process: str) -> str:
+    """Return a process by its name, in words."""
+    return f"{'an' if process[0] in 'aeiou' else 'a'} {process} process"
+
+
+def matched(tableau: Any, model: Any) -> None:
+    """Raise ValueError for a tableau on an interpolant and a model that is not of it, or the other way round."""
+    if tableau.process == "interpolant" and process_of(model) != "interpolant":
+        raise ValueError(
+            f"model is {model!r}, but {tableau.name} is on an interpolant, whose steps ask for its velocity: give "
+            "analytic.Interpolated(joint, path), or solvers.flow_model(network, path)"
+        )
+    if process_of(model) == "interpolant":
+        if tableau.process != "interpolant":
+            raise ValueError(
+                f"model is {model!r}, but {tableau.name} is on a {tableau.process} path: build it on model.path"
+            )
+        if tableau.path is not None and tableau.path != model.path:
+            raise ValueError(
+                f"model is on {model.path!r}, but {tableau.name} on {tableau.path!r}: give one path to both"
+            )
 
 
 class Spectrum(Protocol):

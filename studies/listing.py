@@ -53,7 +53,7 @@ def list_(
                 "method": m.name,
                 "also": ", ".join(m.aliases) or frames.NOTHING,
                 "half": m.half,
-                "process": m.process if m.half == "continuous" else frames.NOTHING,
+                "process": ", ".join(m.processes) if m.half == "continuous" else frames.NOTHING,
                 "NFE/step": evaluations_a_step(m),
                 "claims": ", ".join(f"{order_of(c)} ({c.basis})" for c in m.claims) or frames.NOTHING,
                 "options": ", ".join(f"{k}={v}" for k, v in m.options.items()) or frames.NOTHING,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analytic import paths
+from analytic import Interpolated, couplings, paths
 from analytic.names import unknown
 from analytic.reprs import brief
 from solvers import catalogue, grids
@@ -41,6 +41,7 @@ PLAIN: dict[str, Callable[[], paths.Gaussian]] = {
     "phase-space": paths.CLD,
     "bridge": paths.Bridge,
     "mean-reverting": paths.MeanReverting,
+    "interpolant": paths.Interpolant,
 }
 FINER = 0.5  # in log-SNR, by which four times the steps end nearer the data: they should by log 4
 FIRST_ORDER_START = 2  # order to which a first-order first step limits a method
@@ -87,10 +88,21 @@ class Setting:
 
     def of(self, method: Method) -> Setting:
         """Return the setting for a method: itself, or on the plain path of the process that the method is for."""
-        if method.half == "discrete" or method.process == self.path.process:
+        if method.half == "discrete" or self.path.process in method.processes:
             return self
         path = PLAIN[method.process]()
         return replace(self, path=path, grid=path.grid, start=None, stop=None)
+
+    def on(self, target: Any) -> Any:
+        """Return what is asked on the path: the target, or on an interpolant the way to it from the law of -x/2.
+
+        The two are independent; of several ends every other one is the target.
+        """
+        if not isinstance(self.path, paths.Transport):
+            return target
+        image = target.observed(-np.eye(target.dim) / 2)
+        ends = [image if k % 2 else target for k in range(self.path.marginals)]
+        return Interpolated(couplings.independent(*ends), self.path)
 
     @property
     def rounding(self) -> float:

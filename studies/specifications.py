@@ -34,6 +34,8 @@ PATHS = (
     "PSLD",
     "Bridge",
     "MeanReverting",
+    "Interpolant",
+    "EncodingDecoding",
 )
 ANCHORED = ("Bridge", "MeanReverting")
 

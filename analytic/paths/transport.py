@@ -51,9 +51,9 @@ class Transport(UnitPrior, ABC):
         self.alpha(t)
         return self._weights(np.atleast_1d(np.asarray(t, dtype=np.float64)))
 
-    def time(self, alpha: float, sigma: float) -> float:
-        """Return the time of a level."""
-        return self.end * sigma / (alpha + sigma)
+    def time(self, alpha: npt.ArrayLike, sigma: npt.ArrayLike) -> Array:
+        """Return the times of levels."""
+        return np.asarray(self.end * np.asarray(sigma) / np.add(alpha, sigma))
 
     def _alpha(self, t: Array) -> Array:
         return 1 - t / self.end

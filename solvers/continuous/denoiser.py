@@ -10,7 +10,7 @@ from typing import Any
 import array_api_compat
 import numpy as np
 
-from ..protocols import Path
+from ..protocols import Path, process_of
 
 Array = Any  # an array of any namespace the array API knows
 PREDICTS = ("x0", "eps", "v", "score", "F")
@@ -155,6 +155,10 @@ def denoiser(
     """
     if not callable(model):
         raise TypeError(f"model is {model!r}: give a callable (x, t) -> array")
+    if process_of(path) == "interpolant":
+        raise ValueError(
+            f"path is {path!r}, on which models are asked for velocities: use solvers.flow_model"
+        )
     if predicts not in PREDICTS:
         raise ValueError(f"predicts is {predicts!r}: use one of {PREDICTS}")
     if takes not in TAKES:

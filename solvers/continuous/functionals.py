@@ -85,8 +85,10 @@ def shape_of(
         return left + 1 if found[1] == "exponential" else left - mean
     if functional not in OF_PLACE:
         return FUNCTIONALS[functional](q, dq_dt, t, t)
-    begin, end = (np.exp(-2 * path.log_snr(time)) for time in (start, stop))
     u = 2 * (start - t) / np.where(start > stop, start - stop, 1.0) - 1
+    if not noising(path):  # the variance's clock is another's business
+        return FUNCTIONALS[functional](q, dq_dt, u, u)
+    begin, end = (np.exp(-2 * path.log_snr(time)) for time in (start, stop))
     v = 2 * (begin - q) / np.where(begin > end, begin - end, 1.0) - 1
     return FUNCTIONALS[functional](q, dq_dt, u, v)
 

@@ -8,7 +8,8 @@ A step maps registers Z (register 0 is the sample) through stages F to registers
 
 with independent standard normal channels xi_m. What is asked of the model, (a, b), is (1, 0) for its denoiser,
 (0, 1) for the score and (alpha', -sigma sigma') for the flow's velocity alpha' E[x_0|x] + sigma' E[eps|x], which is
-regular where alpha = 0 and where sigma = 0. A, U, B, V are Burrage and Butcher's names (1980).
+regular where alpha = 0 and where sigma = 0. On an interpolant, whose velocity no weights of these two give, a is the
+weight of the velocity itself: F_i = a_i v(U_i) + b_i score(U_i). A, U, B, V are Burrage and Butcher's names (1980).
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ _TERMS = {
     "V": "register {0} takes register {1}",
     "B": "register {0} takes evaluation {1}",
     "H": "register {0} takes noise {1}",
-    "asks": "evaluation {0} asks for part {1} (0: E[x_0|x], 1: the score)",
+    "asks": "evaluation {0} asks for part {1} (0: E[x_0|x] or the velocity, 1: the score)",
     "levels": "evaluation {0} is at level {1} (0: alpha, 1: sigma)",
 }
 
@@ -53,7 +54,7 @@ class Block:
     V, B, H : (steps, registers_out, registers_in | stages | channels) float64 arrays
         Register updates.
     asks : (steps, stages, 2) float64 array
-        What each evaluation is: weights of E[x_0 | x] and of the score.
+        What each evaluation is: weights of E[x_0 | x], or on an interpolant of the velocity, and of the score.
     levels : (steps, stages, 2) float64 array
         alpha and sigma of each evaluation.
     times : (steps, stages) float64 array
@@ -194,6 +195,8 @@ class Tableau:
     stochasticity : float or None
         eta of the reverse SDE dx = [f x - (1 + eta^2)/2 g^2 score] dt + eta g dW the method
         approximates: 0 for the probability-flow ODE, None if it follows no such equation.
+    process : str
+        What its path is, and so what its evaluations ask for.
     """
 
     name: str
@@ -205,6 +208,7 @@ class Tableau:
     prior_deviation: float
     stochasticity: float | None
     options: dict[str, Any] = field(default_factory=dict)
+    process: str = "noising"
 
     __repr__ = reprs.brief
 

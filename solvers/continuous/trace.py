@@ -27,7 +27,7 @@ from numpy.typing import ArrayLike, NDArray
 from analytic import reprs
 
 from .. import grids
-from ..protocols import Path
+from ..protocols import Path, process_of
 from .tableau import Block, Tableau
 
 Array = NDArray[np.float64]
@@ -159,7 +159,11 @@ class Run:
         return Combination({("F", len(self._inputs) - 1): np.ones(self._size)})
 
     def denoise(self, x: Combination, level: Level) -> Combination:
-        """Evaluate D(x) = E[x_0 | x_t = x] at a level."""
+        """Evaluate D(x) = E[x_0 | x_t = x] at a level; ValueError on an interpolant, where steps ask for velocities."""
+        if self._trace.process == "interpolant":
+            raise ValueError(
+                f"path is {self.path!r}, on which steps take the velocity and the score: ask for those"
+            )
         return self.ask(x, level, 1.0, 0.0)
 
     def score(self, x: Combination, level: Level) -> Combination:
@@ -171,7 +175,7 @@ class Run:
         return (x - level.alpha * self.denoise(x, level)) / level.sigma
 
     def velocity(self, x: Combination, level: Level) -> Combination:
-        """Evaluate the flow's velocity dx/dt = alpha' E[x_0|x] + sigma' E[eps|x] at a level of the path."""
+        """Evaluate the flow's velocity E[dx_t/dt | x], alpha' E[x_0|x] + sigma' E[eps|x], at a level of the path."""
         return self.ask(x, level, *self.velocity_asks(level))
 
     def noise(
@@ -238,7 +242,8 @@ class Trace:
     """
 
     def __init__(self, name: str, path: Path, grid: ArrayLike, stochasticity: float | None = 0.0) -> None:
-        self.name, self.path, self.stochasticity = name, path, stochasticity
+        self.name, self.path, self.process = name, path, process_of(path)
+        self.stochasticity = None if self.process == "interpolant" else stochasticity
         self.grid = grids.check(path, grid)
         self.intervals = len(self.grid) - 1
         self.registers = 1
@@ -255,12 +260,15 @@ class Trace:
     def velocity_asks(self, level: Level) -> tuple[Array, Array]:
         """Weights of E[x_0|x] and of the score in the flow's velocity: alpha' and -sigma sigma', with their limits.
 
-        E[eps|x] is -sigma times the score. Where sigma = 0, sigma sigma' is g^2/2, finite even where sigma' is not.
-        Raises ValueError at a level off the path, where there is no time.
+        E[eps|x] is -sigma times the score. Where sigma = 0, sigma sigma' is g^2/2, finite even where sigma' is not. On
+        an interpolant, whose models tell the velocity in place of E[x_0|x], they are 1 and 0. Raises ValueError at a
+        level off the path, where there is no time.
         """
         t, sigma = level.t, level.sigma
         if np.any(np.isnan(t)):
             raise ValueError("level is off the path: a velocity belongs to a time of the path")
+        if self.process == "interpolant":
+            return np.ones_like(t), np.zeros_like(t)
         clean = sigma == 0
         with np.errstate(invalid="ignore"):
             slope = np.where(clean, self.path.g2(t) / 2, sigma * self.path.d_sigma(t))
@@ -387,4 +395,5 @@ class Trace:
             prior_deviation=float(self.path.prior_deviation(self.grid[0])),
             stochasticity=self.stochasticity,
             options=options,
+            process=self.process,
         )

@@ -18,7 +18,7 @@ from ..catalogue import PATHS_OF
 from ..continuous.executors.arrays import asking
 from ..continuous.tableau import Tableau
 from ..continuous.trace import Trace
-from ..protocols import Path, process_of
+from ..protocols import Path, a_process, process_of
 
 Array = Any  # of any library the array API knows
 Ask = Callable[[Array, float, float, float, float], Array]
@@ -105,7 +105,7 @@ class Problem:
     def __init__(self, path: Path, grid: ArrayLike, model: Any, x: Array, process: str = "noising") -> None:
         if process_of(path) != process:
             raise ValueError(
-                f"path is {path!r}, a {process_of(path)} process, and this loop is for {process} ones: give "
+                f"path is {path!r}, {a_process(process_of(path))}, and this loop is for {process} ones: give "
                 f"{PATHS_OF[process]}, or another loop (see assay list loops)"
             )
         self.path, self.grid, self.model = path, grids.check(path, grid), model

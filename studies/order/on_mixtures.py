@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analytic import GaussianMixture, paths
-from solvers import DensityLaw, Tableau, density, law, sample, strong
+from analytic import GaussianMixture, Interpolated, paths
+from solvers import DensityLaw, Tableau, density, law, run, sample, strong
 from solvers.continuous.executors.mixture_block import draw_samples
 from solvers.continuous.executors.shared_path import SharedPath
 from solvers.methods.continuous.anchored import at_the_origin
+from solvers.protocols import noising
 
 from ..inference import Slope, fit, fit_sampled, judge
 from ..ladder import START_UP, Ladder, Measurement, climb, first_of, wanted
@@ -48,7 +49,9 @@ def on_gaussian(ladder: Ladder, name: str, target: GaussianMixture) -> Iterator[
         if method.multistep and ladder.start == "practical"
         else None
     )
-    follows_sde = bool(wanted(method, "strong"))
+    follows_sde = bool(wanted(method, "strong")) and noising(
+        setting.path
+    )  # on others strong errors are sampled
     spectrum = target.spectrum()
     scale = float(np.sqrt(np.sum(spectrum.variances) + np.sum(spectrum.mean**2)))
     failures: dict[int, str] = {}
@@ -93,7 +96,8 @@ def on_gaussian(ladder: Ladder, name: str, target: GaussianMixture) -> Iterator[
     def undecided(found: dict[str, tuple[Any, Any, Slope]]) -> bool:
         law_slopes = [found[m][2] for m in ("w2", START_UP) if m in found]
         open_law = any(judge(p, *law_slopes) == "unresolved" for p in wanted(method, "ode", "weak"))
-        return open_law or any(judge(p, found["strong"][2]) == "unresolved" for p in wanted(method, "strong"))
+        pathwise = wanted(method, "strong") if follows_sde else []
+        return open_law or any(judge(p, found["strong"][2]) == "unresolved" for p in pathwise)
 
     steps, found = climb(GAUSSIAN_RUNGS, setting.limit, measure, read, undecided)
     for metric, (errors, uncertainty, slope) in found.items():
@@ -222,7 +226,7 @@ def on_samples(
         finals = []
         for N, tableau, noise in zip(rungs, tableaux, noises, strict=True):
             try:
-                finals.append(sample(tableau, target, n, setting.seed, points, noise=noise, first=first))
+                finals.append(_drawn(tableau, target, n, setting.seed, points, noise, first))
             except FloatingPointError as problem:
                 failures[N] = str(problem)
                 finals.append(np.full((n, target.dim), np.nan))
@@ -243,6 +247,13 @@ def on_samples(
                 _halved(slope),
             )
         yield ladder.measurement(name, metric, "samples", steps, size, noise, slope, first_of(failures))
+
+
+def _drawn(tableau: Tableau, target: Any, n: int, seed: int, points: Any, noise: Array, first: int) -> Array:
+    """Samples by compiled code, which interpolants are not known to."""
+    if isinstance(target, Interpolated):
+        return np.asarray(run(tableau, target, points, seed, n=n, noise=noise, first=first))
+    return sample(tableau, target, n, seed, points, noise=noise, first=first)
 
 
 def _halved(slope: Slope) -> Slope:

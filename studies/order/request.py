@@ -12,6 +12,7 @@ from analytic import targets as named
 from analytic.names import unknown
 from solvers.catalogue import PATHS_OF
 from solvers.discrete.model.every_state import MOST_STATES
+from solvers.protocols import a_process, noising
 
 from .. import specifications
 from ..setting import PLAIN, Grid, Job, Setting, distinct_starts, jobs
@@ -90,11 +91,11 @@ def place(
         plain = PLAIN[processes.pop() if len(processes) == 1 else "noising"]()
         return list(work), plain, specifications.grid_of(grid or plain.grid)
     chosen, nodes = specifications.path_and_grid(path, grid)
-    fitting = [job for job in work if job.method.process == chosen.process]
-    other = next((job.method for job in work if job.method.process != chosen.process), None)
+    fitting = [job for job in work if chosen.process in job.method.processes]
+    other = next((job.method for job in work if chosen.process not in job.method.processes), None)
     if named and other:
         raise ValueError(
-            f"path is {path!r}, a {chosen.process} process, and {other.name} is for {other.process} ones: give "
+            f"path is {path!r}, {a_process(chosen.process)}, and {other.name} is for {other.process} ones: give "
             f"{PATHS_OF[other.process]}, or no path for the plain one"
         )
     return fitting, chosen, nodes
@@ -114,7 +115,11 @@ def on_mixtures(
     if len(targets) > 1:
         raise ValueError(f"target is {', '.join(targets)}: study {data[0]}, which is data, on its own")
     setting = replace(setting, samples=samples or on_data.SAMPLES)
-    practical = [j for j in work if j.start == "practical" and j.method.process == setting.path.process]
+    if not noising(setting.path):
+        raise ValueError(
+            f"target is {data[0]!r}, which is data: give a Gaussian path, or a mixture for {setting.path!r}"
+        )
+    practical = [j for j in work if j.start == "practical" and setting.path.process in j.method.processes]
     return DataErrors(practical, data[0], targets[data[0]], setting)
 
 

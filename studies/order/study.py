@@ -82,7 +82,8 @@ class Orders(Plain[Measurement]):
 
 
 def _measured(job: Job, name: str, target: GaussianMixture, setting: Setting) -> list[Measurement]:
-    return measure(Ladder(job.method, job.start, setting.of(job.method), dict(job.options)), name, target)
+    here = setting.of(job.method)
+    return measure(Ladder(job.method, job.start, here, dict(job.options)), name, here.on(target))
 
 
 def order(

@@ -130,7 +130,8 @@ class Pictures(Plain[Picture]):
 
     def _end(self) -> GaussianMixture:
         path, stop = self.setting.path, float(self.setting.nodes(4)[-1])
-        end: GaussianMixture = self.law.noised(float(path.alpha(stop)), float(path.sigma(stop)))
+        law = self.setting.on(self.law)
+        end: GaussianMixture = law.noised(float(path.alpha(stop)), float(path.sigma(stop)))
         return end
 
     def figures(self, found: list[Picture]) -> Mapping[str, Any]:
@@ -142,16 +143,16 @@ class Pictures(Plain[Picture]):
 
 def drawn(job: Job, law: GaussianMixture, setting: Setting, budget: int) -> list[Picture]:
     """Run one method on as many steps as the budget pays for, from the points that all start from."""
-    path = setting.path
+    path, asked = setting.path, setting.on(law)
     steps = steps_for(job, setting, budget)
     tableau = job.method.tableau(path, setting.nodes(steps), start=job.start, **job.options)
-    start = law.noised(*tableau.start).sample(setting.samples, seed=setting.seed)
-    found = run(tableau, law, start, setting.seed, full=True)
+    start = asked.noised(*tableau.start).sample(setting.samples, seed=setting.seed)
+    found = run(tableau, asked, start, setting.seed, full=True)
     ends = np.asarray(found.x)
     along = [np.asarray(x)[:WAYS] for x in found.trajectory]
     ways = tuple(tuple((float(x[w, 0]), float(x[w, 1])) for x in along) for w in range(min(WAYS, len(ends))))
     good = found.status == "ok"
-    end = law.noised(*tableau.end)
+    end = asked.noised(*tableau.end)
     return [
         Picture(
             job.text,

@@ -14,6 +14,7 @@ import pandas as pd
 
 from analytic import GaussianMixture
 from solvers import run
+from solvers.protocols import noising
 
 from ..output.report import Report
 from ..output.theme import COLOURS
@@ -29,12 +30,12 @@ FRAMES = 24
 
 @dataclass(frozen=True)
 class Ways:
-    """Trajectories of one method: x by sample and node, and the log-SNR of the nodes."""
+    """Trajectories of one method: x by sample and node, and the nodes' log-SNR, or their times where there is none."""
 
     method: str
     steps: int
     nfe: int
-    log_snr: tuple[float, ...]
+    places: tuple[float, ...]
     x: tuple[tuple[float, ...], ...]
     status: str = "measured"
 
@@ -76,13 +77,13 @@ class Trajectories(Plain[Ways]):
             yield Cell({"method": job.text, "target": self.target}, partial(self._walked, job), given)
 
     def _walked(self, job: Job) -> list[Ways]:
-        path, nodes = self.setting.path, self.setting.nodes(self.steps)
+        path, nodes, law = self.setting.path, self.setting.nodes(self.steps), self.setting.on(self.law)
         tableau = job.method.tableau(path, nodes, start=job.start, **job.options)
-        start = self.law.noised(*tableau.start).sample(self.ways, seed=self.setting.seed)
-        found = run(tableau, self.law, start, self.setting.seed, full=True)
+        start = law.noised(*tableau.start).sample(self.ways, seed=self.setting.seed)
+        found = run(tableau, law, start, self.setting.seed, full=True)
         x = np.array([np.asarray(one)[:, 0] for one in found.trajectory])
         # a step may take several blocks: where the walk is at the grid's nodes
-        levels = np.array([float(path.log_snr(t)) for t in nodes])
+        levels = np.array([float(path.log_snr(t)) for t in nodes]) if noising(path) else nodes
         at = np.linspace(0, len(x) - 1, len(levels)).round().astype(int)
         ways = tuple(tuple(map(float, way)) for way in x[at].T)
         status = "measured" if found.status == "ok" else "unstable"
@@ -100,10 +101,10 @@ class Trajectories(Plain[Ways]):
         ]
         everything = pd.DataFrame(
             [
-                {"method": one.method, "way": w, "log-SNR": level, "x": x}
+                {"method": one.method, "way": w, self._clock: level, "x": x}
                 for one in found
                 for w, way in enumerate(one.x)
-                for level, x in zip(one.log_snr, way, strict=True)
+                for level, x in zip(one.places, way, strict=True)
             ]
         )
         title = f"Trajectories on {self.target}, {self.setting.where}"
@@ -118,10 +119,9 @@ class Trajectories(Plain[Ways]):
         return [self._drawn(found, int(k)) for k in np.unique(np.linspace(0, self.steps, FRAMES).round())]
 
     def _drawn(self, found: Sequence[Ways], until: int) -> Any:
-        ground = self._density(found[0].log_snr)
-        x = alt.X(
-            "x:Q", title="log-SNR", scale=alt.Scale(domain=list(ground["x"].agg(["min", "max"])), nice=False)
-        )
+        ground = self._density(found[0].places)
+        ends = [found[0].places[0], found[0].places[-1]]  # the data on the right
+        x = alt.X("x:Q", title=self._clock, scale=alt.Scale(domain=ends, nice=False))
         y = alt.Y(
             "y:Q",
             title="x in deviations of the marginal",
@@ -133,9 +133,9 @@ class Trajectories(Plain[Ways]):
         density = alt.Chart(ground).mark_rect(clip=True).encode(x=x, x2="x2", y=y, y2="y2", color=shade)
         panels = []
         for place, one in enumerate(found):
-            spread = self._spread(one.log_snr)
+            spread = self._spread(one.places)
             rows = [
-                {"way": w, "x": one.log_snr[i], "y": way[i] / spread[i]}
+                {"way": w, "x": one.places[i], "y": way[i] / spread[i]}
                 for w, way in enumerate(one.x)
                 for i in range(until + 1)
             ]
@@ -148,22 +148,28 @@ class Trajectories(Plain[Ways]):
             panels.append((density + lines).properties(width=PANEL[0], height=PANEL[1], title=title))
         return alt.hconcat(*panels, spacing=24)
 
-    def _levels(self, log_snr: float) -> tuple[float, float]:
+    @property
+    def _clock(self) -> str:
+        return "log-SNR" if noising(self.setting.path) else "time"
+
+    def _at(self, place: float) -> GaussianMixture:
+        """Return the marginal at a place."""
         path = self.setting.path
-        t = path.time_of_log_snr(log_snr)
-        return float(path.alpha(t)), float(path.sigma(t))
+        t = path.time_of_log_snr(place) if noising(path) else place
+        law: GaussianMixture = self.setting.on(self.law).noised(float(path.alpha(t)), float(path.sigma(t)))
+        return law
 
-    def _spread(self, log_snr: Sequence[float]) -> list[float]:
-        return [float(np.sqrt(self.law.noised(*self._levels(level)).covariance()[0, 0])) for level in log_snr]
+    def _spread(self, places: Sequence[float]) -> list[float]:
+        return [float(np.sqrt(self._at(place).covariance()[0, 0])) for place in places]
 
-    def _density(self, log_snr: Sequence[float]) -> pd.DataFrame:
-        edges = np.linspace(min(log_snr), max(log_snr), COLUMNS + 1)
+    def _density(self, places: Sequence[float]) -> pd.DataFrame:
+        edges = np.linspace(min(places), max(places), COLUMNS + 1)
         heights = np.linspace(-WIDTH, WIDTH, ROWS + 1)
         middle = (heights[1:] + heights[:-1]) / 2
         rows = []
         for left, right in itertools.pairwise(edges):
-            level = (left + right) / 2
-            at, (spread,) = self.law.noised(*self._levels(level)), self._spread([level])
+            middle_of = (left + right) / 2
+            at, (spread,) = self._at(middle_of), self._spread([middle_of])
             value = spread * np.exp(at.log_density((spread * middle)[:, None]))
             rows += [
                 {"x": left, "x2": right, "y": low, "y2": high, "density": round(float(v), 4)}

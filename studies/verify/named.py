@@ -10,6 +10,7 @@ from typing import Any
 
 from analytic import paths
 from analytic.names import unknown
+from solvers.protocols import a_process, noising
 
 from ..specifications import file_of, is_file, job_of, object_of, path_of, split
 from .adapters import LIBRARIES, schedulers
@@ -48,7 +49,7 @@ def subject_of(
     else:
         job = job_of(where)
         tokens = job.method.half == "discrete"
-        if not tokens and job.method.process != "noising":
+        if not tokens and "noising" not in job.method.processes:
             raise ValueError(
                 f"method is {where!r}, on a {job.method.process} process: samplers from noise to data are verified; "
                 "assay order measures its claims"
@@ -69,6 +70,10 @@ def subject_of(
         return TokenSubject(where, **{k: v for k, v in claimed.items() if k != "sense"})
     if claimed.get("sense", "ode") not in SENSES:
         raise ValueError(f"sense is {claimed['sense']!r}: use one of {', '.join(SENSES)}")
+    if path is not None and not noising(path):
+        raise ValueError(
+            f"path is {path!r}, {a_process(path.process)}: give a Gaussian path, samplers on which are verified"
+        )
     own = {k: v for k, v in claimed.items() if k in ("order", "sense", "nfe")}
     return Subject(where, path or paths.VP(), **own)
 

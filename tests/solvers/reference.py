@@ -3,7 +3,8 @@
 Written from the papers, each in its own notation (noise, data or score prediction), without the tableau and
 without its phi-functions: exponentials are numpy's, integrals are SciPy's quadrature. A sampler is called as
 sampler(path, grid, D, x, z, **options), where D(x, alpha, sigma) is the denoiser and z (channels, n, dim) the
-noise in the order it is used; it returns the final sample. A step that ends at sigma = 0 is of first order.
+noise in the order it is used; it returns the final sample. A step that ends at sigma = 0 is of first order. On an
+interpolant D has the velocity and the score in its place, D.velocity(x, t) and D.score(x, t).
 """
 
 from __future__ import annotations
@@ -58,10 +59,14 @@ class Node:
 
     def score(self, D: Denoise, x: Array) -> Array:
         """Score of the marginal at x."""
+        if hasattr(D, "velocity"):
+            return D.score(x, self.t)  # type: ignore[attr-defined,no-any-return]
         return (self.a * D(x, self.a, self.s) - x) / self.s**2
 
     def velocity(self, D: Denoise, x: Array) -> Array:
         """Right-hand side of the probability-flow ODE in t: alpha' x_0 + sigma' eps."""
+        if hasattr(D, "velocity"):
+            return D.velocity(x, self.t)  # type: ignore[no-any-return]
         da, ds = float(self.path.d_alpha(self.t)), float(self.path.d_sigma(self.t))
         return da * D(x, self.a, self.s) + ds * self.eps(D, x)
 
@@ -72,7 +77,9 @@ class Node:
 
     @property
     def g2(self) -> float:
-        """Squared diffusion of the forward SDE, d sigma^2/dt - 2 f sigma^2."""
+        """Squared diffusion of the forward SDE, d sigma^2/dt - 2 f sigma^2; on an interpolant that of its noise."""
+        if hasattr(self.path, "weights"):
+            return float(getattr(self.path, "noise", 1.0)) ** 2
         return 2 * self.s * float(self.path.d_sigma(self.t)) - 2 * self.f * self.s**2
 
     def reverse_drift(self, D: Denoise, x: Array) -> Array:
@@ -121,8 +128,17 @@ def ddpm(path: Any, grid: Array, D: Denoise, x: Array, z: Array, variance: str =
 
 
 def amount(node: Node, eta: float, weight: str) -> float:
-    """Diffusion w(t) of a reverse SDE that keeps the marginals (Ma et al. 2024, table 2)."""
-    return eta**2 * {"g2": node.g2, "sigma": node.s, "constant": 1.0}[weight]
+    """Diffusion w(t) of a reverse SDE that keeps the marginals (Ma et al. 2024, table 2, and code, whose time is u)."""
+    u = 1 - node.t / node.path.end
+    forms = {
+        "g2": lambda: node.g2,
+        "sigma": lambda: node.s,
+        "constant": lambda: 1.0,
+        "linear": lambda: 1 - u,
+        "decreasing": lambda: 0.25 * (np.cos(np.pi * u) + 1) ** 2,
+        "increasing-decreasing": lambda: np.sin(np.pi * min(u, 1 - u)) ** 2,
+    }
+    return float(eta**2 * forms[weight]())
 
 
 def noisy_drift(node: Node, D: Denoise, x: Array, w: float) -> Array:
@@ -202,7 +218,8 @@ def runge_kutta(name: str) -> Sampler:
         from_noise = path.alpha(grid[0]) == 0
         for _, now, then in pairs(path, grid):
             if clock is None:
-                clock = "time" if from_noise and name != "euler" else "sigma"
+                flow = hasattr(D, "velocity")
+                clock = "time" if flow or (from_noise and name != "euler") else "sigma"
             if (name == "euler" and clock == "sigma") or (then.s == 0 and not regular_end(clock, then)):
                 x = ddim_step(now, then, D, x)
                 continue
@@ -266,7 +283,7 @@ def stochastic_heun(
     for i, now, then in pairs(path, grid):
         dt = now.t - then.t
         v, w = amount(now, eta, weight), amount(then, eta, weight)
-        dW = np.sqrt(dt) * z[i] if v else 0.0
+        dW = np.sqrt(dt) * z[i] if eta else 0.0
         K1 = -noisy_drift(now, D, x, v) * dt + np.sqrt(v) * dW
         if then.s == 0 and not (regular_end("time", then) and w == 0):
             x = x + K1

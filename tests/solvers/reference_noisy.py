@@ -93,6 +93,14 @@ def to_data(now: Node, then: Node, D: Denoise, x: Array, eta: float) -> Array:
     return ddim_step(now, then, D, x) if eta == 0 else then.a * D(x, now.a, now.s)
 
 
+def last_on_interpolant(now: Node, then: Node, D: Denoise, x: Array, z: Any, eta: float, weight: str) -> Any:
+    """Euler-Maruyama to the data of an interpolant, where a network has no score; None where none is asked for."""
+    if amount(then, eta, weight) == 0:
+        return None
+    dt, w = now.t - then.t, amount(now, eta, weight)
+    return x - noisy_drift(now, D, x, w) * dt + np.sqrt(w * dt) * next(z)
+
+
 def sra(name: str) -> Sampler:
     """Rossler 2010, eq. for additive noise: I_(1) and I_(1,0) from two normals, time running down."""
     alpha, A0, B0, beta1, beta2, c0, c1 = SRA[name]
@@ -103,7 +111,14 @@ def sra(name: str) -> Sampler:
         noise = iter(z)
         for _, now, then in pairs(path, grid):
             if then.s == 0:
-                return to_data(now, then, D, x, eta)
+                flow = hasattr(D, "velocity")
+                end = (
+                    last_on_interpolant(now, then, D, x, noise, eta, weight)
+                    if flow
+                    else to_data(now, then, D, x, eta)
+                )
+                if end is not None:
+                    return end  # type: ignore[no-any-return]
             h = now.t - then.t
             at = [Node(path, then.t if c == 1 else now.t - c * h) for c in c0]
             g = [np.sqrt(amount(Node(path, then.t if c == 1 else now.t - c * h), eta, weight)) for c in c1]
@@ -135,7 +150,14 @@ def spark(
     noise = iter(z)
     for _, now, then in pairs(path, grid):
         if then.s == 0:
-            return to_data(now, then, D, x, eta)
+            flow = hasattr(D, "velocity")
+            end = (
+                last_on_interpolant(now, then, D, x, noise, eta, weight)
+                if flow
+                else to_data(now, then, D, x, eta)
+            )
+            if end is not None:
+                return end  # type: ignore[no-any-return]
         h = now.t - then.t
         W, H = np.sqrt(h) * next(noise), -np.sqrt(h / 12) * next(noise)
         f, g = [], []

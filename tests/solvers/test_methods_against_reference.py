@@ -43,6 +43,7 @@ PLACES: dict[str, list[tuple[str, Array]]] = {
 
 ENDS: list[dict[str, Any]] = [{}, {"end": "lower"}, {"end": "as-published"}]
 NOISES = [{"noise": noise} for noise in ("ode", "sde", "er-sde-2", "er-sde-3", "er-sde-4", "er-sde-5")]
+WEIGHTS = [{"eta": 0.2, "weight": w} for w in ("linear", "decreasing", "increasing-decreasing")]
 CLOCKS = [{"clock": clock} for clock in ("sigma", "log-snr", "time")]
 OPTIONS: dict[str, list[dict[str, Any]]] = {
     "ddim-eta": [{}, {"eta": 0.0}, {"eta": 1.0}, {"eta": 0.3}],
@@ -55,6 +56,7 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
             {"eta": 1.5},
             {"eta": 0.6, "weight": "sigma"},
             {"eta": 0.1, "weight": "constant"},
+            *WEIGHTS,
         ]
         for name in ("stochastic-heun", "sit-sde-heun", "sra1", "sra3", "spark")
     },
@@ -64,6 +66,7 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
         {"eta": 1.5},
         {"eta": 0.6, "weight": "sigma"},
         {"eta": 0.1, "weight": "constant"},
+        *WEIGHTS,
         {"last": "mean"},
         {"last": "euler"},
     ],

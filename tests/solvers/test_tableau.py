@@ -63,7 +63,7 @@ BAD_BLOCKS = [
     ({"asks": np.zeros((3, 2, 2))}, r"asks has \(0, 0\): an evaluation must ask for something"),
     (
         {"asks": _filled("asks", (0, 1, 1), np.nan)},
-        r"evaluation 1 asks for part 1 \(0: E\[x_0\|x\], 1: the score\)",
+        r"evaluation 1 asks for part 1 \(0: E\[x_0\|x\] or the velocity, 1: the score\)",
     ),
     ({"during": np.full((3, 1, 2), 0.6)}, "during leaves the span"),
     ({"functionals": ("wiener",)}, "functionals has 'wiener': use None or one of"),

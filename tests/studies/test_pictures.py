@@ -83,7 +83,7 @@ def test_trajectories_are_those_of_run_and_end_at_the_samples() -> None:
     target = targets.load("easy-1d")
     ends = run_on_arrays(tableau, target, target.noised(*tableau.start).sample(5, seed=0), 0)[:, 0]
     assert [way[-1] for way in ways.x] == pytest.approx(list(ends))
-    assert len(ways.log_snr) == len(ways.x[0]) == 17
+    assert len(ways.places) == len(ways.x[0]) == 17
     assert len(found.chart.hconcat) == 1
 
 

@@ -13,8 +13,8 @@ import numpy as np
 from analytic import reprs
 
 from ...numerics.philox import check_seed, normals
-from ...protocols import Path
-from ..denoiser import Denoiser, combined, denoiser, like
+from ...protocols import Path, matched
+from ..denoiser import combined, denoiser, like
 from ..tableau import Tableau
 from .initial import as_mixture
 from .mixture_block import draw_samples
@@ -50,9 +50,13 @@ class Solution:
 
 
 def asking(model: Any, path: Path | None) -> Callable[[Array, float, float, float, float], Array]:
-    """Return ask(x, alpha, sigma, a, b) = a E[x_0|x] + b score from a target, a `Denoiser` or a callable D(x, t)."""
-    if isinstance(model, Denoiser):
-        return model.ask
+    """Return ask(x, alpha, sigma, a, b) = a E[x_0|x] + b score from a target, a `Denoiser` or a callable D(x, t).
+
+    A model that answers for itself, as one of an interpolant does with its velocity, has an `ask`.
+    """
+    if hasattr(model, "ask"):
+        asked: Callable[[Array, float, float, float, float], Array] = model.ask
+        return asked
     if hasattr(model, "denoise"):
 
         def of_target(x: Array, alpha: float, sigma: float, a: float, b: float) -> Array:
@@ -93,7 +97,8 @@ def run(
     ----------
     tableau : Tableau
     model : target, Denoiser or callable
-        A target with `denoise(x, alpha, sigma)`, what `solvers.denoiser` returns, or a plain D(x, t).
+        A target with `denoise(x, alpha, sigma)`, what `solvers.denoiser` returns, or a plain D(x, t). On an interpolant
+        an `analytic.Interpolated`, or what `solvers.flow_model` returns.
     initial : (n, ...) array, str or law
         Start points, of any shape behind the first axis, whose library, dtype and device the result has; or, with `n`
         and a target as the model, "marginal", "prior" or a law as in `sample`, on numpy arrays.
@@ -125,9 +130,10 @@ def run(
             f"tableau is {tableau.name!r}, which draws noise, but {model!r} has a flow and no SDE: take a method "
             "without noise, such as heun"
         )
+    matched(tableau, model)
     ask = asking(model, tableau.path)
     if isinstance(initial, str) or hasattr(initial, "variances"):
-        if n is None or not hasattr(model, "means"):
+        if n is None or not hasattr(model, "noised"):
             raise ValueError(
                 f"initial is {initial!r}: give an (n, dim) array, or n= and a target as the model"
             )

@@ -42,10 +42,11 @@ def as_mixture(initial: Any, tableau: Tableau, target: Target) -> Any:
 
     Raises ValueError for another word or another dimension.
     """
-    dim = target.means.shape[1]
+    start = target.noised(*tableau.start)
+    dim = start.means.shape[1]
     if isinstance(initial, str):
         if initial == "marginal":
-            return target.noised(*tableau.start)
+            return start
         if initial == "prior":
             return Normal(np.zeros((1, dim)), np.full((1, dim), tableau.prior_deviation**2))
         raise ValueError(f"initial is {initial!r}: use 'marginal', 'prior', a law or an (n, {dim}) array")

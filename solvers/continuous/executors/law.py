@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from analytic import reprs
 
 from ...numerics.jit import COMPILED
-from ...protocols import GaussianTarget
+from ...protocols import GaussianTarget, process_of
 from ..imperfect import Perturbation, perturbation
 from ..tableau import Tableau
 from .affine import affine_step
@@ -129,7 +129,9 @@ def ones_along(law: GaussianLaw) -> Array:
 
 
 def marginal(target: GaussianTarget, alpha: float, sigma: float) -> GaussianLaw:
-    """Return the law of alpha x_0 + sigma eps, in the target's eigenbasis."""
+    """Return the law of alpha x_0 + sigma eps, in the target's eigenbasis; of an interpolant its law at the level."""
+    if process_of(target) == "interpolant":
+        return gaussian_law(target.noised(alpha, sigma))  # type: ignore[attr-defined]  # which every one has
     law = gaussian_law(target)
     return GaussianLaw(alpha * law.centre, alpha**2 * law.variances + sigma**2, law.basis)
 

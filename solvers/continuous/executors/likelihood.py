@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from analytic import reprs
 
-from ...protocols import Path
+from ...protocols import Path, a_process, noising, process_of
 from ..butcher import (
     CLOCKS,
     EULER,
@@ -218,6 +218,10 @@ def flow_log_density(
     ----------
     Chen et al. 2018 (neural ODE), theorem 1; Song et al. 2021 (score SDE), eq. 39.
     """
+    if not noising(path):
+        raise ValueError(
+            f"path is {path!r}, {a_process(process_of(path))}: densities of flows are for Gaussian paths"
+        )
     if method not in BUTCHER:
         raise ValueError(f"method is {method!r}: use one of the Runge-Kutta methods {', '.join(BUTCHER)}")
     if clock not in CLOCKS:

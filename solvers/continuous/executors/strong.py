@@ -9,7 +9,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from ...numerics.jit import COMPILED
-from ...protocols import GaussianTarget
+from ...protocols import GaussianTarget, matched
 from ..functionals import FUNCTIONALS, quadrature, shape_of
 from ..imperfect import Perturbation, perturbation
 from ..tableau import Tableau
@@ -90,7 +90,13 @@ def strong(tableau: Tableau, target: GaussianTarget, initial: str | GaussianLaw 
     FloatingPointError
         Overflow: the method is unstable on this grid.
     """
+    matched(tableau, target)
     path, eta = tableau.path, tableau.stochasticity
+    if tableau.process == "interpolant":
+        raise ValueError(
+            f"tableau is {tableau.name!r} on an interpolant, where strong errors have no closed form here: compare "
+            "runs on coarse and fine grids that share their noise"
+        )
     if path is None:
         raise ValueError("tableau has no path: load it with Tableau.load(file, path=...)")
     if eta is None:

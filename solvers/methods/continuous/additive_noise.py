@@ -12,9 +12,10 @@ from numpy.typing import ArrayLike
 from ...catalogue import Claim, catalogue
 from ...continuous.tableau import Tableau
 from ...continuous.trace import Combination, Level, Run, Trace
-from ...protocols import Path
-from .euler_maruyama import amount_of_noise, drift, follows
+from ...protocols import Path, process_of
+from .euler_maruyama import amount_of_noise, drift, follows, no_score_at, noisy_step
 from .first_order import check_eta, sde_step
+from .runge_kutta import FLOWS
 
 STRONG = "additive noise, strong order 1.5 by its order conditions"
 
@@ -27,11 +28,16 @@ def _integrals(step: Run, clock: str) -> tuple[Combination, Combination]:
     return W, W / 2 - np.sqrt(h / 12) * step.noise(f"{clock}-area")
 
 
-def _to_data(step: Run, x: Combination, eta: float) -> bool:
-    """Close a step to sigma = 0 by the first-order step on D; whether it was one."""
+def _to_data(step: Run, x: Combination, eta: float, weight: str = "g2") -> bool:
+    """Close a step to sigma = 0 by one of first order, on D or on an interpolant Euler's; whether it was one."""
     if not np.any(step.next.sigma == 0):
         return False
-    step.close(sde_step(step, x, step.denoise(x, step.now), eta))
+    if process_of(step.path) == "interpolant":
+        if not no_score_at(step, amount_of_noise(step.path, step.next, eta, weight)):
+            return False
+        step.close(noisy_step(step, x, eta, weight))
+    else:
+        step.close(sde_step(step, x, step.denoise(x, step.now), eta))
     return True
 
 
@@ -42,6 +48,7 @@ def _to_data(step: Run, x: Combination, eta: float) -> bool:
         Claim(2, "weak", "strong order 1.5 and order 2 without noise", "deduced"),
     ],
     source="Rossler 2010, section 5, SRA1",
+    process=FLOWS,
 )
 def sra1(path: Path, grid: ArrayLike, eta: float = 1.0, weight: str = "g2") -> Tableau:
     """SRA1 on the reverse SDE in time: two stages, strong order 1.5 for additive noise.
@@ -67,7 +74,7 @@ def sra1(path: Path, grid: ArrayLike, eta: float = 1.0, weight: str = "g2") -> T
     trace = Trace("sra1", path, grid, stochasticity=follows(eta, weight))
     for step, _ in trace.runs():
         (x,) = step.registers
-        if _to_data(step, x, eta):
+        if _to_data(step, x, eta, weight):
             continue
         t, s = step.now, step.next
         h = t.t - s.t
@@ -88,6 +95,7 @@ def sra1(path: Path, grid: ArrayLike, eta: float = 1.0, weight: str = "g2") -> T
         Claim(2, "weak", "strong order 1.5 and order 3 without noise", "deduced"),
     ],
     source="Rossler 2010, section 5, SRA3",
+    process=FLOWS,
 )
 def sra3(path: Path, grid: ArrayLike, eta: float = 1.0, weight: str = "g2") -> Tableau:
     """SRA3 on the reverse SDE in time: three stages, order 3 without noise.
@@ -102,7 +110,7 @@ def sra3(path: Path, grid: ArrayLike, eta: float = 1.0, weight: str = "g2") -> T
     trace = Trace("sra3", path, grid, stochasticity=follows(eta, weight))
     for step, _ in trace.runs():
         (x,) = step.registers
-        if _to_data(step, x, eta):
+        if _to_data(step, x, eta, weight):
             continue
         t, s = step.now, step.next
         h = t.t - s.t
@@ -125,6 +133,7 @@ def sra3(path: Path, grid: ArrayLike, eta: float = 1.0, weight: str = "g2") -> T
         Claim(2, "weak", "strong order 1.5 and order 2 without noise", "deduced"),
     ],
     source="Foster 2024, definition 1.6; diffrax, SPaRK",
+    process=FLOWS,
 )
 def spark(path: Path, grid: ArrayLike, eta: float = 1.0, weight: str = "g2") -> Tableau:
     """SPaRK, the splitting-path Runge-Kutta method, on the reverse SDE in time: drift and noise by the same weights.
@@ -141,7 +150,7 @@ def spark(path: Path, grid: ArrayLike, eta: float = 1.0, weight: str = "g2") -> 
     outer, inner = (3 - np.sqrt(3)) / 6, np.sqrt(3) / 3
     for step, _ in trace.runs():
         (x,) = step.registers
-        if _to_data(step, x, eta):
+        if _to_data(step, x, eta, weight):
             continue
         t, s = step.now, step.next
         h = t.t - s.t

@@ -1,4 +1,4 @@
-"""Methods that discretise the reverse SDE dx = [f x - g^2 score] dt + g dW in the path's own time."""
+"""Methods that discretise the reverse SDE dx = [f x - g^2 score] dt + g dW in time, or the SDE of an interpolant."""
 
 from __future__ import annotations
 
@@ -12,13 +12,31 @@ from ...continuous.tableau import Tableau
 from ...continuous.trace import Combination, Level, Run, Trace
 from ...protocols import Path
 from .first_order import check_eta
+from .runge_kutta import FLOWS
 
 Array = NDArray[np.float64]
 LASTS = ("same", "mean", "tweedie", "euler")
+
+
+def _place(path: Path, level: Level) -> Array:
+    """How far on the path times are, from 0 at the data to 1 at its end; ValueError for a path without one."""
+    if not np.isfinite(path.end):
+        raise ValueError(
+            f"path is {path!r}, which has no end that weights of its clock refer to: use another weight"
+        )
+    return level.t / path.end
+
+
 WEIGHTS: dict[str, Callable[[Path, Level], Array]] = {
     "g2": lambda path, level: path.g2(level.t),
     "sigma": lambda path, level: level.sigma,
     "constant": lambda path, level: np.ones_like(level.t),
+    "linear": _place,
+    "decreasing": lambda path, level: np.sin(np.pi / 2 * _place(path, level)) ** 4,
+    # 0 at both ends, to the bit
+    "increasing-decreasing": lambda path, level: (
+        np.sin(np.pi * np.minimum(_place(path, level), 1 - _place(path, level))) ** 2
+    ),
 }
 
 
@@ -41,7 +59,14 @@ def drift(step: Run, x: Combination, level: Level, w: Array | float) -> Combinat
     return step.ask(x, level, -denoiser, w / 2 - score)
 
 
-def _no_score_at(step: Run, w: Array) -> bool:
+def noisy_step(step: Run, x: Combination, eta: float, weight: str) -> Combination:
+    """One Euler-Maruyama step."""
+    h, w = step.now.t - step.next.t, amount_of_noise(step.path, step.now, eta, weight)
+    x = x + h * drift(step, x, step.now, w)
+    return x + np.sqrt(w * h) * step.noise("time") if eta else x
+
+
+def no_score_at(step: Run, w: Array) -> bool:
     """Whether the drift at the end of the steps asks for a score of the data itself, which a model has not."""
     return bool(np.any((step.next.sigma == 0) & ((w != 0) | (step.velocity_asks(step.next)[1] != 0))))
 
@@ -58,6 +83,7 @@ def _no_score_at(step: Run, w: Array) -> bool:
     ],
     source="Song et al. 2021, eq. 6 with the Euler-Maruyama rule",
     aliases=("sit-sde-euler",),
+    process=FLOWS,
 )
 def euler_maruyama(
     path: Path, grid: ArrayLike, eta: float = 1.0, weight: str = "g2", last: str = "same"
@@ -75,10 +101,11 @@ def euler_maruyama(
     eta : float
         0 or more: w(t) is eta^2 times the weight.
     weight : str
-        "g2", that of the forward SDE; "sigma", sigma(t); "constant", 1.
+        "g2", that of the forward SDE, or of the path's own noise on an interpolant; "sigma", sigma(t); "constant", 1;
+        and with u = t/path.end "linear", u; "decreasing", sin(pi u/2)^4; "increasing-decreasing", sin(pi u)^2.
     last : str
         The last step: "same" as the others; "mean", without its noise; "euler", of the ODE; "tweedie", to E[x_0 | x],
-        which needs a grid that ends at sigma = 0 (ValueError where it does not).
+        which needs a Gaussian path and a grid that ends at sigma = 0 (ValueError where there is none).
 
     Returns
     -------
@@ -87,20 +114,21 @@ def euler_maruyama(
 
     References
     ----------
-    Song et al. 2021, eq. 6; Ma et al. 2024 (SiT), eq. 4 and table 2 for w(t), and its code for the last steps; Kloeden
-    and Platen 1992, section 9.1.
+    Song et al. 2021, eq. 6; Ma et al. 2024 (SiT), eq. 4 and table 2 for w(t), and its code for the last steps and for
+    more w(t), which it takes twice (eta^2 = 2), but for g2; Albergo, Boffi and Vanden-Eijnden 2023, section 2, for
+    interpolants, with w = 2 epsilon; Kloeden and Platen 1992, section 9.1.
     """
     trace = Trace("euler-maruyama", path, grid, stochasticity=follows(eta, weight))
     if last not in LASTS:
         raise ValueError(f"last is {last!r}: use one of {', '.join(LASTS)}")
-    if last == "tweedie" and not trace.terminal_zero:
-        raise ValueError("last is 'tweedie', which gives a sample without noise: end the grid at sigma = 0")
+    if last == "tweedie" and (trace.process == "interpolant" or not trace.terminal_zero):
+        raise ValueError(
+            "last is 'tweedie', which gives a sample without noise: end the grid at sigma = 0 of a Gaussian path"
+        )
     whole = trace.intervals if last == "same" else trace.intervals - 1
     for step in [trace.run(0, whole)] if whole else []:
         (x,) = step.registers
-        h, w = step.now.t - step.next.t, amount_of_noise(path, step.now, eta, weight)
-        x = x + h * drift(step, x, step.now, w)
-        step.close(x + np.sqrt(w * h) * step.noise("time") if eta else x)
+        step.close(noisy_step(step, x, eta, weight))
     if last != "same":
         step = trace.run(whole)
         (x,) = step.registers
@@ -155,6 +183,7 @@ def reverse_diffusion(path: Path, grid: ArrayLike) -> Tableau:
     ],
     source="Roberts 2012, the scheme with S_k = 0",
     aliases=("improved-euler",),
+    process=FLOWS,
 )
 def stochastic_heun(path: Path, grid: ArrayLike, eta: float = 1.0, weight: str = "g2") -> Tableau:
     """Heun's method on the reverse SDE in time, both stages with one Brownian increment.
@@ -187,7 +216,7 @@ def stochastic_heun(path: Path, grid: ArrayLike, eta: float = 1.0, weight: str =
         dW = np.sqrt(h) * step.noise("time") if eta else 0.0 * x
         first = drift(step, x, step.now, w)
         predicted = x + h * first + np.sqrt(w) * dW
-        if _no_score_at(step, w_next):
+        if no_score_at(step, w_next):
             step.close(predicted)
             continue
         second = drift(step, predicted, step.next, w_next)
@@ -201,6 +230,7 @@ def stochastic_heun(path: Path, grid: ArrayLike, eta: float = 1.0, weight: str =
         Claim(1, "weak", "a Lie splitting: all noise first, then Heun's method on the drift", "deduced"),
     ],
     source="Ma et al. 2024 (SiT), the `Heun` sampler of its code",
+    process=FLOWS,
 )
 def sit_sde_heun(path: Path, grid: ArrayLike, eta: float = 1.0, weight: str = "g2") -> Tableau:
     """SiT's Heun sampler of its SDE: the step's noise is added first, then Heun's method carries it on.
@@ -231,7 +261,7 @@ def sit_sde_heun(path: Path, grid: ArrayLike, eta: float = 1.0, weight: str = "g
         w, w_next = (amount_of_noise(path, level, eta, weight) for level in (step.now, step.next))
         x = x + np.sqrt(w * h) * step.noise("time") if eta else x
         first = drift(step, x, step.now, w)
-        if _no_score_at(step, w_next):
+        if no_score_at(step, w_next):
             step.close(x + h * first)
             continue
         second = drift(step, x + h * first, step.next, w_next)

@@ -1,4 +1,4 @@
-"""Explicit Runge-Kutta methods on the probability-flow ODE, in sigma/alpha, log-SNR or time.
+"""Explicit Runge-Kutta methods on the probability-flow ODE, in sigma/alpha, log-SNR or time; on interpolants in time.
 
 With y = x/alpha and kappa = sigma/alpha the flow is dy/dkappa = (y - D)/kappa or dy/dlog_snr = -(y - D). In x and t it
 is dx/dt = v, the velocity, which is regular at alpha = 0 and, on flow-matching paths, at sigma = 0.
@@ -25,8 +25,10 @@ from ...continuous.butcher import (
 )
 from ...continuous.tableau import Tableau
 from ...continuous.trace import Combination, Level, Run, Trace
-from ...protocols import Path
+from ...protocols import Path, process_of
 from .first_order import ddim_step
+
+FLOWS = ("noising", "interpolant")  # processes with a velocity
 
 
 def flow_step(
@@ -79,10 +81,14 @@ def ends_in_time(step: Run) -> bool:
 
 def _tableau(name: str, butcher: Butcher, path: Path, grid: ArrayLike, clock: str | None) -> Tableau:
     trace = Trace(name, path, grid)
+    transport = process_of(path) == "interpolant"
     if clock is None:
-        clock = "time" if trace.level(trace.grid[:1]).alpha[0] == 0 else "sigma"
+        early = trace.level(trace.grid[:1]).alpha[0] == 0 and butcher is not EULER
+        clock = "time" if transport or early else "sigma"
     if clock not in CLOCKS:
         raise ValueError(f"clock is {clock!r}: use one of {CLOCKS}")
+    if transport and clock != "time":
+        raise ValueError(f"clock is {clock!r}, of noise that an interpolant has not: use 'time'")
     for step, _ in trace.runs():
         (x,) = step.registers
         if (clock == "sigma" and butcher is EULER) or (
@@ -106,6 +112,7 @@ def _tableau(name: str, butcher: Butcher, path: Path, grid: ArrayLike, clock: st
     ],
     source="Song, Meng and Ermon 2021, eq. 12",
     aliases=("ddim", "dpm-solver-1"),
+    process=FLOWS,
 )
 def euler(path: Path, grid: ArrayLike, clock: str | None = None) -> Tableau:
     """Euler's method on the probability-flow ODE; in sigma/alpha it is DDIM and DPM-Solver-1.
@@ -119,7 +126,8 @@ def euler(path: Path, grid: ArrayLike, clock: str | None = None) -> Tableau:
     grid : (nodes,) float64 array
         Decreasing times.
     clock : str, optional
-        "sigma" (sigma/alpha, also by default, from alpha = 0 on too), "log-snr" or "time".
+        "sigma" (sigma/alpha, also by default, from alpha = 0 on too), "log-snr" or "time", the only one on an
+        interpolant.
 
     Returns
     -------
@@ -131,7 +139,7 @@ def euler(path: Path, grid: ArrayLike, clock: str | None = None) -> Tableau:
     Song, Meng and Ermon 2021, eq. 12; Lu et al. 2022 (DPM-Solver), eq. 3.7; Heitz, Belcour and Chambon 2023
     (iterative alpha-(de)blending), Algorithm 4.
     """
-    return _tableau("euler", EULER, path, grid, clock or "sigma")
+    return _tableau("euler", EULER, path, grid, clock)
 
 
 @catalogue.method(
@@ -139,6 +147,7 @@ def euler(path: Path, grid: ArrayLike, clock: str | None = None) -> Tableau:
     claims=[Claim(2, "ode", "Karras et al. 2022, section 3 and Algorithm 1")],
     source="Karras et al. 2022, Algorithm 1",
     aliases=("deis-rho-2heun",),
+    process=FLOWS,
 )
 def heun(path: Path, grid: ArrayLike, clock: str | None = None) -> Tableau:
     """Heun's method on the probability-flow ODE, in sigma (EDM).
@@ -154,7 +163,7 @@ def heun(path: Path, grid: ArrayLike, clock: str | None = None) -> Tableau:
         Decreasing times. Raises ValueError if not strictly decreasing.
     clock : str, optional
         Variable the ODE is written in: "sigma" (sigma/alpha), "log-snr" or "time", where the velocity is asked for.
-        By default "sigma", but "time" for a grid that starts at alpha = 0.
+        By default "sigma", but "time" for a grid that starts at alpha = 0 and on an interpolant.
 
     Returns
     -------
@@ -172,6 +181,7 @@ def heun(path: Path, grid: ArrayLike, clock: str | None = None) -> Tableau:
     "midpoint",
     claims=[Claim(2, "ode", "Runge 1895; Hairer, Norsett and Wanner 1993, section II.1")],
     source="Runge 1895; Hairer, Norsett and Wanner 1993, section II.1",
+    process=FLOWS,
 )
 def midpoint(path: Path, grid: ArrayLike, clock: str | None = None) -> Tableau:
     """The explicit midpoint method (Runge 1895) on the probability-flow ODE.
@@ -189,6 +199,7 @@ def midpoint(path: Path, grid: ArrayLike, clock: str | None = None) -> Tableau:
     "ralston",
     claims=[Claim(2, "ode", "Ralston 1962: order 2 with the least error bound")],
     source="Ralston 1962",
+    process=FLOWS,
 )
 def ralston(path: Path, grid: ArrayLike, clock: str | None = None) -> Tableau:
     """Ralston's second-order method on the probability-flow ODE: second stage at 2/3 of the step.
@@ -206,6 +217,7 @@ def ralston(path: Path, grid: ArrayLike, clock: str | None = None) -> Tableau:
     "heun-3",
     claims=[Claim(3, "ode", "Heun 1900")],
     source="Heun 1900",
+    process=FLOWS,
 )
 def heun_3(path: Path, grid: ArrayLike, clock: str | None = None) -> Tableau:
     """Heun's third-order method on the probability-flow ODE, stages at 0, 1/3 and 2/3 of the step.
@@ -224,6 +236,7 @@ def heun_3(path: Path, grid: ArrayLike, clock: str | None = None) -> Tableau:
     claims=[Claim(3, "ode", "Kutta 1901")],
     source="Kutta 1901",
     aliases=("deis-rho-3kutta",),
+    process=FLOWS,
 )
 def kutta_3(path: Path, grid: ArrayLike, clock: str | None = None) -> Tableau:
     """Kutta's third-order method on the probability-flow ODE.
@@ -241,6 +254,7 @@ def kutta_3(path: Path, grid: ArrayLike, clock: str | None = None) -> Tableau:
     "ssprk-3",
     claims=[Claim(3, "ode", "Shu and Osher 1988")],
     source="Shu and Osher 1988",
+    process=FLOWS,
 )
 def ssprk_3(path: Path, grid: ArrayLike, clock: str | None = None) -> Tableau:
     """The strong-stability-preserving third-order method on the probability-flow ODE.
@@ -259,6 +273,7 @@ def ssprk_3(path: Path, grid: ArrayLike, clock: str | None = None) -> Tableau:
     claims=[Claim(4, "ode", "Kutta 1901; Hairer, Norsett and Wanner 1993, section II.1")],
     source="Kutta 1901; Hairer, Norsett and Wanner 1993, section II.1",
     aliases=("deis-rho-4rk",),
+    process=FLOWS,
 )
 def rk4(path: Path, grid: ArrayLike, clock: str | None = None) -> Tableau:
     """The classical fourth-order Runge-Kutta method on the probability-flow ODE.
@@ -276,6 +291,7 @@ def rk4(path: Path, grid: ArrayLike, clock: str | None = None) -> Tableau:
     "rk4-3/8",
     claims=[Claim(4, "ode", "Kutta 1901; Hairer, Norsett and Wanner 1993, section II.1")],
     source="Kutta 1901, the 3/8 rule",
+    process=FLOWS,
 )
 def rk4_3_8(path: Path, grid: ArrayLike, clock: str | None = None) -> Tableau:
     """Kutta's 3/8 rule on the probability-flow ODE, which torchdiffeq calls `rk4`.

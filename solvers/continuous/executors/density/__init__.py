@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ....protocols import Target
+from ....protocols import Target, matched
 from ...composed import Composed
 from ...tableau import Tableau
 from ..packed import pack
@@ -43,7 +43,7 @@ def density(
     tableau : Tableau
     target : one-dimensional Gaussian mixture
         Components without variance are allowed. Or a `Composed` of such, a sum of scores that is no law: give
-        `initial` with it.
+        `initial` with it. On an interpolant an `Interpolated` of the line.
     initial : str or one-dimensional Gaussian mixture
         "marginal": the target's own law at the start level; "prior": N(0, prior_deviation^2); or a law given.
     estimate_error : bool
@@ -65,6 +65,7 @@ def density(
     """
     if not (np.isfinite(resolution) and resolution >= 0.5):
         raise ValueError(f"resolution is {resolution}: give a number of at least 0.5, 1 is usual")
+    matched(tableau, target)
     begin = _start(tableau, target, initial)
     packed = pack(tableau)
     chain_links = links(tableau.name, packed)

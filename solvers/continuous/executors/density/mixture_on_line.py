@@ -10,6 +10,8 @@ import scipy
 from numba import njit
 from numpy.typing import NDArray
 
+from analytic import Interpolated
+
 from ....numerics.jit import COMPILED
 from ....numerics.primitives import exp as vector_exp
 from ....protocols import Target
@@ -119,22 +121,20 @@ class Levels(NamedTuple):
     """What `evaluate` needs at each evaluation of each step.
 
     Within component k the value is gain_k x + offset_k, and component k weighs exp(log_weight_k - rate_k (x -
-    centre_k)^2). table (N, S, 5, K) holds log_weight, rate, centre, gain, offset; coupling (N, S) is the
-    derivative's factor on the variance of the value over components. wrong has the errors of the model.
+    centre_k)^2). table (N, S, 5, K) holds log_weight, rate, centre, gain, offset. wrong has the errors of the model.
 
     Of a sum of scores the components of all parts stand in a row, those of part p before ends[p] (P,), and the value is
     the sum of the parts' with the factors powers (N, S, P); of one mixture both are empty.
     """
 
     table: Array
-    coupling: Array
     wrong: Perturbation
     ends: NDArray[np.int64]
     powers: Array
 
 
 def levels_of(packed: Packed, target: Any) -> Levels:
-    """Tabulate what is asked at the levels of a tableau: a mixture, a wrong or calibrated one, or a sum of scores.
+    """Tabulate what is asked at a tableau's levels: of a mixture, a wrong or calibrated one, scores summed, an interpolant.
 
     Raises ValueError where it is not on the line, or scales predictions by what other coordinates are.
     """
@@ -146,6 +146,8 @@ def levels_of(packed: Packed, target: Any) -> Levels:
                 if alpha > 0 and sigma > 0:
                     found.wrong.linear[n, i, 2] -= (a * sigma**2 / alpha + b) * target.eta(alpha, sigma)[0]
         return found
+    if isinstance(target, Interpolated):
+        return on_interpolant(packed, target)
     if not isinstance(target, Composed):
         return levels(packed, on_line("target", target), perturbation(packed, target))
     if target.rescale is not None:
@@ -168,7 +170,7 @@ def levels_of(packed: Packed, target: Any) -> Levels:
             wrong.linear[n, i, 1] += packed.asks[n, i, 0] * rest / alpha if abs(rest) > 1e-15 else 0.0
     table = np.concatenate([one.table for one in tables], axis=3)
     ends = np.cumsum([len(mixture.weights) for mixture in mixtures])
-    return Levels(np.ascontiguousarray(table), tables[0].coupling, wrong, ends, powers)
+    return Levels(np.ascontiguousarray(table), wrong, ends, powers)
 
 
 def levels(packed: Packed, target: MixtureOnLine, wrong: Perturbation) -> Levels:
@@ -186,27 +188,45 @@ def levels(packed: Packed, target: MixtureOnLine, wrong: Perturbation) -> Levels
     offset = np.where(exact, 0.0, (of_data * sigma**2 + of_score * alpha) * means / safe)
     rate = np.where(exact, 0.0, 1 / (2 * safe))
     log_weight = np.log(weights) - np.where(exact, 0.0, np.log(safe) / 2)
-    parts = np.broadcast_arrays(log_weight, rate, alpha * means, gain, offset)
-    # the value is a x/alpha + (a sigma^2/alpha + b) score, in each component and over all of them
-    varies = of_data * sigma**2 + of_score * alpha
-    coupling = np.where(varies == 0, 0.0, alpha / np.where(varies == 0, 1.0, varies))
-    coupling = np.where((alpha == 0) & (of_data == 0), 1 / np.where(of_score == 0, 1.0, of_score), coupling)
-    return Levels(
-        np.ascontiguousarray(np.stack(parts, axis=2)),
-        np.ascontiguousarray(coupling[..., 0]),
-        wrong,
-        np.empty(0, np.int64),
-        np.empty((*packed.levels.shape[:2], 0)),
+    return _of_one(packed, wrong, log_weight, rate, alpha * means, gain, offset)
+
+
+def on_interpolant(packed: Packed, model: Interpolated) -> Levels:
+    """Tabulate an interpolant's velocity and score; ValueError where it is not on the line."""
+    if model.dim != 1:
+        raise ValueError(
+            f"target has dim = {model.dim}: densities are computed in one dimension, use `law` or `run`"
+        )
+    shape = packed.levels.shape[:2]
+    at = model.moments(model.path.time(packed.levels[..., 0], packed.levels[..., 1]).ravel())
+    means, slopes = (part[..., 0].reshape(*shape, -1) for part in (at.means, at.slopes))
+    S, B = (part[..., 0, 0].reshape(*shape, -1) for part in (at.covariances, at.drifts))
+    used = np.arange(shape[1]) < packed.counts[:, :1]
+    if np.any(S[used] <= 0):
+        raise ValueError(
+            f"target is {model!r} with a component without variance at a level of the tableau: keep clear of that time"
+        )
+    safe = np.where(S > 0, S, 1.0)
+    of_velocity, of_score = packed.asks[..., 0, None], packed.asks[..., 1, None]
+    gain = (of_velocity * B - of_score) / safe
+    log_weight = np.log(model.joint.weights) - np.log(safe) / 2
+    wrong = perturbation(packed, None)
+    return _of_one(
+        packed, wrong, log_weight, 1 / (2 * safe), means, gain, of_velocity * slopes - gain * means
     )
 
 
+def _of_one(packed: Packed, wrong: Perturbation, *rows: Array) -> Levels:
+    table = np.ascontiguousarray(np.stack(np.broadcast_arrays(*rows), axis=2))
+    return Levels(table, wrong, np.empty(0, np.int64), np.empty((*packed.levels.shape[:2], 0)))
+
+
 @njit(**COMPILED)
-def evaluate(
-    table: Any, coupling: float, x: Any, value: Any, slope: Any, top: Any, total: Any, share: Any
-) -> None:
+def evaluate(table: Any, x: Any, value: Any, slope: Any, top: Any, total: Any, share: Any) -> None:
     """Value and derivative of the model at 16 places x; top, total (16,) and share (K, 16) are scratch.
 
-    V' = sum_k r_k (gain_k + coupling (V_k - V)^2); for the denoiser that is alpha/sigma^2 Var[x_0 | x_t = x].
+    V' = sum_k r_k (gain_k + (s_k - s)(V_k - V)) with s_k the components' scores; for the denoiser that is alpha/sigma^2
+    Var[x_0 | x_t = x].
     """
     K = table.shape[1]
     top[:] = -np.inf
@@ -218,29 +238,32 @@ def evaluate(
             top[l] = max(top[l], share[k, l])
     total[:] = 0.0
     value[:] = 0.0
+    slope[:] = 0.0
     for k in range(K):
-        gain, offset = table[3, k], table[4, k]
+        rate, centre, gain, offset = table[1, k], table[2, k], table[3, k], table[4, k]
         for l in range(16):
             share[k, l] = vector_exp(share[k, l] - top[l])
             total[l] += share[k, l]
             value[l] += share[k, l] * (gain * x[l] + offset)
+            slope[l] += share[k, l] * rate * (centre - x[l])
     for l in range(16):
         total[l] = 1 / total[l]
         value[l] *= total[l]
+        top[l] = slope[l] * total[l]  # half of the score
     slope[:] = 0.0
     for k in range(K):
-        gain, offset = table[3, k], table[4, k]
+        rate, centre, gain, offset = table[1, k], table[2, k], table[3, k], table[4, k]
         for l in range(16):
-            difference = gain * x[l] + offset - value[l]
-            slope[l] += share[k, l] * total[l] * (gain + coupling * difference * difference)
+            pull, difference = rate * (centre - x[l]) - top[l], gain * x[l] + offset - value[l]
+            slope[l] += share[k, l] * total[l] * (gain + 2 * pull * difference)
 
 
 @njit(**COMPILED)
 def ask(levels: Levels, n: int, i: int, x: Any, value: Any, slope: Any, room: Any, share: Any) -> None:
     """Value and derivative of what evaluation i of step n asks at 16 places; room (4, 16), share (K, 16): scratch."""
-    table, coupling = levels.table[n, i], levels.coupling[n, i]
+    table = levels.table[n, i]
     if len(levels.ends) == 0:
-        evaluate(table, coupling, x, value, slope, room[0], room[1], share)
+        evaluate(table, x, value, slope, room[0], room[1], share)
     else:
         value[:] = 0.0
         slope[:] = 0.0
@@ -248,7 +271,7 @@ def ask(levels: Levels, n: int, i: int, x: Any, value: Any, slope: Any, room: An
         for p in range(len(levels.ends)):
             stop, power = levels.ends[p], levels.powers[n, i, p]
             if power != 0.0:
-                evaluate(table[:, first:stop], coupling, x, room[2], room[3], room[0], room[1], share)
+                evaluate(table[:, first:stop], x, room[2], room[3], room[0], room[1], share)
                 for l in range(16):
                     value[l] += power * room[2, l]
                     slope[l] += power * room[3, l]
