@@ -94,13 +94,13 @@ class Setting:
         return replace(self, path=path, grid=path.grid, start=None, stop=None)
 
     def on(self, target: Any) -> Any:
-        """Return what is asked on the path: the target, or on an interpolant the way to it from the law of -x/2.
+        """Return what is asked on the path: the target, or on an interpolant the way to it from the law of -0.6 x.
 
         The two are independent; of several ends every other one is the target.
         """
         if not isinstance(self.path, paths.Transport):
             return target
-        image = target.observed(-np.eye(target.dim) / 2)
+        image = target.observed(-0.6 * np.eye(target.dim))
         ends = [image if k % 2 else target for k in range(self.path.marginals)]
         return Interpolated(couplings.independent(*ends), self.path)
 

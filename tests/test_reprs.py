@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analytic import GaussianMixture, chains, distances, paths, sequences, targets
+from analytic import GaussianMixture, Interpolated, chains, couplings, distances, paths, sequences, targets
 from analytic.reprs import MOST, brief
 from solvers import Imperfect, ScoreError, catalogue, density, grids, law, run
 from solvers.continuous.executors.likelihood import flow_log_density
@@ -42,6 +42,7 @@ OBJECTS: dict[str, Callable[[], Any]] = {
     "method": lambda: catalogue["edm-churn"],
     "job": lambda: job_of("edm-churn(gamma=0.1)"),
     "mixture": lambda: WIDE,
+    "interpolated": lambda: Interpolated(couplings.independent(LINE, LINE), paths.Interpolant()),
     "digits": lambda: targets.load("digits"),
     "imperfect": lambda: Imperfect(WIDE, ScoreError(0.1, "wave", "eps", window=(-1.0, 2.0))),
     "density law": lambda: density(tableau(8), LINE),

@@ -105,7 +105,7 @@ class Interpolant(Transport):
     """
 
     shape: str = "linear"
-    noise: float = 1.0
+    noise: float = 0.5
 
     def __post_init__(self) -> None:
         """Validate the parameters."""
@@ -216,7 +216,7 @@ class Multimarginal(Transport):
         return np.full_like(t, self.noise**2)
 
     def _weights(self, t: Array) -> Weights:
-        k = np.minimum(np.floor(t), self.end - 1)
+        k = np.floor(t)
         u = t - k
         cosine, sine = np.sin(np.pi / 2 * (1 - u)), np.sin(np.pi / 2 * u)
         here = np.arange(self.marginals) == k[:, None]

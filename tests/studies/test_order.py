@@ -265,3 +265,24 @@ def test_a_path_is_for_the_methods_of_its_process() -> None:
     studied = on_mixtures([*dynamics, *plain], points, Setting(), 128)
     assert isinstance(studied, DataErrors)
     assert [job.method.name for job in studied.work] == ["heun"]
+
+
+def test_a_method_of_two_processes_is_measured_on_the_path_that_is_named() -> None:
+    setting = Setting(paths.Interpolant(), "uniform", limit=1024)
+    assert setting.of(catalogue["heun"]) is setting
+    assert setting.of(catalogue["ddpm"]).path == Setting().path
+    model = setting.on(targets.load("easy-1d"))
+    x = np.linspace(-2, 2, 9)[:, None]
+    image = np.exp(targets.load("easy-1d").log_density(-x / 0.6)) / 0.6  # of -0.6 x
+    np.testing.assert_allclose(np.exp(model.end(1).log_density(x)), image, rtol=1e-12)
+    found, judged = order(["heun", "stochastic-heun"], ["gaussian-1d"], setting)
+    slopes = {(m.method, m.metric): m.slope for m in found}
+    assert ("stochastic-heun", "strong") not in slopes
+    for name in ("heun", "stochastic-heun"):
+        assert slopes[name, "w2"].value == pytest.approx(2, abs=0.03)
+    assert not any(j.verdict == "refuted" for j in judged)
+    with pytest.raises(ValueError, match=r"an interpolant process, and ddpm is for noising ones"):
+        place("Interpolant", None, jobs(["ddpm"]), named=True)
+    points = {"points": GaussianMixture(np.full(300, 1 / 300), np.arange(300.0), 0.0)}
+    with pytest.raises(ValueError, match=r"target is 'points', which is data: give a Gaussian path"):
+        on_mixtures(jobs(["heun"]), points, setting, None)

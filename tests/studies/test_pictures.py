@@ -85,6 +85,8 @@ def test_trajectories_are_those_of_run_and_end_at_the_samples() -> None:
     assert [way[-1] for way in ways.x] == pytest.approx(list(ends))
     assert len(ways.places) == len(ways.x[0]) == 17
     assert len(found.chart.hconcat) == 1
+    (moved,) = calls.pictures("heun", of="trajectories", path="Interpolant", steps=4, samples=3).records
+    assert moved.places == (1.0, 0.75, 0.5, 0.25, 0.0)  # which has no log-SNR
 
 
 def test_tokens_are_revealed_once_and_stay() -> None:
