@@ -49,7 +49,7 @@ class Embedded:
 
     References
     ----------
-    Li et al. 2022 (Diffusion-LM), section 4: embedding and rounding, both learned there.
+    Li et al. 2022 (Diffusion-LM): embedding and rounding, both learned there.
     """
 
     def __init__(

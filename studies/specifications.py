@@ -36,6 +36,9 @@ PATHS = (
     "MeanReverting",
     "Interpolant",
     "EncodingDecoding",
+    "FisherRao",
+    "Dirichlet",
+    "Straight",
 )
 ANCHORED = ("Bridge", "MeanReverting")
 

@@ -27,14 +27,16 @@ from studies.order.on_tokens import (
 from studies.order.study import order
 from studies.readme import CLAIMS, DOCS, README, ROOT, TOKEN_CLAIMS, between
 
-TUTORIAL, LANGEVIN, BRIDGES = DOCS / "tutorial.md", DOCS / "langevin.md", DOCS / "bridges.md"
+TUTORIAL, LANGEVIN, BRIDGES, MIXED = (
+    DOCS / f"{page}.md" for page in ("tutorial", "langevin", "bridges", "mixed")
+)
 PARTS = 6  # that the table of claims is measured in
 
 
 @pytest.mark.parametrize(
     ("file", "least"),
-    [(README, 3), (TUTORIAL, 20), (LANGEVIN, 8), (BRIDGES, 12)],
-    ids=["README", "tutorial", "langevin", "bridges"],
+    [(README, 3), (TUTORIAL, 20), (LANGEVIN, 8), (BRIDGES, 12), (MIXED, 12)],
+    ids=["README", "tutorial", "langevin", "bridges", "mixed"],
 )
 def test_snippets_run_and_print_what_they_say(
     file: Path, least: int, monkeypatch: pytest.MonkeyPatch

@@ -90,7 +90,7 @@ class Straight(Simplex):
 
     References
     ----------
-    Stark et al. 2024 (Dirichlet flow matching), section 3.1, which shows it as what not to do.
+    Stark et al. 2024 (Dirichlet flow matching), who show what is wrong with it.
     """
 
     def placed(self, uniforms: Floats) -> Floats:
@@ -122,14 +122,14 @@ class Dirichlet(Simplex):
     Parameters
     ----------
     top : float
-        s where sampling ends; positive.
+        s where sampling ends; positive. Published code counts from 1 and ends at 8.
 
     References
     ----------
-    Stark et al. 2024 (Dirichlet flow matching), section 3.2, and its code.
+    Stark et al. 2024 (Dirichlet flow matching), eq. 14, and its code.
     """
 
-    top: float = 8.0
+    top: float = 7.0
 
     def __post_init__(self) -> None:
         """Validate the parameters."""

@@ -121,7 +121,7 @@ def split_gibbs(
 
     References
     ----------
-    Chu et al. 2025 (Split Gibbs discrete diffusion posterior sampling), whose regularisation is the uniform kernel; Wu
+    Chu et al. 2025 (Split Gibbs discrete diffusion posterior sampling), whose prior step is partial denoising; Wu
     et al. 2024 (Principled probabilistic imaging) for the Gaussian coupling.
     """
     like = Likelihood.of(model, reward)

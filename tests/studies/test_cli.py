@@ -282,6 +282,8 @@ BAD = {
     "plain on a bridge": (["order", "heun", "--path", "Bridge('EDM(0.002, 10)')"], "bridge", "paths.VP()"),
     "verified dynamics": (["verify", "ula"], "ula", "assay order"),
     "compared dynamics": (["budget", "sscs", "--target", "gaussian-1d"], "VP", "paths.CLD"),
+    "path of places": (["order", "heun", "--path", "FisherRao"], "FisherRao", "paths.VP"),
+    "no mixture": (["mixed", "--target", "gaussian-1d"], "gaussian-1d", "two or more components"),
     "no condition": (["guidance", "--target", "gaussian-1d"], "gaussian-1d", "two or more components"),
 }
 

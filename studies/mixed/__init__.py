@@ -1,0 +1,1 @@
+"""The mixed study: tokens beside numbers, and tokens as numbers, against exact laws."""

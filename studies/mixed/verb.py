@@ -1,0 +1,39 @@
+"""`assay mixed`: tokens beside numbers, and tokens as numbers."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from ..command import verb
+from ..study import Study
+
+
+@verb(methods=False)
+def mixed(
+    studies: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--study",
+            help="copies, split, interleaved, stationary, 'one token', rounding or sequence, repeatable; all if none.",
+        ),
+    ] = None,
+    target: Annotated[
+        str, typer.Option(help="Mixture on the line, whose component is the token.")
+    ] = "easy-1d",
+    samples: Annotated[int, typer.Option(help="Samples of embedded sequences.")] = 262_144,
+    seed: Annotated[int, typer.Option(help="Seed of all noise.")] = 0,
+) -> Study[Any]:
+    """Measure Gibbs samplers of a token and a number, and tokens taken through space, against exact laws.
+
+    Split and interleaved Gibbs by enumeration over the token and quadrature over the number; embeddings with rounding
+    and flows on the simplex and its statistical manifold beside ancestral sampling of tokens.
+
+    Example: assay mixed --study split --plot split.png
+    """
+    from analytic import targets as named
+
+    from .study import STUDIES, Mixed
+
+    return Mixed((target, named.load(target)), tuple(studies or STUDIES), samples, seed)
