@@ -16,6 +16,7 @@ VERBS = {
     "order": "Measure convergence orders and hold each method's claim against them.",
     "compare": "Compare methods at equal numbers of evaluations and say which to take, or that it is a tie.",
     "gap": "Measure how far ODE and SDE samplers with a wrong score are from each other and from the truth.",
+    "calibration": "Measure wrong scores as martingales, and what taking their mean away gains in error, KL and W2.",
     "guidance": "Measure how far guided, posterior and composed samplers are from the laws that they aim at.",
     "kernels": "Measure samplers in a box, by what they do at its walls, and on Poisson flows, against their D.",
     "budget": "Split a sampler's W2 error by cause: initial law, truncation, discretisation, score, precision.",

@@ -216,6 +216,13 @@ def by_pulse(
             yield from _records("pulse", plan, "log-SNR at the pulse's middle", sum(window) / 2, wrong, exact)
 
 
+def starts(plan: Plan, t: float, shift: float) -> tuple[GaussianMixture, GaussianMixture]:
+    """Return the exact marginal at a time, and the same with its mean off by so many deviations."""
+    begin = plan.target.noised(float(plan.setting.path.alpha(t)), float(plan.setting.path.sigma(t)))
+    means = begin.means + shift * np.sqrt(np.diag(begin.covariance()))
+    return begin, GaussianMixture(begin.weights, means, begin.variances)
+
+
 def along_the_way(
     plan: Plan, methods: Sequence[str] | None = None, cuts: int = 8, shift: float = 1.0
 ) -> Iterator[Gap]:
@@ -226,11 +233,7 @@ def along_the_way(
     """
     setting, target = plan.setting, plan.target
     nodes = setting.nodes(plan.steps)
-    alpha, sigma = float(setting.path.alpha(nodes[0])), float(setting.path.sigma(nodes[0]))
-    begin = target.noised(alpha, sigma)
-    moved = GaussianMixture(
-        begin.weights, begin.means + shift * np.sqrt(begin.covariance()[0, 0]), begin.variances
-    )
+    _, moved = starts(plan, float(nodes[0]), shift)
     pulse = Imperfect(target, replace(plan.error, window=(-1.5, -0.5)))
     lengths = np.unique(np.linspace(2, plan.steps, cuts).round().astype(int))
     for method in (plan.ode, plan.sde) if methods is None else methods:

@@ -14,6 +14,7 @@ from ..output.report import Report
 from ..study import Cell, Plain
 from .gaps import KNOBS, PULSE_ETAS, Gap, Plan, along_the_way, by_evaluations, by_noise, by_pulse, by_size
 from .tables import tables_of
+from .wrong_start import METHODS, by_start
 
 
 @dataclass(frozen=True)
@@ -46,16 +47,18 @@ class Gaps(Plain[Gap]):
         where = f"{plan.name}, {plan.steps} steps, {plan.error.shape} error of {plan.error.size:g} in {plan.error.of}"
         everything = pd.DataFrame([asdict(g) for g in found])
         for name, title, frame, notes in tables_of(found):
+            place = f"{plan.name}, {plan.setting.where}" if name == "start" else where
             own = {"gap": everything[everything["study"] == name]}
             failed = {g.reason: g for g in found if g.study == name and g.reason}
             notes = notes + [f"{g.status}: {g.of}, {g.knob} {g.value:g}: {why}" for why, g in failed.items()]
-            yield Report(f"gap-{name.replace(' ', '-')}", f"{title}: {where}", frame, notes, own)
+            yield Report(f"gap-{name.replace(' ', '-')}", f"{title}: {place}", frame, notes, own)
 
     def figures(self, found: list[Gap]) -> Mapping[str, Any]:
         """Draw a panel for each thing varied."""
         from .figure import figure  # which is slow to import
 
-        return {"gap": figure(found)} if any(g.status == MEASURED for g in found) else {}
+        drawn = [g for g in found if g.study != "start"]  # which is a table
+        return {"gap": figure(drawn)} if any(g.status == MEASURED for g in drawn) else {}
 
 
 Series = Callable[[Plan], dict[str, Callable[[Plan], Iterator[Gap]]]]
@@ -64,5 +67,6 @@ SERIES: Mapping[str, Series] = {
     "noise": lambda plan: {knob: partial(by_noise, knobs={knob: KNOBS[knob]}) for knob in KNOBS},
     "pulse": lambda plan: {f"eta = {eta:g}": partial(by_pulse, etas=(eta,)) for eta in PULSE_ETAS},
     "contraction": lambda plan: {m: partial(along_the_way, methods=(m,)) for m in (plan.ode, plan.sde)},
+    "start": lambda plan: {m: partial(by_start, methods=(m,)) for m in METHODS},
     "evaluations": lambda plan: {m: partial(by_evaluations, methods=(m,)) for m in (plan.ode, plan.sde)},
 }

@@ -9,6 +9,7 @@ import pandas as pd
 from ..inference import Slope
 from ..laws import MEASURED
 from .gaps import TRUTH, Gap, growth
+from .wrong_start import BEGAN
 
 _NOTES = {
     "size": (
@@ -16,6 +17,10 @@ _NOTES = {
         "distance with no error, in as many steps."
     ),
     "pulse": "columns: log-SNR at the middle of a pulse of width 1; larger is later, nearer the data.",
+    "start": (
+        "KL and W2 between the ends from the wrong and from the exact start; copies: root mean square distance of two "
+        "that share all noise."
+    ),
     "evaluations": "in brackets: with the exact score, which is what discretisation costs.",
 }
 
@@ -33,6 +38,13 @@ def tables_of(found: Sequence[Gap]) -> Iterator[tuple[str, str, pd.DataFrame, li
         elif study == "evaluations":
             frame = _pivot(chosen, metric, with_exact=True)
             yield study, f"{metric} to the truth against evaluations", frame, notes
+        elif study == "start":
+            yield (
+                study,
+                "What is left of a wrong start, one deviation off, with the exact score",
+                _by_start(chosen),
+                notes,
+            )
         elif study == "pulse":
             yield study, f"{metric} to the truth if the score errs for a while", _pivot(chosen, metric), notes
         else:
@@ -77,6 +89,18 @@ def _by_noise(found: Sequence[Gap]) -> pd.DataFrame:
         own = [g for g in found if (g.knob, g.value) == (knob, value)]
         row = {"noise": knob, "value": f"{value:g}"} | {g.metric: _number(g) for g in own}
         rows.append(row | {f"{own[0].metric} with the exact score": f"{own[0].exact:.2g}"})
+    return pd.DataFrame(rows)
+
+
+def _by_start(found: Sequence[Gap]) -> pd.DataFrame:
+    rows = []
+    for of in dict.fromkeys(g.of for g in found):
+        row = {"method": of}
+        for nfe in sorted({g.value for g in found}):
+            own = {(g.to, g.metric): g for g in found if (g.of, g.value) == (of, nfe)}
+            for (to, metric), gap in own.items():
+                row[f"{metric if to == BEGAN else 'copies'}, NFE {nfe:g}"] = _number(gap)
+        rows.append(row)
     return pd.DataFrame(rows)
 
 

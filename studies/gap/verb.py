@@ -10,7 +10,8 @@ import typer
 from ..command import verb
 from ..study import Study
 
-STUDIES = ("size", "noise", "pulse", "contraction", "evaluations", "learned")
+STUDIES = ("size", "noise", "pulse", "contraction", "evaluations", "start", "learned")
+ALONE = ("start", "learned")  # measured where they are asked for
 LEARNED, LEARNED_TARGET = "learned", "nine-2d"
 
 
@@ -20,7 +21,7 @@ def gap(
         list[str] | None,
         typer.Option(
             "--study",
-            help=f"What to vary, repeatable: {', '.join(STUDIES)}. By default all but learned, and on "
+            help=f"What to vary, repeatable: {', '.join(STUDIES)}. By default all but start and learned, and on "
             f"{LEARNED_TARGET} learned alone.",
         ),
     ] = None,
@@ -55,8 +56,9 @@ def gap(
 
     By exact law on a Gaussian, by density on a one-dimensional mixture, by samples elsewhere. Varied are the size of
     the score's error, the amount of noise (eta, w(t), churn, corrector steps), the time at which the score errs,
-    and the evaluations; and the KL from the exact marginal is followed on the way down. `--study learned` takes
-    small networks trained by score matching, flow matching and with the Fokker-Planck residual as a penalty.
+    and the evaluations; and the KL from the exact marginal is followed on the way down. `--study start` says what is
+    left at the end of a wrong start, at equal evaluations. `--study learned` takes small networks trained by score
+    matching, flow matching and with the Fokker-Planck residual as a penalty.
 
     Example: assay gap --study pulse --error "bump(0.3, of='eps', width=0.5)" --plot gap.png
     """
@@ -73,7 +75,9 @@ def gap(
             raise unknown("study", name, list(STUDIES))
     if steps < 4:
         raise ValueError(f"steps is {steps}: give at least 4")
-    asked = tuple(studies or ((LEARNED,) if target == LEARNED_TARGET else STUDIES[:-1]))
+    asked = tuple(
+        studies or ((LEARNED,) if target == LEARNED_TARGET else [s for s in STUDIES if s not in ALONE])
+    )
     if LEARNED in asked:
         if set(asked) != {LEARNED} or target not in (None, LEARNED_TARGET):
             raise ValueError(
@@ -85,11 +89,10 @@ def gap(
     if train:
         raise ValueError("train is given but nothing is learned: add --study learned")
     law = named.load(target or "easy-1d")
-    if "contraction" in asked and law.dim > 1:
-        if studies:
-            raise ValueError(
-                f"study is 'contraction' on {target!r}: KL along the way needs a target on the line"
-            )
+    for name in ("contraction", "start"):
+        if name in asked and law.dim > 1 and studies:
+            raise ValueError(f"study is {name!r} on {target!r}: KL needs a target on the line")
+    if law.dim > 1:
         asked = tuple(name for name in asked if name != "contraction")
     wrong = GAUSSIAN_ERROR if law.is_gaussian else ERROR
     wrong = wrong if error is None else specifications.error_of(error)

@@ -1,0 +1,1 @@
+"""What taking the mean of a wrong score away gains."""
