@@ -134,7 +134,7 @@ class Levels(NamedTuple):
 
 
 def levels_of(packed: Packed, target: Any) -> Levels:
-    """Tabulate what is asked at a tableau's levels: a mixture, a wrong or calibrated one, summed scores, an interpolant.
+    """Tabulate what is asked at a tableau's levels: a mixture, a wrong or calibrated one, a sum of scores, a flow.
 
     Raises ValueError where it is not on the line, or scales predictions by what other coordinates are.
     """
