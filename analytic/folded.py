@@ -49,8 +49,8 @@ class Folded:
 
     References
     ----------
-    Lou and Ermon 2023 (Reflected diffusion models), section 4, for the two sums; Fishman et al. 2023 (Diffusion models
-    for constrained domains).
+    Lou and Ermon 2023 (Reflected diffusion models), and cube.py of its code for the two sums; Fishman et al. 2023
+    (Diffusion models for constrained domains).
     """
 
     def __init__(self, mixture: GaussianMixture) -> None:

@@ -44,8 +44,8 @@ class PoissonFlow:
 
     References
     ----------
-    Xu et al. 2023 (PFGM++: Unlocking the potential of physics-inspired generative models), eq. 4 to 8 and section 3.3
-    for r = sigma sqrt(D); Xu et al. 2022 (Poisson flow generative models) for D = 1.
+    Xu et al. 2023 (PFGM++: Unlocking the potential of physics-inspired generative models), and its training/loss.py for
+    r = sigma sqrt(D); Xu et al. 2022 (Poisson flow generative models) for D = 1.
     """
 
     flow_only = True
@@ -122,7 +122,7 @@ class PoissonFlow:
 
         References
         ----------
-        Xu et al. 2023, section 3.1 and appendix B.
+        Xu et al. 2023; training/loss.py of its code.
         """
         n, sigma = whole_number(n, "n"), real_number(sigma, "sigma")
         N, D = self.dim, self.augmented

@@ -36,7 +36,7 @@ class Calibrated:
 
     References
     ----------
-    Pang et al. 2023 (On calibrating diffusion probabilistic models), sections 3.1 and 3.2.
+    Pang et al. 2023 (On calibrating diffusion probabilistic models).
     """
 
     def __init__(self, model: Any, law: GaussianMixture) -> None:

@@ -40,7 +40,7 @@ def _dpm_solver(
     safety: float,
 ) -> Outcome:
     _check(rtol=rtol, atol=atol, first=first, safety=safety)
-    problem = Problem(path, grid, model, x)
+    problem = Problem(path, grid, model, x, noisy=False)
     xp, x, before = problem.xp, problem.x, problem.x
     t, stop = float(problem.grid[0]), float(problem.grid[-1])
     if not np.isfinite(path.log_snr(np.array([t, stop]))).all():
@@ -205,7 +205,7 @@ def dormand_prince(
     Dormand and Prince 1980; Hairer, Norsett and Wanner 1993, section II.4, for the steps.
     """
     _check(rtol=rtol, atol=atol)
-    problem = Problem(path, grid, model, x)
+    problem = Problem(path, grid, model, x, noisy=False)
     xp, x = problem.xp, problem.x
     t, stop = float(problem.grid[0]), float(problem.grid[-1])
 

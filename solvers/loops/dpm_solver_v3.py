@@ -194,7 +194,7 @@ def dpm_solver_v3(
         )
     if not hasattr(model, "sample"):
         raise TypeError(f"model is {model!r}: give a target, of which the statistics are fitted to draws")
-    problem = Problem(path, grid, model, np.asarray(x, dtype=np.float64))
+    problem = Problem(path, grid, model, np.asarray(x, dtype=np.float64), noisy=False)
     lambdas = [float(path.log_snr(t)) for t in problem.grid]
     if not np.isfinite(lambdas).all():
         raise ValueError("grid has a node with alpha = 0 or sigma = 0: steps in log-SNR need both positive")

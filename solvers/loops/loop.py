@@ -15,7 +15,7 @@ from analytic import names, reprs
 
 from .. import grids
 from ..catalogue import PATHS_OF
-from ..continuous.executors.arrays import asking
+from ..continuous.executors.arrays import asking, check_noise
 from ..continuous.tableau import Tableau
 from ..continuous.trace import Trace
 from ..protocols import Path, a_process, process_of
@@ -99,10 +99,21 @@ catalogue = Catalogue()
 class Problem:
     """A model on a path between two times, and samples to start from, checked.
 
-    Raises ValueError for a path of another process than the loop is for.
+    `noisy` says whether the loop draws noise. Raises ValueError for a path of another process than the loop is for, and
+    in a noisy loop for a model that has a flow and no SDE.
     """
 
-    def __init__(self, path: Path, grid: ArrayLike, model: Any, x: Array, process: str = "noising") -> None:
+    def __init__(
+        self,
+        path: Path,
+        grid: ArrayLike,
+        model: Any,
+        x: Array,
+        process: str = "noising",
+        noisy: bool = True,
+    ) -> None:
+        if noisy:
+            check_noise("this loop", model)
         if process_of(path) != process:
             raise ValueError(
                 f"path is {path!r}, {a_process(process_of(path))}, and this loop is for {process} ones: give "

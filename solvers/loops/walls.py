@@ -37,7 +37,7 @@ def _stay(xp: Any, x: Array, on: Array) -> tuple[Array, Array]:
 def _walk(answer: Answer, path: Path, grid: ArrayLike, model: Any, x: Array, seed: int, step: str) -> Outcome:
     if methods[step].multistep:
         raise ValueError(f"step is {step!r}, a multistep method, which walls interrupt: give a one-step one")
-    problem = Problem(path, grid, model, x)
+    problem = Problem(path, grid, model, x, noisy=False)
     if np.any(np.asarray(path.alpha(problem.grid)) != 1):
         raise ValueError(
             f"path is {path!r}, whose alpha changes the box: give one with alpha = 1, such as VE"
@@ -61,7 +61,7 @@ def _walk(answer: Answer, path: Path, grid: ArrayLike, model: Any, x: Array, see
 @catalogue.loop(
     "reflected-euler",
     promise="stays in the box; weak order 1 (Bossy, Gobet and Talay 2004)",
-    source="Lou and Ermon 2023, section 5 and its code; Bossy, Gobet and Talay 2004",
+    source="Lou and Ermon 2023 and its sampling.py; Bossy, Gobet and Talay 2004",
 )
 def reflected_euler(
     path: Path, grid: ArrayLike, model: Any, x: Array, seed: int = 0, step: str = "euler-maruyama"
@@ -94,7 +94,7 @@ def reflected_euler(
 @catalogue.loop(
     "projected-euler",
     promise="stays in the box; weak order 1/2 (Costantini, Pacchiarotti and Sartoretto 1998)",
-    source="Costantini, Pacchiarotti and Sartoretto 1998; as thresholding, Lou and Ermon 2023, section 5",
+    source="Costantini, Pacchiarotti and Sartoretto 1998; as thresholding, Lou and Ermon 2023",
 )
 def projected_euler(
     path: Path, grid: ArrayLike, model: Any, x: Array, seed: int = 0, step: str = "euler-maruyama"

@@ -14,7 +14,7 @@ from scipy import stats
 from scipy.integrate import solve_ivp
 
 from analytic import GaussianMixture, PoissonFlow, paths
-from solvers import catalogue, density, grids, law, run, sample
+from solvers import catalogue, density, grids, law, loops, run, sample
 from studies.inference import fit, judge
 
 PLANE = GaussianMixture([0.2, 0.5, 0.3], [[0.0, 1.0], [2.0, 0.5], [-1.0, -1.0]], 0.0)
@@ -141,6 +141,12 @@ def test_any_array_is_answered_as_it_came() -> None:
     np.testing.assert_allclose(flow.denoise(0.8 * x, 0.8, 0.4), flow.denoise(x, 1.0, 0.5), rtol=1e-13)
 
 
+def test_adaptive_steps_follow_the_flow_to_their_tolerance() -> None:
+    flow, x = PoissonFlow(LINE, 4.0), START * np.linspace(-2, 2, 9)[:, None]
+    found = loops.catalogue["dormand-prince"].solve(PATH, (START, STOP), flow, x, rtol=1e-8, atol=1e-9)
+    np.testing.assert_allclose(flow.cdf(found.x[:, 0], STOP), flow.cdf(x[:, 0], START), atol=1e-6)
+
+
 def test_what_has_no_meaning_on_a_flow_is_refused() -> None:
     flow, nodes = PoissonFlow(LINE, 4.0), grids.karras(PATH, 4)
     heun, ddpm = (catalogue[name].tableau(PATH, nodes) for name in ("heun", "ddpm"))
@@ -151,6 +157,11 @@ def test_what_has_no_meaning_on_a_flow_is_refused() -> None:
         (lambda: flow.log_density(np.zeros((1, 1)), 0.0), ValueError, "sigma is 0.0"),
         (lambda: PoissonFlow(PLANE, 4.0).cdf(np.zeros(1), 1.0), ValueError, "dim = 2"),
         (lambda: run(ddpm, flow, np.zeros((2, 1))), ValueError, "draws noise, but .* has a flow and no SDE"),
+        (
+            lambda: loops.catalogue["gotta-go-fast"].solve(PATH, nodes, flow, np.zeros((2, 1))),
+            ValueError,
+            "loop draws noise",
+        ),
         (lambda: sample(heun, flow, 3), TypeError, "use `run`"),  # type: ignore[call-overload]
         (lambda: law(heun, flow), TypeError, "use `run`"),  # type: ignore[call-overload]
         (lambda: density(heun, flow, "prior"), TypeError, "use `run`"),  # type: ignore[arg-type]

@@ -80,6 +80,14 @@ def asking(model: Any, path: Path | None) -> Callable[[Array, float, float, floa
     raise TypeError(f"model is {model!r}: give a target, solvers.denoiser(...) or a callable D(x, t)")
 
 
+def check_noise(what: str, model: Any) -> None:
+    """Raise ValueError if a model has a flow alone, for what draws noise."""
+    if getattr(model, "flow_only", False):
+        raise ValueError(
+            f"{what} draws noise, but {model!r} has a flow and no SDE: take a method without noise, such as heun"
+        )
+
+
 def run(
     tableau: Tableau,
     model: Any,
@@ -125,11 +133,8 @@ def run(
         The sample became NaN or infinite, without `full`.
     """
     check_seed(seed)
-    if tableau.channels and getattr(model, "flow_only", False):
-        raise ValueError(
-            f"tableau is {tableau.name!r}, which draws noise, but {model!r} has a flow and no SDE: take a method "
-            "without noise, such as heun"
-        )
+    if tableau.channels:
+        check_noise(f"tableau is {tableau.name!r}, which", model)
     matched(tableau, model)
     ask = asking(model, tableau.path)
     if isinstance(initial, str) or hasattr(initial, "variances"):
