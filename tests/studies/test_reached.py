@@ -155,7 +155,7 @@ QUICK = {
     "compare": {"methods": ["unipc"], "targets": ["pair-2d", "gaussian-1d"], "samples": 200, "nfe": [8]},
     "gap": {"studies": ["pulse"], "steps": 4},
     "mixing": {"methods": ["ula", "ubu"], "dims": [10], "conditions": [1], "budgets": [16]},
-    "mixed": {"studies": ["copies", "rounding"]},
+    "mixed": {"studies": ["copies", "split"]},
     "pictures": {"methods": ["euler"], "samples": 10},
     "scaling": {"methods": ["euler"], "against": ["epsilon"], "limit": 64, "line_limit": 32},
     "verify": {"sampler": "heun"},
