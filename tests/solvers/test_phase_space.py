@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from analytic import GaussianMixture, paths, targets
-from solvers import catalogue, density, grids, law, run, sample, strong
+from solvers import catalogue, grids, law, run, sample, strong
 from solvers.continuous.executors.shared_path import SharedPath
 from tests.solvers.phase_space_loops import STEPS, Backward, loop
 
@@ -261,10 +261,8 @@ def test_what_does_not_fit_is_refused(call: Any, words: str) -> None:
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_executors_that_carry_one_variable_refuse_two(name: str) -> None:
+def test_a_strong_error_is_refused(name: str) -> None:
     for how in ("data", "noise"):
         tableau = catalogue[name].tableau(PATHS["cld"], grids.power(PATHS["cld"], 8), begin=how)
-        with pytest.raises(ValueError, match="density"):
-            density(tableau, MIXTURE)
         with pytest.raises(ValueError, match="no strong error"):
             strong(tableau, GAUSSIAN)

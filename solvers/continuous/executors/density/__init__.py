@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -19,6 +20,7 @@ from .law_on_line import DensityLaw
 from .links import Link, links
 from .mixture_on_line import MixtureOnLine, levels_of, on_line
 from .panels import Panels, merged, resolve
+from .plane import Plane, legs_of
 from .reused import reuse
 from .sampler_on_target import Precision, SamplerOnTarget
 
@@ -36,7 +38,9 @@ def density(
     """Law of the sample a tableau ends with on a one-dimensional Gaussian mixture, to near machine precision.
 
     The steps between two noises are a map of the line, whatever the method; a density is carried on panels
-    through each map and its noise, and is evaluated afresh after the noise. A deterministic sampler is one map.
+    through each map and its noise, and is evaluated afresh after the noise. A deterministic sampler is one map. Of a
+    sampler with a velocity the density of both is carried by its Fourier series, to 1e-6 in few steps and 1e-8 in more:
+    `error` tells.
 
     Parameters
     ----------
@@ -68,11 +72,18 @@ def density(
     matched(tableau, target)
     begin = _start(tableau, target, initial)
     packed = pack(tableau)
-    chain_links = links(tableau.name, packed)
-    _supported(tableau.name, chain_links)
+    try:
+        chain_links = links(tableau.name, packed)
+        _supported(tableau.name, chain_links)
+    except ValueError:
+        legs = legs_of(tableau)
+        if legs is None:
+            raise
+        plane = Plane(tableau.name, legs, target)
+        return _computed(lambda resolution: plane.law(begin, resolution), resolution, estimate_error)
     table = levels_of(packed, target)
 
-    def run(resolution: float) -> DensityLaw:
+    def run(resolution: float) -> Curve:
         sampler = SamplerOnTarget(
             tableau.name,
             packed,
@@ -80,15 +91,19 @@ def density(
             chain_links,
             Precision.of(resolution, any(link.remembers for link in chain_links)),
         )
-        return DensityLaw(_walk(sampler, begin))
+        return _walk(sampler, begin)
 
+    return _computed(run, resolution, estimate_error)
+
+
+def _computed(run: Callable[[float], Curve], resolution: float, estimate_error: bool) -> DensityLaw:
     if not estimate_error:
-        return run(resolution)
+        return DensityLaw(run(resolution))
     # The compiled parts run outside the interpreter's lock, so the two runs share two cores.
     with ThreadPoolExecutor(1) as other:
         finer = other.submit(run, 1.25 * resolution)
         law = run(resolution)
-        return DensityLaw(law.curve, finer.result())
+        return DensityLaw(law, DensityLaw(finer.result()))
 
 
 def _supported(name: str, chain_links: list[Link]) -> None:
