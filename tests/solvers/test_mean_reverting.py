@@ -102,19 +102,18 @@ def test_orders_of_the_flow_on_a_mixture(name: str, predicts: str) -> None:
         ("mr-sde-1", "data", 1),
         ("ir-sde-em", "data", 1),
         pytest.param("mr-sde-2", "data", 2, marks=pytest.mark.slow),
-        pytest.param("mr-sde-2", "noise", 2, marks=pytest.mark.slow),
-        pytest.param("mr-sde-1", "noise", 1, marks=pytest.mark.slow),
+        ("mr-sde-1", "noise", 1),
     ],
 )
 def test_weak_orders_on_a_mixture(name: str, predicts: str, order: int) -> None:
-    """In total variation, by the density given mu = 0."""
+    """In total variation, by the density given mu = 0; `mr-sde-2` on noise is too wide at first to be followed."""
     e = []
-    for N in (64, 128):
+    for N in (64 * order, 128 * order):
         tableau = at_zero(built(name, predicts, PATH, grids.power(PATH, N)))
         end = tableau.grid[-1]
         truth = MIXTURE.noised(float(PATH.plain.alpha(end)), float(PATH.plain.sigma(end)))
         e.append(density(tableau, MIXTURE, "prior", estimate_error=False).tv(truth))
-    assert abs(np.log2(e[0] / e[1]) - order) < 0.25, e
+    assert abs(np.log2(e[0] / e[1]) - order) < 0.15, e
 
 
 @each_case
