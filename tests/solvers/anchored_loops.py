@@ -7,7 +7,6 @@ ask one model of two inputs, D(x, y, t) = E[x_0 | x_t = x, y], by Bayes' rule on
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -15,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analytic import GaussianMixture
-from solvers import Tableau
 
 Array = NDArray[np.float64]
 Model = Callable[[Array, Array, float], Array]
@@ -210,15 +208,3 @@ def mr_loop(
             x = a1 / a0 * x - 2 * s1 * phi1 * q[0] - 2 * s1 * (phi1 / h - 1) * D1 + mu * (1 - a1 / a0)
             x = x + s1 * np.sqrt(np.exp(2 * h) - 1) * next(xi)
     return x
-
-
-def at_zero(tableau: Tableau) -> Tableau:
-    """The sampler given y = 0: register 1 is left out, and the sample before the first step."""
-    blocks = []
-    for index, block in enumerate(tableau.blocks):
-        V = np.delete(block.V, 1, axis=1)
-        V = 0 * V if index == 0 else np.delete(V, 1, axis=2)
-        U = 0 * block.U if index == 0 else np.delete(block.U, 1, axis=2)
-        B, H = (np.delete(table, 1, axis=1) for table in (block.B, block.H))
-        blocks.append(replace(block, U=U, V=V, B=B, H=H))
-    return replace(tableau, blocks=tuple(blocks))

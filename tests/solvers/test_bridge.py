@@ -13,7 +13,8 @@ from scipy.stats import norm
 
 from analytic import GaussianMixture, paths, targets
 from solvers import GaussianLaw, catalogue, denoiser, density, grids, law, run
-from tests.solvers.anchored_loops import BridgeSchedule, at_zero, bridge_loop
+from solvers.methods.continuous.anchored import at_the_origin
+from tests.solvers.anchored_loops import BridgeSchedule, bridge_loop
 
 PATHS: dict[str, Any] = {"vp": paths.Bridge(), "ve": paths.Bridge(paths.EDM(0.002, 10.0), spread=0.5)}
 CASES: list[tuple[str, dict[str, Any]]] = [
@@ -129,11 +130,28 @@ def test_noisy_samplers_have_weak_order_one_on_a_mixture(name: str, options: dic
     path = PATHS["vp"]
     e = []
     for N in (16, 32):
-        tableau = at_zero(catalogue[name].tableau(path, grids.two_sided(path, N), **options))
-        end = tableau.grid[-1]
-        truth = MIXTURE.noised(float(path.plain.alpha(end)), float(path.plain.sigma(end)))
-        e.append(density(tableau, MIXTURE, "prior", estimate_error=False).tv(truth))
+        built = catalogue[name].tableau(path, grids.two_sided(path, N), **options)
+        tableau, initial, truth = at_the_origin(built, MIXTURE)
+        e.append(density(tableau, MIXTURE, initial, estimate_error=False).tv(truth))
     assert abs(np.log2(e[0] / e[1]) - 1) < 0.15, e
+
+
+@each_case
+def test_at_the_origin_is_the_sampler_from_there(name: str, options: dict[str, Any]) -> None:
+    """By samples with the same noise: the first of it is where the sampler without its first step starts."""
+    path = PATHS["vp"]
+    whole = catalogue[name].tableau(path, grids.two_sided(path, 6), **options)
+    rest, initial, truth = at_the_origin(whole, MIXTURE)
+    noise = np.random.default_rng(4).standard_normal((len(whole.channels), 9, 1))
+    start, left = initial.means[0] + np.sqrt(initial.variances[0]) * noise[0], noise[1:]
+    if name == "ddbm-heun":  # whose first step a model sees the noise of
+        start, left = 3.0 + 0 * start, noise
+    expected = run(whole, MIXTURE, np.zeros((9, 1)), noise=noise)
+    np.testing.assert_allclose(run(rest, MIXTURE, start, noise=left), expected, rtol=1e-12, atol=1e-13)
+    known = path.plain.alpha(whole.grid[-1])
+    np.testing.assert_allclose(truth.mean(), known * MIXTURE.mean(), rtol=1e-14)
+    with pytest.raises(ValueError, match="of one step"):
+        at_the_origin(catalogue[name].tableau(path, [path.start, 0.1], **options), MIXTURE)
 
 
 def given(path: Any, tableau: Any, y: float) -> tuple[GaussianLaw, GaussianLaw]:

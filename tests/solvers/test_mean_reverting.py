@@ -12,7 +12,8 @@ from scipy.stats import norm
 
 from analytic import GaussianMixture, paths, targets
 from solvers import GaussianLaw, catalogue, denoiser, density, grids, law, run
-from tests.solvers.anchored_loops import at_zero, mr_loop
+from solvers.methods.continuous.anchored import at_the_origin
+from tests.solvers.anchored_loops import mr_loop
 
 PATH = paths.MeanReverting()
 PUBLISHED = paths.MeanReverting(paths.VP(0.1, 20.0), deviation=0.7)
@@ -109,10 +110,8 @@ def test_weak_orders_on_a_mixture(name: str, predicts: str, order: int) -> None:
     """In total variation, by the density given mu = 0; `mr-sde-2` on noise is too wide at first to be followed."""
     e = []
     for N in (64 * order, 128 * order):
-        tableau = at_zero(built(name, predicts, PATH, grids.power(PATH, N)))
-        end = tableau.grid[-1]
-        truth = MIXTURE.noised(float(PATH.plain.alpha(end)), float(PATH.plain.sigma(end)))
-        e.append(density(tableau, MIXTURE, "prior", estimate_error=False).tv(truth))
+        tableau, initial, truth = at_the_origin(built(name, predicts, PATH, grids.power(PATH, N)), MIXTURE)
+        e.append(density(tableau, MIXTURE, initial, estimate_error=False).tv(truth))
     assert abs(np.log2(e[0] / e[1]) - order) < 0.15, e
 
 

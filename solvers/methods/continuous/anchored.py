@@ -77,21 +77,24 @@ def prior_mean(step: Run) -> Any:
     return step.denoise(0.0 * y, Level(step.now.t, nothing, nothing + 1, nothing - np.inf))
 
 
-def at_the_origin(tableau: Tableau, target: Any) -> tuple[Tableau, GaussianMixture, Any]:
-    """Return the sampler given y = 0, which is one of x alone, the law that its first step leaves, and the true end.
+def at_the_origin(tableau: Tableau, target: Any) -> tuple[Tableau, GaussianMixture, GaussianMixture]:
+    """Return the sampler given y = 0, which is one of x alone, a law for it to start from, and the true law of its end.
+
+    A first step that adds noise at its end is left out, for the Gaussian that it leaves; one whose noise a model sees
+    is kept, without the sample before it.
 
     Parameters
     ----------
     tableau : Tableau
         On a bridge or a mean-reverting path, of two steps or more.
-    target : Gaussian mixture
+    target : GaussianMixture
 
     Returns
     -------
     Tableau
-        On the plain path, without the first step and the register of y.
+        On the plain path, without the register of y.
     GaussianMixture
-        Where that starts: in the mean that the first step gives, with its noise.
+        Where that starts.
     GaussianMixture
         Law of x at the grid's end given y = 0.
 
@@ -103,16 +106,7 @@ def at_the_origin(tableau: Tableau, target: Any) -> tuple[Tableau, GaussianMixtu
     first, *rest = tableau.blocks
     if not rest:
         raise ValueError(f"tableau is {tableau!r} of one step: give a grid with more")
-    alone = replace(tableau, blocks=(first,))
-    zero = np.zeros((1, target.means.shape[1]))
-    mean = run(alone, target, zero, noise=np.zeros((len(alone.channels), *zero.shape)))[0]
-    initial = GaussianMixture([1.0], mean[None], float(np.sum(first.H[-1, 0] ** 2)))
-
-    plain: Any = tableau.path.plain  # type: ignore[union-attr]  # that of the path
-    start, end = (
-        (float(plain.alpha(t)), float(plain.sigma(t))) for t in (rest[0].span[0, 0], tableau.grid[-1])
-    )
-    blocks = tuple(
+    blocks = [
         replace(
             block,
             U=np.delete(block.U, 1, axis=2),
@@ -121,13 +115,20 @@ def at_the_origin(tableau: Tableau, target: Any) -> tuple[Tableau, GaussianMixtu
             H=np.delete(block.H, 1, axis=1),
         )
         for block in rest
+    ]
+    none = np.zeros((1, target.dim))
+    if np.any(first.G):
+        kept = replace(first, U=0 * first.U, V=0 * first.V[:, :1], B=first.B[:, :1], H=first.H[:, :1])
+        blocks, mean, variance = [kept, *blocks], none, tableau.prior_deviation**2
+    else:
+        alone = replace(tableau, blocks=(first,))
+        mean = run(alone, target, none, noise=np.zeros((len(alone.channels), *none.shape)))
+        variance = float(np.sum(first.H[-1, 0] ** 2))
+    path: Any = tableau.path
+    start, end = (
+        (float(path.plain.alpha(t)), float(path.plain.sigma(t)))
+        for t in (rest[0].span[0, 0], tableau.grid[-1])
     )
-    without = replace(
-        tableau,
-        blocks=blocks,
-        grid=tableau.grid[tableau.grid <= rest[0].span[0, 0]],
-        path=plain,
-        start=start,
-        end=end,
-    )
-    return without, initial, target.noised(*end)
+    grid = tableau.grid[tableau.grid <= blocks[0].span[0, 0]]
+    without = replace(tableau, blocks=tuple(blocks), grid=grid, path=path.plain, start=start, end=end)
+    return without, GaussianMixture([1.0], mean, variance), target.noised(*end)
