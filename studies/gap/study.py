@@ -67,6 +67,6 @@ SERIES: Mapping[str, Series] = {
     "noise": lambda plan: {knob: partial(by_noise, knobs={knob: KNOBS[knob]}) for knob in KNOBS},
     "pulse": lambda plan: {f"eta = {eta:g}": partial(by_pulse, etas=(eta,)) for eta in PULSE_ETAS},
     "contraction": lambda plan: {m: partial(along_the_way, methods=(m,)) for m in (plan.ode, plan.sde)},
-    "start": lambda plan: {m: partial(by_start, methods=(m,)) for m in METHODS},
     "evaluations": lambda plan: {m: partial(by_evaluations, methods=(m,)) for m in (plan.ode, plan.sde)},
+    "start": lambda plan: {m: partial(by_start, methods=(m,)) for m in METHODS},
 }
