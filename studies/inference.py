@@ -213,6 +213,8 @@ def _limit(local: Array, blur: Array, k: int) -> tuple[float, float, bool]:
     half = max(abs(value - local[k]), abs(now), abs(before) / 2) + noise
     if abs(now) > SHRINK * abs(before):  # settled by size, not by rate: how far it still goes is unknown
         half = max(half, 2 * TINY)
+    if before * now < 0:  # they turn a little, and may come back as far again
+        half = max(half, 2 * min(abs(before), 10 * TINY))
     return value, float(half), settled
 
 

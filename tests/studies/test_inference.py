@@ -178,3 +178,12 @@ def test_an_interval_just_below_a_claim_refutes_it() -> None:
     near = fit(STEPS, ladder((1.0, 1.982)))
     assert near.high < 2
     assert judge(2, near) == "refuted"
+
+
+def test_slopes_that_turn_a_little_below_an_order_do_not_refute_it() -> None:
+    """Slopes of Heun's method in total variation on an interpolant of noise 1, which come to 2 from below."""
+    local = np.array([1.979, 1.962, 1.969, 1.982, 1.991])
+    errors = np.exp2(-np.concatenate([[0.0], np.cumsum(local)]))
+    said = [judge(2, fit(STEPS[:rungs], errors[:rungs])) for rungs in range(4, 7)]
+    assert said == ["confirmed", "unresolved", "confirmed"]
+    assert judge(2.5, fit(STEPS, errors)) == "refuted"
