@@ -168,10 +168,10 @@ def _middle(seen: Array, whole: Array, z: int, noise: int) -> Array | None:
         # the second row is across the first in the registers; how it sees the first one's noise follows
         (r,) = y
         across = np.array([-r[1], r[0]])
-        along, m = (
-            (whole[:, :z] @ np.linalg.inv(np.stack([r[:z], across]))).T if r[:z].any() else (None, None)
-        )
-        if m is None or not m.any():
+        if not r[:z].any():
+            return None
+        along, m = (whole[:, :z] @ np.linalg.inv(np.stack([r[:z], across]))).T
+        if not m.any():
             return None
         rest = whole - np.outer(along, r)
         shared = m @ rest @ np.where(np.arange(len(r)) < noise, 0.0, r) / (r[noise:] @ r[noise:])
