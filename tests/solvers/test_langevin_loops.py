@@ -224,7 +224,7 @@ def test_what_a_loop_cannot_take_is_named() -> None:
                 loop.solve(vp, grids.uniform(vp, 4), PAIR, x)
         else:
             # or of a model that says of no observation or composition
-            told = r"and this loop is for noising ones|alpha > 0|give (Composed|Observed)\("
+            told = r"and this loop is for (noising|simplex) ones|alpha > 0|give (Composed|Observed)\("
             with pytest.raises((ValueError, TypeError), match=told):
                 loop.solve(path, grid, PAIR, x)
     atoms = GaussianMixture([0.5, 0.5], [[0.0, 1.0], [1.0, 0.0]], 0.0)

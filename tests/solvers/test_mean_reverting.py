@@ -69,7 +69,7 @@ def test_around_the_mean_it_is_a_plain_sampler(
         found = run(tableau, target, mu, noise=noise)
         # a plain sampler of the data less the mean, each with its own
         for i in range(4):
-            moved = GaussianMixture(target.weights, target.means - mu[i], target._matrices)
+            moved = GaussianMixture(target.weights, target.means - mu[i], target.matrices)
             start = PUBLISHED.deviation * noise[0, i : i + 1]
             z = run(there, moved, start, noise=noise[1:, i : i + 1] if there.channels else None)
             np.testing.assert_allclose(found[i] - mu[i], z[0], rtol=0, atol=1e-11)
