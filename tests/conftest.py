@@ -112,6 +112,9 @@ THINNED = {
     "test_sound_steps_pass": 3,
     "test_orders_on_a_mixture_by_the_backward_equation": 3,
     "test_orders_of_the_flow_on_a_mixture_by_a_lattice": 2,
+    "test_orders_of_the_flow_on_a_mixture": 3,
+    "test_weak_orders_on_a_mixture": 2,
+    "test_coarse_and_fine_grids_share_their_noise": 4,
     "test_an_exact_sampler_keeps_a_mixture": 4,
     "test_accepted_chains_reach_the_composed_law_and_a_sum_of_scores_alone_does_not": 0,
 }

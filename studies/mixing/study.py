@@ -11,6 +11,7 @@ from analytic.names import unknown
 
 from ..output.report import Report
 from ..study import Cell, Plain
+from .corrected import CHAINS, CORRECTED, needs_of
 from .needs import Bias, Least, Need, at_budgets, bias, needs
 from .tables import bias_report, budget_report, needs_reports
 from .walks import METHODS
@@ -23,7 +24,7 @@ class Mixing(Plain[Bias | Need | Least]):
     Attributes
     ----------
     methods : sequence of str
-        Some of `walks.METHODS`.
+        Some of `walks.METHODS`, and of `corrected.CORRECTED`, which have no bias.
     dims, conditions, budgets : sequence of int
     w2 : float
         Error to be reached, in units of the widest deviation.
@@ -36,7 +37,7 @@ class Mixing(Plain[Bias | Need | Least]):
         An unknown method, a size below 1, or an error that is not positive.
     """
 
-    methods: Sequence[str] = METHODS
+    methods: Sequence[str] = (*METHODS, *CORRECTED)
     dims: Sequence[int] = (1, 10, 100, 1000)
     conditions: Sequence[int] = (1, 10, 100, 1000, 10_000)
     budgets: Sequence[int] = (16, 32, 64, 128, 256, 512, 1024)
@@ -48,8 +49,8 @@ class Mixing(Plain[Bias | Need | Least]):
 
     def __post_init__(self) -> None:
         for method in self.methods:
-            if method not in METHODS:
-                raise unknown("method", method, METHODS)
+            if method not in (*METHODS, *CORRECTED):
+                raise unknown("method", method, [*METHODS, *CORRECTED])
         for name, sizes, least in (
             ("dim", self.dims, 1),
             ("condition", self.conditions, 1),
@@ -63,11 +64,16 @@ class Mixing(Plain[Bias | Need | Least]):
     def cells(self) -> Iterable[Cell[Bias | Need | Least]]:
         """One a method for its bias, one for each condition number, and one for all budgets."""
         for method in self.methods:
-            yield Cell({"method": method, "what": "bias"}, partial(bias, method))
+            if method not in CORRECTED:
+                yield Cell({"method": method, "what": "bias"}, partial(bias, method))
             for condition in self.conditions:
-                given = {"dims": tuple(self.dims), "w2": self.w2}
-                measure = partial(needs, method, condition, self.dims, self.w2)
+                given = {"dims": tuple(self.dims), "w2": self.w2, "chains": CHAINS}
+                measure = partial(
+                    needs_of if method in CORRECTED else needs, method, condition, self.dims, self.w2
+                )
                 yield Cell({"method": method, "what": "needs", "condition": condition}, measure, given)
+            if method in CORRECTED:
+                continue
             dim, condition = self.at
             given = {"at": self.at, "budgets": tuple(self.budgets)}
             measured = partial(at_budgets, method, condition, dim, self.budgets)

@@ -10,6 +10,7 @@ import pandas as pd
 
 from ..order.tables import NOTHING
 from ..output.report import Report
+from .corrected import CHAINS, CORRECTED, MOST_CONDITION
 from .needs import Bias, Least, Need
 from .walks import RANDOM
 
@@ -30,6 +31,10 @@ HIDDEN = "exponents are those of NFE / log(W2 at the start / W2 at the end) over
 LOWER = (
     "random midpoints: their law is no Gaussian; what its exact second moments give is a lower bound of W2, and of "
     "what they need"
+)
+CHAINED = (
+    f"mala and hmc by {CHAINS} chains, up to condition number {MOST_CONDITION}; the zig-zag by its exact moments, an "
+    "event an evaluation: they have no bias, and of their W2 too it is a lower bound"
 )
 ROUNDING = 1e-13  # below it an error is none
 LARGE = 10  # sizes that exponents are read from
@@ -84,7 +89,7 @@ def needs_reports(found: Sequence[Need]) -> Iterator[Report]:
     rows = [
         {"method": m}
         | {
-            f"k = {k}": f"{exponent(large, [_without_log(of.get((m, k, d))) for d in large]):.2f}"
+            f"k = {k}": _power(exponent(large, [_without_log(of.get((m, k, d))) for d in large]))
             for k in conditions
         }
         | {"bound": f"{BOUNDS[m][0]:.3g}" if m in BOUNDS else NOTHING}
@@ -103,7 +108,7 @@ def needs_reports(found: Sequence[Need]) -> Iterator[Report]:
             along = [of.get((m, k, dim)) for k in conditions]
             p = exponent(large, [_without_log(of.get((m, k, dim))) for k in large])
             row = {"method": m} | {f"k = {k}": _count(n) for k, n in zip(conditions, along, strict=True)}
-            rows.append(row | {"exponent of k": f"{p:.2f}"} | _best(along[-1]))
+            rows.append(row | {"exponent of k": _power(p)} | _best(along[-1]))
         title = f"{goal}, against the condition number k in {dim} dimensions"
         last = (
             f"h, friction and spectral gap (of second moments, a step) are the best at k = {conditions[-1]}"
@@ -111,11 +116,17 @@ def needs_reports(found: Sequence[Need]) -> Iterator[Report]:
         yield Report("mixing-condition", title, pd.DataFrame(rows), [HIDDEN, last, *notes], everything)
 
 
+def _power(p: float) -> str:
+    return NOTHING if np.isnan(p) else f"{p:.2f}"
+
+
 def _best(need: Need | None) -> dict[str, str]:
     if need is None or np.isnan(need.nfe):
         return dict.fromkeys(("h", "friction", "gap"), NOTHING)
-    friction = NOTHING if np.isnan(need.friction) else f"{need.friction:.3g}"
-    return {"h": f"{need.h:.2g}", "friction": friction, "gap": f"{1 - need.contraction:.2g}"}
+    found = {"h": (need.h, ".2g"), "friction": (need.friction, ".3g"), "gap": (1 - need.contraction, ".2g")}
+    return {
+        name: NOTHING if np.isnan(value) else format(value, form) for name, (value, form) in found.items()
+    }
 
 
 def budget_report(found: Sequence[Least]) -> Report:
@@ -139,4 +150,5 @@ def _count(need: Need | None) -> str:
 
 
 def _notes(found: Sequence[Bias | Need | Least]) -> list[str]:
-    return [LOWER] if any(n.method in RANDOM for n in found) else []
+    there = {n.method for n in found}
+    return [LOWER] * bool(there & set(RANDOM)) + [CHAINED] * bool(there & set(CORRECTED))

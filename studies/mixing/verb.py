@@ -14,7 +14,7 @@ from ..study import Study
 def mixing(
     methods: Annotated[
         list[str] | None,
-        typer.Argument(help="Langevin methods: ula, baoab, randomized-midpoint, ... All by default."),
+        typer.Argument(help="Langevin methods: ula, baoab, mala, zig-zag, ... All by default."),
     ] = None,
     dims: Annotated[
         list[int] | None, typer.Option("--dim", help="Dimension, repeatable: 1, 10, 100 and 1000 by default.")
@@ -35,7 +35,7 @@ def mixing(
 
     Samplers start one deviation off the mean along every direction, with a velocity from N(0, I), and take equal steps.
     Steps and frictions are the best for each number. Dimension and condition number grow; exponents stand beside what
-    bounds say.
+    bounds say. Of the corrected ones, which have no bias, MALA and HMC are measured by chains.
 
     Example: assay mixing ula ubu randomized-midpoint --condition 100 --plot mixing.png
     """
