@@ -123,8 +123,8 @@ THINNED = {
 SIMULATED = 6  # of simulated kernels' cases too
 # Of these, the longest of such lists, CI takes one case in so many, 0: none; `make deep` takes all.
 DEEP = {
-    "test_the_table_is_what_the_command_prints": 6,
-    "test_the_table_of_tokens_is_what_the_command_prints": 6,
+    "test_the_table_is_what_the_command_prints": 12,
+    "test_the_table_of_tokens_is_what_the_command_prints": 12,
     "test_the_gap_has_the_published_shape_and_every_bound_holds": 0,
     "test_law_in_blocks_is_the_sum_over_all_uniform_numbers": 3,
     "test_law_equals_the_probed_sampler": 2,

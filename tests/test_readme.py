@@ -30,7 +30,7 @@ from studies.readme import CLAIMS, DOCS, README, ROOT, TOKEN_CLAIMS, between
 TUTORIAL, LANGEVIN, BRIDGES, MIXED = (
     DOCS / f"{page}.md" for page in ("tutorial", "langevin", "bridges", "mixed")
 )
-PARTS = 6  # that the table of claims is measured in
+PARTS = 12  # that the table of claims is measured in
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from tests.solvers import test_langevin_on_a_mixture as fourier
 from tests.solvers.phase_space_loops import Backward
 from tests.solvers.test_phase_space import expected_of_flow
 
-NAMES = [name for name in catalogue.beyond if name != "ula"]  # which has no velocity
+NAMES = [*catalogue.on("phase-space"), *(name for name in catalogue.on("langevin") if name != "ula")]
 GAUSSIAN, EASY = targets.load("gaussian-1d"), targets.load("easy-1d")
 
 

@@ -24,6 +24,8 @@ def test_every_table_of_coefficients_matters(name: str) -> None:
     setting = Setting(PATH, "log-snr").of(catalogue[name])
     if catalogue[name].process == "mean-reverting":  # where it begins an evaluation knows nothing of the data
         setting = replace(setting, start=0.3)
+    if catalogue[name].process == "bridge":  # whose own grid begins with a step too short to matter
+        setting = replace(setting, grid="uniform")
     tableau = catalogue[name].tableau(setting.path, setting.nodes(6))
     noise = np.random.default_rng(0).standard_normal((len(tableau.channels), *START.shape))
     right = run(tableau, TARGET, START, noise=noise)
