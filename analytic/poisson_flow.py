@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
-from scipy import special
+import scipy
 
 from . import reprs
 from .mixtures import points
@@ -98,9 +98,13 @@ class PoissonFlow:
         squares = ((np.asarray(x, dtype=np.float64)[:, None, :] - self.data.means) ** 2).sum(axis=2)
         top = -N / 2 * math.log(2 * math.pi)
         if math.isfinite(D):
-            top = special.gammaln((N + D) / 2) - special.gammaln(D / 2) - N / 2 * math.log(math.pi * D)
+            top = (
+                scipy.special.gammaln((N + D) / 2)
+                - scipy.special.gammaln(D / 2)
+                - N / 2 * math.log(math.pi * D)
+            )
         logs = np.log(self.data.weights) + self._fall(np, squares / sigma**2)
-        return np.asarray(special.logsumexp(logs, axis=1) + top - N * math.log(sigma))
+        return np.asarray(scipy.special.logsumexp(logs, axis=1) + top - N * math.log(sigma))
 
     def cdf(self, x: Floats, sigma: float) -> Floats:
         """P(X <= x) on the line under noise of scale sigma > 0, for x of any shape; ValueError elsewhere."""
@@ -108,7 +112,9 @@ class PoissonFlow:
         if self.dim != 1:
             raise ValueError(f"cdf needs dim = 1, these data have dim = {self.dim}")
         z = (np.asarray(x, dtype=np.float64)[..., None] - self.data.means[:, 0]) / sigma
-        below = special.stdtr(self.augmented, z) if math.isfinite(self.augmented) else special.ndtr(z)
+        below = (
+            scipy.special.stdtr(self.augmented, z) if math.isfinite(self.augmented) else scipy.special.ndtr(z)
+        )
         return np.asarray(below @ self.data.weights)
 
     def noised_sample(self, n: int, sigma: float, seed: int = 0) -> Floats:

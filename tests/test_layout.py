@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -189,3 +191,21 @@ def test_no_file_mentions_the_paths_of_a_machine() -> None:
 )
 def test_machine_path_pattern_tells_paths_from_words(text: str, caught: bool) -> None:
     assert bool(MACHINE_PATH.search(text)) is caught
+
+
+def test_importing_solvers_loads_no_part_of_scipy() -> None:
+    """They take longer than all else together, and are loaded where they are used."""
+    said = "import sys, solvers; print(*(m for m in sys.modules if m in %r))"
+    slow = (
+        "scipy.special",
+        "scipy.interpolate",
+        "scipy.optimize",
+        "scipy.stats",
+        "scipy.fft",
+        "torch",
+        "pandas",
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", said % (slow,)], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == []

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+import scipy
 from numpy.polynomial import legendre
 from numpy.typing import ArrayLike, NDArray
-from scipy import special
 
 from ..mixtures.parameters import Floats, real_number, whole_number
 
@@ -153,7 +153,7 @@ class Dirichlet(Simplex):
         z = (nodes + 1) / 2
         weights = weights / 2 * 4 * z**3 * (1 - z**4) ** (b - 1)
         u = np.maximum(x[..., None] + (1 - x[..., None]) * z**4, _TINY)
-        gap = float(special.digamma(s + 1 + b) - special.digamma(s + 1))
+        gap = float(scipy.special.digamma(s + 1 + b) - scipy.special.digamma(s + 1))
         logs = np.log(u)
         return np.asarray((np.exp(s * logs) * (logs + gap)) @ weights)
 
@@ -200,7 +200,7 @@ class FisherRao(Simplex):
         """Return roots of shares: of exponentials, or of squared normals."""
         if self.uniform == "simplex":
             return np.sqrt(_shares(-np.log1p(-uniforms)))
-        return np.sqrt(_shares(special.gammaincinv(0.5, uniforms)))
+        return np.sqrt(_shares(scipy.special.gammaincinv(0.5, uniforms)))
 
     def _log_likelihood(self, x: Floats, t: float) -> Floats:
         V, angles = x.shape[2], _angles(x)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.interpolate import CubicSpline
 
 from analytic import GaussianMixture, reprs
 
@@ -51,7 +51,7 @@ def half_of_absolute(nodes: Floats, difference: Floats) -> float:
     """Half the integral of |difference|, summed over rows, by cubic splines between their roots."""
     total = 0.0
     for row in difference:
-        spline = CubicSpline(nodes, row)
+        spline = scipy.interpolate.CubicSpline(nodes, row)
         ends = np.sort([nodes[0], *spline.roots(extrapolate=False), nodes[-1]])
         total += float(np.abs(np.diff(spline.antiderivative()(ends[np.isfinite(ends)]))).sum())
     return total / 2

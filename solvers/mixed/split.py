@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.interpolate import CubicSpline
 
 from analytic import GaussianMixture, reprs
 
@@ -221,6 +221,6 @@ def split_on_line(
         if s > 0:
             rows.append(gaussian(x[:, None], a * x + b, s) @ row * dx)
         else:  # the flow's map: a change of variables
-            moved = CubicSpline(x, row)((x - b) / a, extrapolate=False) / abs(a)
+            moved = scipy.interpolate.CubicSpline(x, row)((x - b) / a, extrapolate=False) / abs(a)
             rows.append(np.nan_to_num(moved))
     return OnLine(x, np.stack(rows))
