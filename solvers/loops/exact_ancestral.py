@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..numerics.reverse_step import reverse_step
 from ..protocols import Path
 from .loop import Array, Outcome, Problem, catalogue, everyone
 
@@ -49,7 +50,7 @@ def exact_ancestral(path: Path, grid: ArrayLike, model: Any, x: Array, seed: int
     means, variances = np.asarray(model.means), np.asarray(model.variances)
     turns = None if model.rotations is None else np.asarray(model.rotations)
     for t, s in pairwise(problem.grid.tolist()):
-        (a, b), (a_s, b_s) = problem.level(t), problem.level(s)
+        a, b = problem.level(t)
         gap = x[:, None] - a * means
         if turns is not None:
             gap = np.einsum("kde,nkd->nke", turns, gap)
@@ -61,10 +62,8 @@ def exact_ancestral(path: Path, grid: ArrayLike, model: Any, x: Array, seed: int
         inside = a * variances[k] / total[k] * gap[rows, k]
         inside = inside + np.sqrt(variances[k] * b**2 / total[k]) * rng.standard_normal(x.shape)
         x0 = means[k] + (inside if turns is None else np.einsum("nde,ne->nd", turns[k], inside))
-        # q(x_s | x_t, x_0): kept (b_s/b)^2 a/a_s of what is left of the noise
-        kept = (a / a_s * b_s / b) ** 2
-        mean = a_s * x0 + kept * a_s / a * (x - a * x0) if a > 0 else a_s * x0
-        x = mean + b_s * np.sqrt(1 - kept) * rng.standard_normal(x.shape)
+        of_x, of_data, deviation = reverse_step((a, b), problem.level(s))
+        x = of_x * x + of_data * x0 + deviation * rng.standard_normal(x.shape)
     steps = len(problem.grid) - 1
     n = problem.n
     return Outcome(x, everyone(n, steps), everyone(n, steps), everyone(n, 0), problem.grid)

@@ -20,13 +20,13 @@ from ..mixed.steps import (
     INTERLEAVED,
     TOGETHER,
     components,
-    ddpm_step,
     flips,
     given_token,
     kept,
     mixture_of,
     token_step,
 )
+from ..numerics.reverse_step import reverse_step
 from ..protocols import Path
 from .loop import Array, Outcome, Problem, catalogue, everyone
 
@@ -235,7 +235,7 @@ def interleaved_gibbs(
             k = _drawn(token_step(posterior.weights, at, to)[rows, k], rng)
             token, when = (k, to) if order == INTERLEAVED else (before, at)
             of = given_token(posterior.weights, when)[rows, token]
-            of_x, of_mean, deviation = ddpm_step(at, to)
+            of_x, of_mean, deviation = reverse_step(at, to)
             if numbers == EXACT:
                 exact = _drawn(of, rng)
                 x0 = _of_each(

@@ -11,14 +11,13 @@ from numpy.typing import ArrayLike, NDArray
 from analytic import GaussianMixture
 
 from .. import grids
+from ..numerics.reverse_step import Level, reverse_step
 from ..protocols import Path
 from .on_line import OnLine, densities, gaussian, half_of_absolute, places
 from .steps import (
     EXACT,
     INTERLEAVED,
-    Level,
     components,
-    ddpm_step,
     flips,
     given_token,
     kept,
@@ -64,7 +63,7 @@ class Chain:
             )
         width = np.sqrt(self.mixture.variances.min())
         self.nodes: list[Floats] = []
-        narrowest = [ddpm_step(*pair)[2] for pair in pairwise(self.levels)]
+        narrowest = [reverse_step(*pair)[2] for pair in pairwise(self.levels)]
         for n, (alpha, sigma) in enumerate(self.levels):
             own = [*narrowest[max(n - 1, 0) : n + 1], float(np.hypot(alpha * width, sigma))]
             self.nodes.append(places(self.mixture.noised(alpha, sigma), min(own)))
@@ -77,7 +76,7 @@ class Chain:
     def _step(self, n: int) -> Step:
         at, to, x = self.levels[n], self.levels[n + 1], self.nodes[n]
         weights = components(self.mixture, x[:, None], at)
-        of_x, of_mean, deviation = ddpm_step(at, to)
+        of_x, of_mean, deviation = reverse_step(at, to)
         posterior = self.mixture.posterior(x[:, None], *at)
         means, there = posterior.means[:, :, 0], self.nodes[n + 1][:, None]
         # the token that x hangs on: the one just drawn, or the one that the step began with

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from analytic import GaussianMixture
 
+from ..numerics.reverse_step import Level
+
 Floats = NDArray[np.float64]
-Level = tuple[float, float]
 INTERLEAVED, TOGETHER = "interleaved", "together"
 GAUSSIAN, EXACT = "ddpm", "exact"
 
@@ -49,14 +50,6 @@ def given_token(weights: Floats, at: Level) -> Floats:
     """P(token of x_0 | x, token noised to the level `at`), (n, K, K): the noised token on the second axis."""
     law = weights[:, None, :] * flips(kept(at), weights.shape[1]).T
     return np.asarray(law / law.sum(axis=2, keepdims=True))
-
-
-def ddpm_step(at: Level, to: Level) -> tuple[float, float, float]:
-    """Weights of x and of E[x_0 | x] in DDPM's mean, and its deviation: q(x_s | x_t, x_0) with x_0 at its mean."""
-    (a, b), (a_s, b_s) = at, to
-    left = (a / a_s * b_s / b) ** 2
-    of_x = left * a_s / a if a > 0 else 0.0
-    return of_x, a_s - of_x * a, b_s * float(np.sqrt(1 - left))
 
 
 def mixture_of(model: Any) -> GaussianMixture:

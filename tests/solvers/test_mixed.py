@@ -12,7 +12,8 @@ from analytic import GaussianMixture, paths
 from solvers import Observed, grids, loops
 from solvers.mixed import OnLine, interleaved_law, interleaved_stationary, split_law, split_on_line
 from solvers.mixed.on_line import densities
-from solvers.mixed.steps import ddpm_step, given_token, token_step
+from solvers.mixed.steps import given_token, token_step
+from solvers.numerics.reverse_step import reverse_step
 
 from . import reference_mixed as plain
 
@@ -31,7 +32,7 @@ def test_reversed_conditionals_are_those_of_the_forward_chain_by_bayes_rule() ->
     for x_t, k_t in ((-1.3, 0), (0.2, 2), (1.1, 1)):
         posterior = THREE.posterior(np.array([[x_t]]), *at)
         tokens = token_step(posterior.weights, at, to)[0, k_t]
-        of_x, of_mean, deviation = ddpm_step(at, to)
+        of_x, of_mean, deviation = reverse_step(at, to)
         for together in (False, True):
             law, numbers = plain.reversed_step(
                 lambda level, x: plain.forward(W, M, V, level, x), at, to, x_t, k_t, x_s, together
