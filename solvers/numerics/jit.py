@@ -19,6 +19,8 @@ from . import caches  # noqa: F401  # before anything that is kept is compiled
 # (discrete/model/messages_by_block.py, whose blocks are always full, contracts its products.)
 COMPILED: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
 INLINED: dict[str, Any] = {**COMPILED, "forceinline": True}  # by the optimiser, after types are known
+# For what allocates nothing and is given many arrays in tuples: their references are not counted, nor in what it calls.
+UNCOUNTED: dict[str, Any] = {**COMPILED, "_nrt": False}
 PARTS = 6  # of a range for each thread, so that none is left with much when the others have ended
 
 

@@ -12,7 +12,8 @@ from __future__ import annotations
 import operator
 from typing import Any
 
-from llvmlite import ir
+import numba
+from llvmlite import binding, ir
 from numba.core import cgutils, types
 from numba.core.errors import TypingError
 from numba.core.imputils import lower_builtin, lower_cast
@@ -21,6 +22,10 @@ from numba.core.typing.templates import AbstractTemplate, infer_global, signatur
 from numba.extending import intrinsic, models, register_model
 
 BYTES = 64  # two registers of 32, or one of 64: enough in flight to hide how long an instruction takes
+
+# Whether those are one register, of 32 that there are: then a long pass can keep all that it needs in them.
+_FEATURES = numba.config.CPU_FEATURES  # None: those that the machine has
+MANY_REGISTERS = "+avx512f" in (binding.get_host_cpu_features().flatten() if _FEATURES is None else _FEATURES)
 
 
 class Lanes(types.Type):

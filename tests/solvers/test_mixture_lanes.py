@@ -71,6 +71,37 @@ def test_mixtures_by_lanes_are_the_plain_ones(dim: int, asked: tuple[float, floa
                 assert np.all(np.abs(found - right) <= allowed), (name, alpha, sigma, kind)
 
 
+@njit
+def _evaluate_at_once(
+    target: Any, normaliser: Any, asked: Any, alpha: Any, sigma: Any, x: Any, out: Any
+) -> bool:
+    level = mixture_lanes.level_of(target)
+    mixture_lanes.prepare(target, normaliser, asked, alpha, sigma, level)
+    done: bool = mixture_lanes._evaluate_at_once(level, x, out)
+    return done
+
+
+@pytest.mark.parametrize("kind", FLOATS)
+@pytest.mark.parametrize("K", [5, 6])
+def test_one_long_pass_gives_the_bits_of_three_short_ones(K: int, kind: Any) -> None:
+    """Machines with many registers take it; a sample far off sends all through three passes, and changes no other."""
+    near = np.random.default_rng(2).standard_normal((2, 48)).astype(kind)
+    far = near.copy()
+    far[:, 7] = 1e4
+    isotropic = targets_of(2)["isotropic"]
+    target = components(
+        GaussianMixture(np.full(K, 1 / K), isotropic.means[:K], isotropic.variances[:K]), kind
+    )
+    given = (np.zeros(K, kind), np.array([0.7, -0.4], kind), kind(0.8), kind(0.6))
+    at_once, in_passes = np.empty_like(near), np.empty_like(far)
+    assert _evaluate_at_once(target, *given, near, at_once)
+    assert not _evaluate_at_once(target, *given, far, in_passes)
+    _evaluate(target, *given, far, in_passes)
+    assert np.isfinite(in_passes).all()
+    others = np.arange(48) != 7
+    np.testing.assert_array_equal(at_once[:, others], in_passes[:, others])
+
+
 def _products(target: Any, *arguments: Any) -> None:
     _by_panels(target, mixture_products.panels_of(target), *arguments)
 

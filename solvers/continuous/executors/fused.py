@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
-from ...numerics.jit import COMPILED, check_counts, check_threads, in_parallel, using_threads
+from ...numerics.jit import COMPILED, UNCOUNTED, check_counts, check_threads, in_parallel, using_threads
 from ...numerics.lanes import BYTES, fma, load, start_of, store
 from ...numerics.philox import MAX_CHANNELS, MAX_DIM, check_seed, fill_normals
 from ...protocols import Target
@@ -25,7 +25,7 @@ from .trajectory import Plan, begin, carry_plainly, plan_of
 
 DTYPES = ("float64", "float32")
 # Samples of a chunk, and what their states may take of a core's own memory.
-MOST_IN_A_CHUNK, BYTES_OF_A_CHUNK = 512, 131072
+MOST_IN_A_CHUNK, BYTES_OF_A_CHUNK = 1024, 131072
 
 
 class Chunk(NamedTuple):
@@ -83,7 +83,7 @@ def _sum(chunk: Chunk, count: int, into: int) -> None:
             store(start, into * size + i, value)
 
 
-@njit(**COMPILED)
+@njit(**UNCOUNTED)
 def _advance(plan: Plan, i: int, chunk: Chunk, panels: Panels | None, now: int) -> None:
     """Carry a chunk through step i, as `trajectory.advance` does: from the registers at `now` to the other ones."""
     packed, states = plan.packed, chunk.states

@@ -4,7 +4,7 @@
 them (`prepare`), and each vector of samples goes through three short passes over the components, since one long one
 would wait for its own results: logits, their exponentials with the total, and weighted sums. Logits are in base 2 and
 are not reduced by their largest: of a sample that is so far from all components that nothing is left, they are computed
-again, reduced.
+again, reduced. With `MANY_REGISTERS` the long pass does not wait; it is taken where it is written out.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from numba import njit
 from ...numerics.jit import COMPILED, INLINED
 from ...numerics.lanes import (
     BYTES,
+    MANY_REGISTERS,
     any_of,
     at,
     beyond,
@@ -81,6 +82,15 @@ def level_of(target: Components) -> Level:
     )
 
 
+@njit(**INLINED)
+def largest_of(numbers: Any) -> Any:
+    """Return the largest number, as `max` does, which counts references."""
+    largest = numbers[0]
+    for k in range(1, len(numbers)):
+        largest = max(largest, numbers[k])
+    return largest
+
+
 @njit(**COMPILED)
 def prepare(target: Components, normaliser: Any, asked: Any, alpha: Any, sigma: Any, level: Level) -> None:
     """Fill a level for asked[0] times the denoiser plus asked[1] times the score; sigma > 0 where a score is asked.
@@ -92,7 +102,7 @@ def prepare(target: Components, normaliser: Any, asked: Any, alpha: Any, sigma: 
     kind = means.dtype.type
     of_data, of_score = asked[0], asked[1]
     a2, s2 = alpha * alpha, sigma * sigma
-    largest = normaliser.max()
+    largest = largest_of(normaliser)
     rotated = rotations.shape[0] > 0
     for k in range(K):
         row = 0 if variances.shape[0] < K else k
@@ -136,6 +146,14 @@ def _turn(rotation: Any, of_data: Any, alpha: Any, mean: Any, level: Level, k: i
 
 
 @njit(**INLINED)
+def _logit(offsets: Any, maps: Any, k: int, a: Any, b: Any) -> Any:
+    """Component k's logit in two dimensions, at samples (a, b)."""
+    y = fma(a, at(maps, 4 * k), at(maps, 4 * k + 1))
+    z = fma(b, at(maps, 4 * k + 2), at(maps, 4 * k + 3))
+    return at(offsets, k) - fma(z, z, y * y)
+
+
+@njit(**INLINED)
 def _fill_logits(
     offsets: Any, maps: Any, whitening: Any, rotated: bool, K: int, dim: int, x: Any, m: int, logits: Any
 ) -> None:
@@ -154,11 +172,7 @@ def _fill_logits(
     if dim == 2:
         a, b = load(x, 0), load(x, m)
         for k in range(K):
-            y, z = (
-                fma(a, at(maps, 4 * k), at(maps, 4 * k + 1)),
-                fma(b, at(maps, 4 * k + 2), at(maps, 4 * k + 3)),
-            )
-            store(logits, k * width, at(offsets, k) - fma(z, z, y * y))
+            store(logits, k * width, _logit(offsets, maps, k, a, b))
         return
     whole = K - K % 4  # four at a time, for which samples are loaded once
     for k in range(0, whole, 4):
@@ -303,6 +317,37 @@ def _three_sums(weights: Any, bases: Any, gains: Any, K: int, dim: int) -> Any:
 
 
 @njit(**INLINED)
+def _total_and_sums(
+    offsets: Any, maps: Any, bases: Any, gains: Any, K: int, x: Any, m: int
+) -> tuple[Any, Any, Any, Any]:
+    """The three passes in one, in the plane: the sum of the weights and what `_three_sums` returns, to the bit."""
+    a, b = load(x, 0), load(x, m)
+    total = t = u = v = p = q = r = a - a
+    for k in range(0, K - 1, 2):
+        one, other = exp2(_logit(offsets, maps, k, a, b)), exp2(_logit(offsets, maps, k + 1, a, b))
+        total, place = (total + one) + other, 2 * k
+        t, u, v = (
+            fma(one, at(bases, place), t),
+            fma(one, at(bases, place + 1), u),
+            fma(one, at(gains, place), v),
+        )
+        p, q, r = (
+            fma(other, at(bases, place + 2), p),
+            fma(other, at(bases, place + 3), q),
+            fma(other, at(gains, place + 2), r),
+        )
+    if K % 2:
+        one, place = exp2(_logit(offsets, maps, K - 1, a, b)), 2 * (K - 1)
+        total = total + one
+        t, u, v = (
+            fma(one, at(bases, place), t),
+            fma(one, at(bases, place + 1), u),
+            fma(one, at(gains, place), v),
+        )
+    return total, t + p, u + q, v + r
+
+
+@njit(**INLINED)
 def _sum_up_rotated(
     bases: Any, turning: Any, K: int, dim: int, weights: Any, inverse: Any, x: Any, m: int, out: Any
 ) -> None:
@@ -320,6 +365,27 @@ def _sum_up_rotated(
 
 
 @njit(**COMPILED)
+def _evaluate_at_once(level: Level, x: Any, out: Any) -> bool:
+    """Do what `evaluate_lanes` does, to the bit, for isotropic components in the plane; return if none was lost."""
+    kind, (_, m) = x.dtype.type, x.shape
+    K, width = len(level.offsets), BYTES // x.itemsize
+    offsets, maps = start_of(level.offsets), start_of(level.maps)
+    bases, gains = start_of(level.bases), start_of(level.gains)
+    here, there = start_of(x), start_of(out)
+    one = spread(kind(1.0))
+    least = one
+    for first in range(0, m, width):
+        at_x, at_out = beyond(here, first), beyond(there, first)
+        total, u, v, gain = _total_and_sums(offsets, maps, bases, gains, K, at_x, m)
+        least = select(total < least, total, least)
+        inverse = one / total
+        gain = gain * inverse
+        store(at_out, 0, fma(u, inverse, gain * load(at_x, 0)))
+        store(at_out, m, fma(v, inverse, gain * load(at_x, m)))
+    return not any_of(least < kind(_LEAST))
+
+
+@njit(**COMPILED)
 def evaluate_lanes(level: Level, x: Any, out: Any, logits: Any) -> None:
     """Fill out (dim, m) with what a level was prepared for at the samples x (dim, m), m a whole number of lanes.
 
@@ -332,6 +398,15 @@ def evaluate_lanes(level: Level, x: Any, out: Any, logits: Any) -> None:
     bases, gains, turning = start_of(level.bases), start_of(level.gains), start_of(level.turning)
     here, there, weights = start_of(x), start_of(out), start_of(logits)
     one, least = spread(kind(1.0)), kind(_LEAST)
+    if (
+        MANY_REGISTERS
+        and K > 1
+        and dim == 2
+        and gain_of == COMPONENT
+        and not rotated
+        and _evaluate_at_once(level, x, out)
+    ):
+        return
     for first in range(0, m, width):
         at_x, at_out = beyond(here, first), beyond(there, first)
         total = one

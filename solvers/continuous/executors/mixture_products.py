@@ -18,6 +18,7 @@ from ...numerics.jit import COMPILED, INLINED
 from ...numerics.lanes import BYTES, at, beyond, fma, itemsize_of, larger, load, spread, start_of, store
 from ...numerics.primitives import exp2
 from .mixture_block import Components
+from .mixture_lanes import largest_of
 
 WIDE = 3  # sums at a time of two vectors, two registers each: that leaves a few for what they are made of
 LEAST = 8  # components and dimensions from which this is worth its while
@@ -30,7 +31,7 @@ class Panels(NamedTuple):
     centre (dim,): the average. by_component (P, dim, WIDE): means of WIDE components at a dimension side by side.
     by_dimension (Q, K, WIDE): of a component at WIDE dimensions. Of a level: offsets (P WIDE,) of logits, scales (dim,)
     of samples, shares and gains (dim,): an answer is share times the average of means plus gain times the sample.
-    inputs (dim, 2 lanes) is scratch.
+    inputs (dim, 2 lanes) is scratch, nothing (WIDE,) zeros.
     """
 
     centre: Any
@@ -41,6 +42,7 @@ class Panels(NamedTuple):
     shares: Any
     gains: Any
     inputs: Any
+    nothing: Any
 
 
 def panels_of(target: Components) -> Panels | None:
@@ -59,6 +61,7 @@ def panels_of(target: Components) -> Panels | None:
         np.empty(dim, kind),
         np.empty(dim, kind),
         np.empty((dim, 2 * BYTES // target.means.itemsize), kind),
+        np.zeros(WIDE, kind),
     )
     means, (k, d) = target.means - panels.centre, np.indices((K, dim))
     panels.by_component[k // WIDE, d, k % WIDE] = means
@@ -75,7 +78,7 @@ def prepare_products(
     kind = target.means.dtype.type
     of_data, of_score = asked[0], asked[1]
     a2, s2 = alpha * alpha, sigma * sigma
-    largest = normaliser.max()
+    largest = largest_of(normaliser)
     for k in range(len(panels.offsets)):
         panels.offsets[k] = (normaliser[k] - largest) * kind(_LOG2E) if k < K else kind(-np.inf)
     for d in range(dim):
@@ -104,6 +107,7 @@ def for_a_chunk(panels: Panels) -> Panels:
         np.empty_like(panels.shares),
         np.empty_like(panels.gains),
         np.empty_like(panels.inputs),
+        panels.nothing,
     )
 
 
@@ -135,8 +139,7 @@ def evaluate_products(panels: Panels, alpha: Any, x: Any, out: Any, logits: Any)
     of_components, of_dimensions = start_of(panels.by_component), start_of(panels.by_dimension)
     offsets, scales, centre = start_of(panels.offsets), start_of(panels.scales), start_of(panels.centre)
     shares, gains = start_of(panels.shares), start_of(panels.gains)
-    none = np.zeros(WIDE, x.dtype)
-    nothing, one = start_of(none), x.dtype.type(1.0)
+    nothing, one = start_of(panels.nothing), x.dtype.type(1.0)
     for first in range(0, m, 2 * width):
         second = first + width if first + width < m else first  # the last vector may be alone
         x_one, x_two = beyond(start_of(x), first), beyond(start_of(x), second)
