@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from ..numerics.jit import COMPILED
+from ..numerics.jit import COMPILED, INNER
 from ..numerics.philox import in_quarter
 from ..numerics.primitives import exp, sincospi
 from .executors.packed import Packed
@@ -221,7 +221,7 @@ def perturb(linear: Any, fields: Any, x: Any, value: Any, slope: Any) -> None:
             slope[l] += change
 
 
-@njit(**COMPILED)
+@njit(**INNER)
 def perturb_block(linear: Any, fields: Any, x: Any, value: Any) -> None:
     """Add errors to a model's value (dim, lanes) at x (dim, lanes)."""
     gain, tilt, shift = linear[0], linear[1], linear[2]

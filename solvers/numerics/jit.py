@@ -18,9 +18,12 @@ from . import caches  # noqa: F401  # before anything that is kept is compiled
 # Contraction to fused multiply-add is left out on purpose: it would let thread and lane layout change bits.
 # (discrete/model/messages_by_block.py, whose blocks are always full, contracts its products.)
 COMPILED: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
-INLINED: dict[str, Any] = {**COMPILED, "forceinline": True}  # by the optimiser, after types are known
+# For what compiled code alone calls: a third of the time to compile would go into ways to call it from Python, without
+# which a call from there ends the process.
+INNER: dict[str, Any] = {**COMPILED, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+INLINED: dict[str, Any] = {**INNER, "forceinline": True}  # by the optimiser, after types are known
 # For what allocates nothing and is given many arrays in tuples: their references are not counted, nor in what it calls.
-UNCOUNTED: dict[str, Any] = {**COMPILED, "_nrt": False}
+UNCOUNTED: dict[str, Any] = {**INNER, "_nrt": False}
 PARTS = 6  # of a range for each thread, so that none is left with much when the others have ended
 
 

@@ -10,7 +10,15 @@ import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
-from ...numerics.jit import COMPILED, UNCOUNTED, check_counts, check_threads, in_parallel, using_threads
+from ...numerics.jit import (
+    COMPILED,
+    INNER,
+    UNCOUNTED,
+    check_counts,
+    check_threads,
+    in_parallel,
+    using_threads,
+)
 from ...numerics.lanes import BYTES, fma, load, start_of, store
 from ...numerics.philox import MAX_CHANNELS, MAX_DIM, check_seed, fill_normals
 from ...protocols import Target
@@ -46,7 +54,7 @@ class Chunk(NamedTuple):
     rows: int
 
 
-@njit(**COMPILED)
+@njit(**INNER)
 def _pick(chunk: Chunk, coefficients: Any, count: int, first: int, picked: int) -> int:
     """Add the terms among `count` rows of states from `first` on whose coefficients are not zero; return how many."""
     for j in range(count):
@@ -57,7 +65,7 @@ def _pick(chunk: Chunk, coefficients: Any, count: int, first: int, picked: int) 
     return picked
 
 
-@njit(**COMPILED)
+@njit(**INNER)
 def _sum(chunk: Chunk, count: int, into: int) -> None:
     """Fill a row of states with the sum of so many terms that were picked: three in one go through memory."""
     states, picked, factors = chunk.states, chunk.picked, chunk.factors

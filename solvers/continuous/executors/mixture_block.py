@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from ...numerics.jit import COMPILED, in_parallel
+from ...numerics.jit import COMPILED, INNER, in_parallel
 from ...numerics.philox import LANES, check_seed, fill_normals, fill_words
 from ...numerics.primitives import exp
 from ...protocols import Target
@@ -150,7 +150,7 @@ def evaluate(
             out[d, lane] /= total[lane]
 
 
-@njit(**COMPILED)
+@njit(**INNER)
 def _rotate(rotation: Any, alpha: Any, mean: Any, x: Any, out: Any) -> None:
     """Fill out with rotation^T (x - alpha mean)."""
     dim, lanes = x.shape
@@ -184,7 +184,7 @@ def draw_samples(target: Target, n: int, seed: int = 0, first: int = 0) -> NDArr
     return x
 
 
-@njit(**COMPILED)
+@njit(**INNER)
 def draw(parameters: Components, seed: Any, first: int, words: Any, normals: Any, out: Any) -> None:
     """Fill out (dim, lanes) with samples of the mixture itself, by address; `words`, `normals` are scratch."""
     K, dim = parameters.means.shape

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from ...numerics.jit import COMPILED, INLINED
+from ...numerics.jit import INLINED, INNER
 from ...numerics.lanes import (
     BYTES,
     MANY_REGISTERS,
@@ -91,7 +91,7 @@ def largest_of(numbers: Any) -> Any:
     return largest
 
 
-@njit(**COMPILED)
+@njit(**INNER)
 def prepare(target: Components, normaliser: Any, asked: Any, alpha: Any, sigma: Any, level: Level) -> None:
     """Fill a level for asked[0] times the denoiser plus asked[1] times the score; sigma > 0 where a score is asked.
 
@@ -123,7 +123,7 @@ def prepare(target: Components, normaliser: Any, asked: Any, alpha: Any, sigma: 
             _turn(rotations[k], of_data, alpha, means[k], level, k)
 
 
-@njit(**COMPILED)
+@njit(**INNER)
 def _turn(rotation: Any, of_data: Any, alpha: Any, mean: Any, level: Level, k: int) -> None:
     """Fill the matrices of one component from its factors and gains along its axes."""
     dim = len(mean)
@@ -213,7 +213,7 @@ def _weigh(logits: Any, K: int) -> Any:
     return total
 
 
-@njit(**COMPILED)
+@njit(**INNER)
 def _reduce(logits: Any, K: int, total: Any, least: Any) -> None:
     """Subtract the largest logit of each sample whose weights were lost, as their total says."""
     width = BYTES // itemsize_of(logits)
@@ -364,7 +364,7 @@ def _sum_up_rotated(
         store(out, d * m, u * inverse)
 
 
-@njit(**COMPILED)
+@njit(**INNER)
 def _evaluate_at_once(level: Level, x: Any, out: Any) -> bool:
     """Do what `evaluate_lanes` does, to the bit, for isotropic components in the plane; return if none was lost."""
     kind, (_, m) = x.dtype.type, x.shape
@@ -385,7 +385,7 @@ def _evaluate_at_once(level: Level, x: Any, out: Any) -> bool:
     return not any_of(least < kind(_LEAST))
 
 
-@njit(**COMPILED)
+@njit(**INNER)
 def evaluate_lanes(level: Level, x: Any, out: Any, logits: Any) -> None:
     """Fill out (dim, m) with what a level was prepared for at the samples x (dim, m), m a whole number of lanes.
 

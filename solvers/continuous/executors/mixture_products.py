@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from ...numerics.jit import COMPILED, INLINED
+from ...numerics.jit import INLINED, INNER
 from ...numerics.lanes import BYTES, at, beyond, fma, itemsize_of, larger, load, spread, start_of, store
 from ...numerics.primitives import exp2
 from .mixture_block import Components
@@ -69,7 +69,7 @@ def panels_of(target: Components) -> Panels | None:
     return panels
 
 
-@njit(**COMPILED)
+@njit(**INNER)
 def prepare_products(
     target: Components, normaliser: Any, asked: Any, alpha: Any, sigma: Any, panels: Panels
 ) -> None:
@@ -95,7 +95,7 @@ def prepare_products(
                 panels.offsets[p * WIDE + j] -= factor * mean * mean
 
 
-@njit(**COMPILED)
+@njit(**INNER)
 def for_a_chunk(panels: Panels) -> Panels:
     """Return the same means with room of its own for a level."""
     return Panels(
@@ -129,7 +129,7 @@ def _products(rows: Any, panel: Any, count: int, start: Any) -> Any:
     return a, b, c, d, e, f
 
 
-@njit(**COMPILED)
+@njit(**INNER)
 def evaluate_products(panels: Panels, alpha: Any, x: Any, out: Any, logits: Any) -> None:
     """Fill out (dim, m) at the samples x (dim, m), m a whole number of lanes; logits (P WIDE, 2 lanes) is scratch."""
     dim, m = x.shape

@@ -9,7 +9,7 @@ from numba import njit
 from numba.extending import overload
 from numpy.typing import NDArray
 
-from ...numerics.jit import COMPILED, INLINED
+from ...numerics.jit import COMPILED, INLINED, INNER
 from ...numerics.lanes import ordinals, start_of, store
 from ...numerics.philox import place_of, unit_of, words_of
 from ..flow import Array, Coefficients
@@ -57,7 +57,7 @@ class Packed(NamedTuple):
     peak: Array
 
 
-@njit(**COMPILED)
+@njit(**INNER)
 def coefficients(packed: Packed, m: int) -> Coefficients:
     """Coefficients of a move, as `site` takes them."""
     none = packed.add[:0]

@@ -10,7 +10,7 @@ from numba.extending import overload
 
 from analytic import sequences
 
-from ...numerics.jit import COMPILED, INLINED
+from ...numerics.jit import COMPILED, INLINED, INNER
 from ...numerics.lanes import any_of, load, select, spread, start_of, store, sum_of
 from ..flow import Array
 from ..model.messages_by_block import LANES, WEAK, WIDTH
@@ -112,7 +112,7 @@ def _pick(weights: Any, left: float) -> int:
     return last
 
 
-@njit(**COMPILED)
+@njit(**INNER)
 def _contradicts(near: Neighbours, states: Any, lane: int) -> bool:
     """Tell whether two neighbouring revealed tokens, or the first of them, have probability zero."""
     V, last = near.alone.shape[1], -1
@@ -166,7 +166,7 @@ def _all_known(states: Any, other: Any, mask: int) -> Any:
     return not any_of(found > 0.0)
 
 
-@njit(**COMPILED)
+@njit(**INNER)
 def by_neighbours(
     packed: Packed,
     m: int,

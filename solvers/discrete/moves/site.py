@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 from numba.extending import overload
 
-from ...numerics.jit import COMPILED
+from ...numerics.jit import COMPILED, INNER
 from ...numerics.philox import philox
 
 PROBABILITY, CLIPPED, LEAP, REJECT, POISSON, ARGMAX = range(6)
@@ -77,7 +77,7 @@ def fill_flow(k: Any, x: int, c: Any, out: Any) -> float:
     return Z
 
 
-@njit(**COMPILED)
+@njit(**INNER)
 def leaving(exit_kind: int, h: float, total: float) -> tuple[float, float]:
     """Probability to leave a state by flows of a sum, and the factor that makes each of them a probability."""
     leave, scale = h * total, 1.0
@@ -134,7 +134,7 @@ def longest(S: int) -> int:
     return 1 + math.ceil(MOST_JUMPS + 12.0 * math.sqrt(MOST_JUMPS) + 12.0) * (S - 1)
 
 
-@njit(**COMPILED)
+@njit(**INNER)
 def _length(rates: Any, h: float, direction: int, x: int) -> int:
     """Return how many jumps, all by 1, 2, ... states in one direction, are told apart.
 
@@ -150,7 +150,7 @@ def _length(rates: Any, h: float, direction: int, x: int) -> int:
     return 1 + int(mean + 12.0 * math.sqrt(square)) + 12 * reach
 
 
-@njit(**COMPILED)
+@njit(**INNER)
 def _one_sided(rates: Any, h: float, direction: int, x: int, length: int, law: Any) -> None:
     """Fill law[:length] with that of the sum of Poisson(h rate) jumps by 1, 2, ... states in one direction.
 
