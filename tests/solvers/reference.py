@@ -559,6 +559,23 @@ def deis_tab_step(degree: int) -> Step:
     return step
 
 
+def lambda_ddim_step(now: Node, then: Node, history: History, z: Any, lam: float = -0.15) -> Array:
+    """Code of c-PiGDM: x_bar = a_t x, a_t = exp(lam t - int f); dx_bar = -lam x_bar dt + dPhi eps, in falling t."""
+    _, x, x0 = history[0]
+
+    def a(node: Node) -> float:
+        return float(np.exp(lam * node.t)) / node.a
+
+    def rate(root: float) -> float:  # in sqrt(t), in which g^2/(2 sigma) dt has no pole at the data
+        node = Node(now.path, root**2)
+        return a(node) * node.g2 / (2 * node.s) * 2 * root
+
+    x_bar = a(now) * x
+    x_bar = x_bar - lam * x_bar * (now.t - then.t)
+    x_bar = x_bar + integral(rate, np.sqrt(now.t), np.sqrt(then.t)) * (x - now.a * x0) / now.s
+    return x_bar / a(then)
+
+
 # ---------------------------------------------------------------- predictor-corrector
 
 MULTISTEP: dict[str, Step] = {
@@ -570,6 +587,7 @@ MULTISTEP: dict[str, Step] = {
     "deis-tab-1": deis_tab_step(1),
     "deis-tab-2": deis_tab_step(2),
     "deis-tab-3": deis_tab_step(3),
+    "lambda-ddim": lambda_ddim_step,
 }
 NOISY = (
     "ddim-eta",

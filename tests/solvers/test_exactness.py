@@ -52,6 +52,7 @@ INEXACT = {
     "predictor-corrector": "Langevin steps use the score",
     "annealed-langevin": "Langevin steps use the score",
     "ddim-eta": "splits the noise's variance, not the SDE's",
+    "lambda-ddim": "has a part by Euler's method",
 }
 
 
@@ -119,6 +120,7 @@ def test_a_method_that_is_not_of_the_class_misses_it() -> None:
 SAME = [
     # without noise an SDE's method is its ODE's
     (("ddim-eta", {"eta": 0.0}), ("euler", {})),
+    (("lambda-ddim", {"lam": 0.0}), ("euler", {})),
     (("dpmpp-2s-ancestral", {"eta": 0.0}), ("dpm-solver++-2s", {})),
     (("dpmpp-sde", {"eta": 0.0}), ("dpm-solver++-2s", {})),
     (("dpmpp-3m-sde", {"eta": 0.0, "start": "exact"}), ("dpm-solver++-3m", {"start": "exact"})),
@@ -197,6 +199,6 @@ def test_a_shifted_target_gives_shifted_samples_where_a_frozen_denoiser_is_exact
 
 
 def test_what_moves_alpha_x_by_another_rule_or_asks_at_another_level_is_tied_to_the_origin() -> None:
-    for name in ("euler-maruyama", "edict", "reverse-diffusion", *AT_ANOTHER_LEVEL):
+    for name in ("euler-maruyama", "edict", "reverse-diffusion", "lambda-ddim", *AT_ANOTHER_LEVEL):
         got, expected = _moved_and_not(name, np.array([0.5, -1.5]))
         assert np.max(np.abs(got - expected)) > 1e-3, name

@@ -90,6 +90,7 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
     "dpm-solver++-3s": [{}, {"r1": 0.25, "r2": 0.6}],
     **dict.fromkeys(("dpm-solver++-2m", "dpm-solver++-3m", "dpm-solver++-3m-as-published"), ENDS),
     **{f"deis-tab-{q}": ENDS for q in (1, 2, 3)},
+    "lambda-ddim": [{}, {"lam": 0.7}],
     "sde-dpm-solver++-2m": [
         *ENDS,
         {"variant": "midpoint"},

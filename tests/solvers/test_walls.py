@@ -76,12 +76,13 @@ def test_steps_that_walls_have_no_meaning_for_are_refused() -> None:
             call()
 
 
-DEFECTIVE = (
-    "rex-rk4-as-published"  # whose last stage has gone half the step: there x + 2 is not asked about as x is
-)
+TIED = {  # methods for which x + 2 is not as x is
+    "rex-rk4-as-published",  # its last stage has gone half the step
+    "lambda-ddim",  # shrinks x towards 0
+}
 
 
-@pytest.mark.parametrize("name", sorted(set(catalogue.continuous) - {DEFECTIVE}))
+@pytest.mark.parametrize("name", sorted(set(catalogue.continuous) - TIED))
 def test_every_method_is_the_same_seen_in_a_wall(name: str) -> None:
     # so that its steps folded are those of the method that folds: x to 2 - x and x to x + 2, noise with its sign
     tableau = catalogue[name].tableau(PATH, grids.log_snr(PATH, 5))
@@ -93,6 +94,7 @@ def test_every_method_is_the_same_seen_in_a_wall(name: str) -> None:
     np.testing.assert_allclose(run(tableau, BOX, x + 2, noise=z), here + 2, rtol=0, atol=bound)
 
 
-def test_a_stage_that_is_short_shows_at_a_wall() -> None:
-    tableau, x = catalogue[DEFECTIVE].tableau(PATH, grids.log_snr(PATH, 5)), BOX.prior_sample(6, seed=4)
-    assert np.abs(run(tableau, BOX, x + 2) - run(tableau, BOX, x) - 2).max() > 0.01
+@pytest.mark.parametrize("name", sorted(TIED))
+def test_what_is_tied_to_the_origin_shows_at_a_wall(name: str) -> None:
+    tableau, x = catalogue[name].tableau(PATH, grids.log_snr(PATH, 5)), BOX.prior_sample(6, seed=4)
+    assert np.abs(run(tableau, BOX, x + 2) - run(tableau, BOX, x) - 2).max() > 1e-3  # 1e-10 are allowed above
