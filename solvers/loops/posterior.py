@@ -14,6 +14,8 @@ from ..continuous.observed import Observed
 from ..numerics.philox import normals
 from ..protocols import Path
 from .loop import Array, Outcome, Problem, catalogue, everyone
+from .particles import check as check_populations
+from .particles import drawn_afresh
 
 Floats = NDArray[np.float64]
 EXACT, GAUSSIAN = "exact", "gaussian"
@@ -188,11 +190,8 @@ def populations(
         )
     if transition not in (EXACT, GAUSSIAN):
         raise ValueError(f"transition is {transition!r}: use {EXACT!r} or {GAUSSIAN!r}")
-    if not 0 <= ess <= 1:
-        raise ValueError(f"ess is {ess}: give a share between 0 and 1")
     problem = Problem(path, grid, seen, np.asarray(x, dtype=np.float64))
-    if particles < 1 or problem.n % particles:
-        raise ValueError(f"particles is {particles} and x has {problem.n} rows: give a divisor of them")
+    check_populations(particles, ess, problem.n)
     if not np.isfinite(path.log_snr(problem.grid[[0, -1]])).all():
         raise ValueError(
             f"grid runs from {problem.grid[0]:g} to {problem.grid[-1]:g}: give levels with alpha, sigma > 0"
@@ -209,7 +208,8 @@ def populations(
     weights = before.reshape(crowd)
     for t, s in pairwise(problem.grid.tolist()):
         (a, b), (c, d) = problem.level(t), problem.level(s)
-        x, before, weights, total = _drawn(rng, x, before, weights, total, ess)
+        rows, weights, total = drawn_afresh(rng, weights, total, ess)
+        x, before = x[rows], before[rows]
         # q(x_s | x_t, x_0) of the forward process has mean kept x_t + share x_0
         gap2 = b**2 - (a / c * d) ** 2
         kept, share, variance = a / c * d**2 / b**2, c * gap2 / b**2, d**2 * gap2 / b**2
@@ -233,37 +233,11 @@ def populations(
             )
         weights = weights + (real + after - before - proposed).reshape(crowd)
         x, before = new, after
-    x, _, _, total = _drawn(rng, x, before, weights, total, 1.0)
-    return x, total
+    rows, _, total = drawn_afresh(rng, weights, total, 1.0)
+    return x[rows], total
 
 
 def _log_normal(gaps: Floats, variance: float) -> Floats:
     return np.asarray(
         -0.5 * ((gaps**2).sum(axis=1) / variance + gaps.shape[1] * np.log(2 * np.pi * variance))
-    )
-
-
-def _drawn(
-    rng: np.random.Generator, x: Floats, before: Floats, weights: Floats, total: Floats, ess: float
-) -> tuple[Floats, Floats, Floats, Floats]:
-    """Draw particles afresh where few of a population weigh anything; log-weights are (populations, particles)."""
-    count = weights.shape[1]
-    top = weights.max(axis=1, keepdims=True)
-    shares = np.exp(weights - top)
-    sums = shares.sum(axis=1, keepdims=True)
-    shares /= sums
-    poor = (1 / (shares**2).sum(axis=1) <= ess * count * (1 + 1e-12)) | (ess == 1.0)
-    if not poor.any():
-        return x, before, weights, total
-    picks = np.tile(np.arange(count), (len(weights), 1))
-    for g in np.flatnonzero(poor):
-        ladder = (np.arange(count) + rng.random()) / count
-        picks[g] = np.minimum(np.searchsorted(np.cumsum(shares[g]), ladder), count - 1)
-    rows = (picks + count * np.arange(len(weights))[:, None]).ravel()
-    mean = np.log(sums[:, 0] / count) + top[:, 0]
-    return (
-        x[rows],
-        before[rows],
-        np.where(poor[:, None], 0.0, weights),
-        np.where(poor, total + mean, total),
     )
