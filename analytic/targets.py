@@ -122,6 +122,13 @@ def _rotated_spectrum(dim: int) -> GaussianMixture:
     )
 
 
+def _pair_of_spectra(dim: int) -> GaussianMixture:
+    """Two components that overlap, in every coordinate 0.8 deviations apart, the second of half the variance."""
+    variances = _natural_variances(dim)
+    means = 0.4 * np.sqrt(variances) * np.array([[-1.0], [1.0]])
+    return GaussianMixture([0.4, 0.6], means, np.stack([variances, variances / 2]))
+
+
 def _digits() -> GaussianMixture:
     # Imported here: scikit-learn takes a second, and only this target needs it.
     from sklearn.datasets import load_digits
@@ -179,6 +186,7 @@ def _catalogue() -> Mapping[str, Target]:
             )
             for dim in (16, 100, 1000)
         ),
+        Target("pair-16", "two components with the spectrum of spectrum-16", partial(_pair_of_spectra, 16)),
         Target("rotated-16", "spectrum-16 in a rotated basis", partial(_rotated_spectrum, 16)),
         Target("digits", "1797 handwritten digits, 8 x 8, scaled to [-1, 1], as atoms", _digits),
     ]

@@ -76,6 +76,31 @@ class Tilted:
         """Law proportional to p(x) p(c | x)^scale, c being that the component is among `labels`."""
         return cls((target, target.condition(labels)), (1.0 - scale, scale))
 
+    @staticmethod
+    def draw_towards(
+        target: GaussianMixture, labels: int | Sequence[int], scale: float, n: int, seed: int = 0
+    ) -> Floats:
+        """Draw (n, dim) samples of the law proportional to p(x) p(c | x)^scale, in any dimension; scale >= 1.
+
+        Samples of p(x | c) are kept with probability p(c | x)^(scale - 1). Raises ValueError for a smaller scale, or
+        one so large that fewer than one in 10,000 is kept.
+        """
+        if not (np.isfinite(scale) and scale >= 1):
+            raise ValueError(f"scale is {scale}; give at least 1, below which samples cannot be kept or not")
+        part, kept, tried = target.condition(labels), [np.empty((0, target.dim))], 0
+        share = np.log(target.weights[np.atleast_1d(labels)].sum())
+        rng = np.random.default_rng(seed)
+        while (found := sum(map(len, kept))) < n:
+            if tried > 10_000 * (found + 100):
+                raise ValueError(
+                    f"scale is {scale}, at which {found} of {tried} samples are kept; give a smaller one"
+                )
+            x = part.sample(max(n, 10_000), int(rng.integers(2**62)))
+            log = share + part.log_density(x) - target.log_density(x)  # of p(c | x), by Bayes' rule
+            kept.append(x[np.log(rng.random(len(x))) < (scale - 1) * log])
+            tried += len(x)
+        return np.concatenate(kept)[:n]
+
     def __repr__(self) -> str:
         return f"Tilted({self.parts!r}, {self.powers!r})"
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import scipy
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from analytic import GaussianMixture, reprs
 
@@ -41,6 +42,35 @@ class OnLine:
     def tokens(self) -> Floats:
         """Probabilities of tokens, (K,)."""
         return np.asarray(self.table.sum(axis=1) * self.spacing)
+
+    @cached_property
+    def mean(self) -> float:
+        """Mean of x."""
+        return float(self.table.sum(axis=0) @ self.nodes * self.spacing)
+
+    @cached_property
+    def variance(self) -> float:
+        """Variance of x."""
+        return float(self.table.sum(axis=0) @ (self.nodes - self.mean) ** 2 * self.spacing)
+
+    @cached_property
+    def _below(self) -> scipy.interpolate.PPoly:
+        return scipy.interpolate.CubicSpline(self.nodes, self.table.sum(axis=0)).antiderivative()
+
+    def cdf(self, x: ArrayLike) -> Floats:
+        """P(X <= x), for x of any shape, by a cubic spline of the density."""
+        return np.asarray(self._below(np.clip(x, self.nodes[0], self.nodes[-1])))
+
+    def quantile(self, u: ArrayLike) -> Floats:
+        """Places that the probability u is below, u of any shape, by halving."""
+        u = np.asarray(u, dtype=np.float64) * self._below(self.nodes[-1])
+        after = np.clip(np.searchsorted(self._below(self.nodes), u), 1, len(self.nodes) - 1)
+        low, high = self.nodes[after - 1], self.nodes[after]
+        for _ in range(50):
+            middle = (low + high) / 2
+            less = self._below(middle) < u
+            low, high = np.where(less, middle, low), np.where(less, high, middle)
+        return np.asarray((low + high) / 2)
 
     def total_variation(self, mixture: GaussianMixture) -> float:
         """Total variation from a mixture whose component is the token, between the difference's changes of sign."""

@@ -14,6 +14,7 @@ from .measured import Drawn
 PANEL = (460, 300)
 TITLES = {
     "scales": "guidance: W2 to the tilted law",
+    "rescaled": "guidance over many coordinates: sliced W2 to the tilted law",
     "posterior": "given y: sliced W2 to the posterior",
     "composed": "sums of scores: W2 to the law composed",
 }

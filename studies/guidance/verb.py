@@ -9,7 +9,7 @@ import typer
 from ..command import verb
 from ..study import Study
 
-STUDIES = ("scales", "posterior", "composed")
+STUDIES = ("scales", "rescaled", "posterior", "composed")
 
 
 @verb()
@@ -27,11 +27,14 @@ def guidance(
     ] = "easy-1d",
     labels: Annotated[
         list[int] | None,
-        typer.Option("--label", help="Component of the condition, repeatable; 1 by default."),
+        typer.Option("--label", help="Component of the condition on the line, repeatable; 1 by default."),
     ] = None,
     plane: Annotated[
         str, typer.Option(help="Target in the plane, of which the first coordinate is seen.")
     ] = "pair-2d",
+    space: Annotated[
+        str, typer.Option(help="Target of several dimensions, whose component 1 rescaled guidance goes to.")
+    ] = "pair-16",
     scales: Annotated[
         list[float] | None, typer.Option("--scale", help="Scale of guidance, repeatable.")
     ] = None,
@@ -53,8 +56,9 @@ def guidance(
     """Measure how far guided, posterior and composed samplers are from the laws that they aim at.
 
     On the line by density, without Monte Carlo noise: classifier-free guidance against p(x) p(c|x)^scale, sums of
-    scores against products of powers, with and without Markov chains. In the plane by samples: DPS, pseudoinverse
-    guidance, replacement and twisted particles against the exact posterior of a noisy observation.
+    scores against products of powers, with and without Markov chains or weights. By samples: rescaled guidance in
+    several dimensions; in the plane DPS, pseudoinverse guidance, replacement and twisted particles against the exact
+    posterior of a noisy observation.
 
     Example: assay guidance heun ddpm --study scales --scale 1 --scale 4 --plot guidance.png
     """
@@ -68,14 +72,20 @@ def guidance(
     for name in studies or ():
         if name not in STUDIES:
             raise unknown("study", name, list(STUDIES))
-    line, flat = named.load(target), named.load(plane)
+    line, flat, wide = named.load(target), named.load(plane), named.load(space)
     if line.dim != 1 or line.components < 2:
         raise ValueError(
             f"target is {target!r}: give a mixture of two or more components on the line, to be guided"
         )
-    chosen = tuple(labels or (1,))
+    chosen, varied = tuple(labels or (1,)), tuple(studies or STUDIES)
     if line.condition(chosen).components == line.components:
         raise ValueError(f"label is {chosen}, all of {target}: leave a component out of the condition")
+    if "rescaled" in varied and (wide.dim < 2 or wide.components < 2 or not wide.variances.all()):
+        raise ValueError(
+            f"space is {space!r}: give a mixture of two or more components with a density, in several dimensions"
+        )
+    if "rescaled" in varied and min(scales or (1.0,)) < 1:
+        raise ValueError(f"scale is {min(scales or ()):g}: give at least 1 where predictions are rescaled")
     if samples < 1000 or samples % 100:
         raise ValueError(f"samples is {samples}: give a multiple of 100 of at least 1000")
     for number in steps or ():
@@ -85,9 +95,10 @@ def guidance(
         specifications.job_of(text)  # complains before anything is measured
     given = {"methods": methods, "scales": scales, "deviations": deviations, "powers": powers, "steps": steps}
     return study.Guidance(
-        tuple(studies or STUDIES),
+        varied,
         (target, line),
         (plane, flat),
+        (space, wide),
         chosen,
         (tuple(float(i == 0) for i in range(flat.dim)),),
         (seen,),

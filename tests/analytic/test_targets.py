@@ -20,6 +20,7 @@ def test_the_table_lists_every_target_with_its_size() -> None:
     assert rows.keys() == targets.catalogue.keys()
     assert rows["easy-1d"] == (1, 2)
     assert rows["nine-2d"] == (2, 9)
+    assert rows["pair-16"] == (16, 2)
     assert rows["spectrum-1000"] == (1000, 1)
     assert rows["digits"] == (64, 1797)
     assert all(description and "\n" not in description for *_, description in targets.table())
@@ -53,6 +54,13 @@ def test_the_rotated_spectrum_is_the_same_law_in_another_basis() -> None:
     np.testing.assert_allclose(plain.variances, 1.0 / np.arange(1, 17))
     np.testing.assert_allclose(np.abs(turned.basis.T @ turned.mean)[order], plain.mean, rtol=1e-12)
     assert np.abs(turned.basis).max() < 0.95
+
+
+def test_the_pair_of_spectra_overlaps_by_what_it_says() -> None:
+    pair, plain = targets.load("pair-16"), targets.load("spectrum-16").spectrum()
+    np.testing.assert_allclose(pair.condition(0).covariance(), np.diag(plain.variances), rtol=1e-13)
+    np.testing.assert_allclose(pair.condition(1).covariance(), np.diag(plain.variances) / 2, rtol=1e-13)
+    np.testing.assert_allclose(pair.means[1] - pair.means[0], 0.8 * np.sqrt(plain.variances), rtol=1e-13)
 
 
 def test_digits_are_atoms_on_the_pixels() -> None:

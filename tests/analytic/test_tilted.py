@@ -76,17 +76,27 @@ def test_a_gaussian_to_a_power_is_one_and_its_constant_the_known_one() -> None:
     )
 
 
-def test_draws_by_rejection_from_the_condition_follow_the_cdf() -> None:
-    """p(x | c) accepted with p(c | x)^(w - 1); Kolmogorov's bound at 1e-9 false alarms."""
-    scale, n = 4.0, 200_000
-    x = EASY.condition(1).sample(n, 0)
-    log_ratio = np.log(0.6) + EASY.condition(1).log_density(x) - EASY.log_density(x)
-    kept = np.sort(x[np.log(np.random.default_rng(1).random(n)) < (scale - 1) * log_ratio, 0])
+def test_draws_follow_the_cdf_and_in_the_plane_the_density() -> None:
+    """Kolmogorov's bound at 1e-9 false alarms; in the plane the shares of a grid's cells, within five deviations."""
+    scale, n = 4.0, 100_000
+    kept = np.sort(Tilted.draw_towards(EASY, 1, scale, n)[:, 0])
     levels = Tilted.towards(EASY, 1, scale).cdf(kept)
-    gap = np.abs(levels - (np.arange(len(kept)) + 0.5) / len(kept)).max()
-    assert gap < np.sqrt(np.log(2 / 1e-9) / (2 * len(kept))) + 0.5 / len(kept)
+    gap = np.abs(levels - (np.arange(n) + 0.5) / n).max()
+    assert gap < np.sqrt(np.log(2 / 1e-9) / (2 * n)) + 0.5 / n
     wrong = Tilted.towards(EASY, 1, scale + 1).cdf(kept)
-    assert np.abs(wrong - (np.arange(len(kept)) + 0.5) / len(kept)).max() > 2 * gap
+    assert np.abs(wrong - (np.arange(n) + 0.5) / n).max() > 2 * gap
+    plane, labels = targets.load("rotated-2d"), [1, 2]
+    edges = np.linspace(-4.0, 4.0, 241)
+    x = np.stack(
+        np.meshgrid((edges[1:] + edges[:-1]) / 2, (edges[1:] + edges[:-1]) / 2, indexing="ij"), axis=-1
+    )
+    logs = scale * plane.condition(labels).log_density(x.reshape(-1, 2))
+    logs -= (scale - 1) * plane.log_density(x.reshape(-1, 2))
+    cells = np.exp(logs - logs.max()).reshape(8, 30, 8, 30).sum(axis=(1, 3))
+    cells /= cells.sum()
+    drawn = Tilted.draw_towards(plane, labels, scale, n, 3)
+    shares = np.histogram2d(drawn[:, 0], drawn[:, 1], edges[::30])[0] / n
+    assert (np.abs(shares - cells) < 5 * np.sqrt(cells / n) + 1e-4).all()
 
 
 def test_bad_laws_are_named() -> None:
@@ -102,5 +112,9 @@ def test_bad_laws_are_named() -> None:
             Tilted(parts, powers)
     with pytest.raises(ValueError, match="level with signal and noise"):
         Tilted((EASY,), (1.0,)).noised(0.0, 1.0)
+    with pytest.raises(ValueError, match=r"scale is 0\.5; give at least 1"):
+        Tilted.draw_towards(EASY, 1, 0.5, 10)
+    with pytest.raises(ValueError, match="samples are kept"):
+        Tilted.draw_towards(GaussianMixture([0.5, 0.5], [0.0, 0.1], 1.0), 1, 60.0, 10)
     with pytest.raises(ValueError, match="finest is 0"):
         Tilted((EASY,), (1.0,)).atoms(0)

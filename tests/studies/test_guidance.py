@@ -16,7 +16,7 @@ from studies.guidance import measured, study
 from studies.guidance.verb import guidance
 from studies.setting import Setting
 
-EASY, PLANE = targets.load("easy-1d"), targets.load("pair-2d")
+EASY, PLANE, SPACE = (targets.load(name) for name in ("easy-1d", "pair-2d", "pair-16"))
 SETTING = Setting(paths.VE(0.05, 20.0), "log-snr")
 WHERE = ("easy-1d", EASY, (1,), SETTING)
 Y = (np.array([[1.0, 0.0]]), np.array([0.2]))
@@ -24,15 +24,20 @@ Y = (np.array([[1.0, 0.0]]), np.array([0.2]))
 
 def asked(**given: object) -> study.Guidance:
     whole = study.Guidance(
-        ("scales",), ("easy-1d", EASY), ("pair-2d", PLANE), setting=SETTING, methods=("heun", "ddpm")
+        ("scales",),
+        ("easy-1d", EASY),
+        ("pair-2d", PLANE),
+        ("pair-16", SPACE),
+        setting=SETTING,
+        methods=("heun", "ddpm"),
     )
     return replace(whole, **given)  # type: ignore[arg-type]
 
 
 def test_the_exact_score_of_the_tilted_law_reaches_it_and_guidance_does_not() -> None:
     """The control: the same method, steps and start, so that what differs is the score alone."""
-    (exact,) = measured.towards(*WHERE, measured.EXACT, "heun", 64, 4.0)
-    (guided,) = measured.towards(*WHERE, measured.GUIDED, "heun", 64, 4.0)
+    (exact,) = measured.towards(*WHERE, measured.EXACT, "heun", 64, 4.0, 1000)
+    (guided,) = measured.towards(*WHERE, measured.GUIDED, "heun", 64, 4.0, 1000)
     assert exact.w2 < 1e-3
     assert exact.tv < 1e-3
     assert guided.w2 > 0.5
@@ -41,7 +46,7 @@ def test_the_exact_score_of_the_tilted_law_reaches_it_and_guidance_does_not() ->
     assert guided.aimed_deviation**2 == pytest.approx(law.variance + 0.05**2, abs=1e-12)
     # at scale 1 they are one model
     ((one,), (same,)) = (
-        measured.towards(*WHERE, m, "ddpm", 8, 1.0) for m in (measured.GUIDED, measured.EXACT)
+        measured.towards(*WHERE, m, "ddpm", 8, 1.0, 1000) for m in (measured.GUIDED, measured.EXACT)
     )
     assert one.w2 == pytest.approx(same.w2, abs=1e-8)
 
@@ -56,9 +61,9 @@ def test_a_planted_defect_of_guidance_is_far_from_what_guidance_draws(
         "swapped": Composed((part, EASY), (1 - 2.0, 2.0)),
         "power": Composed((EASY, part), (1.0, 2.0)),
     }[defect]
-    (right,) = measured.towards(*WHERE, measured.GUIDED, "heun", 16, 2.0)
+    (right,) = measured.towards(*WHERE, measured.GUIDED, "heun", 16, 2.0, 1000)
     monkeypatch.setattr(measured, "guided", lambda *_, **__: wrong)
-    (found,) = measured.towards(*WHERE, measured.GUIDED, "heun", 16, 2.0)
+    (found,) = measured.towards(*WHERE, measured.GUIDED, "heun", 16, 2.0, 1000)
     assert found.w2 > 1.5 * right.w2 or found.status != "measured"
 
 
@@ -92,6 +97,44 @@ def test_posteriors_and_compositions_are_measured_with_intervals() -> None:
     assert chain.nfe == 16 * 41
 
 
+def test_weights_take_guidance_and_sums_of_scores_to_their_laws() -> None:
+    """By the law of many particles to first order in the steps; by few, with energies, as near as samples tell."""
+    (coarse,), (many,) = (
+        measured.towards(*WHERE, measured.WEIGHED, measured.MANY, n, 2.0, 1000) for n in (16, 32)
+    )
+    assert 0.4 < many.w2 / coarse.w2 < 0.6
+    assert many.w2 < measured.towards(*WHERE, measured.GUIDED, "ddpm", 32, 2.0, 1000)[0].w2 / 2
+    assert many.aimed_deviation == pytest.approx(coarse.aimed_deviation, abs=1e-12)
+    energies = "feynman-kac(particles=100, weights='energies')"
+    (few,) = measured.composed("easy-1d", EASY, SETTING, "sum of scores", energies, 8, 1.0, 10_000)
+    (plain,) = measured.composed("easy-1d", EASY, SETTING, "sum of scores", "ddpm", 8, 1.0, 2000)
+    assert few.w2 < few.floor + 2 * few.uncertainty < plain.w2 - 2 * few.uncertainty
+    (short,) = measured.composed("easy-1d", EASY, SETTING, "sum of scores", measured.MANY, 8, 2.0, 1000)
+    assert (short.status, "far from the composed law" in short.reason) == ("unstable", True)
+
+
+def test_rescaling_over_many_coordinates_helps_guidance_and_does_not_reach_the_tilted_law() -> None:
+    where = ("pair-16", SPACE, SETTING)
+    plain, rescaled, of_eps, weighed = (
+        measured.rescaled(*where, model, method, 16, 10.0, 4000)[0]
+        for model, method in (
+            (measured.GUIDED, "heun"),
+            (measured.RESCALED, "heun"),
+            (measured.OF_EPS, "heun"),
+            (measured.WEIGHED, "feynman-kac(particles=100, weights='energies')"),
+        )
+    )
+    assert rescaled.w2 < plain.w2 - 2 * plain.uncertainty
+    assert of_eps.w2 > plain.w2 - 2 * plain.uncertainty
+    assert weighed.w2 < rescaled.w2 - 2 * rescaled.uncertainty
+    assert plain.deviation < rescaled.deviation < rescaled.aimed_deviation
+    assert plain.aimed_deviation == rescaled.aimed_deviation  # of the same samples
+    (one,), (same,) = (
+        measured.rescaled(*where, m, "ddpm", 8, 1.0, 1000) for m in (measured.GUIDED, measured.RESCALED)
+    )
+    assert one.w2 == pytest.approx(same.w2, abs=1e-9)  # without guidance there is nothing to rescale
+
+
 def test_verdicts_confirm_that_guidance_is_not_the_tilted_law_and_would_refute_it() -> None:
     row = measured.Drawn("scales", "easy-1d", measured.GUIDED, "heun", "scale", 4.0, 64, 128, w2=0.5)
     exact = replace(row, model=measured.EXACT, w2=0.001)
@@ -116,6 +159,8 @@ def test_the_verb_prints_tables_and_json_and_draws(tmp_path: pytest.TempPathFact
         (["--target", "gaussian-1d"], "two or more components"),
         (["--label", "0", "--label", "1"], "leave a component out"),
         (["--study", "scale"], "did you mean scales"),
+        (["--study", "rescaled", "--space", "easy-1d"], "in several dimensions"),
+        (["--study", "rescaled", "--scale", "0.5"], "at least 1 where predictions"),
         (["--samples", "50"], "multiple of 100"),
         (["--steps", "0"], "steps is 0"),
         (["nonsense"], "method is 'nonsense'"),
