@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import inspect
 from collections.abc import Mapping, Set
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from pathlib import Path, PurePath
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
@@ -103,13 +103,16 @@ def _attributes(value: Any) -> dict[str, Any]:
     """Return what an object is made of, without what it has only worked out."""
     if dataclasses.is_dataclass(value):
         return {f.name: getattr(value, f.name) for f in dataclasses.fields(value) if f.compare}
-    derived = {
-        name
-        for kind in type(value).__mro__
-        for name, member in vars(kind).items()
-        if isinstance(member, cached_property)
-    }
+    kind: type = type(value)
+    derived = worked_out(kind)
     return {name: part for name, part in vars(value).items() if name not in derived}
+
+
+@cache
+def worked_out(kind: type) -> frozenset[str]:
+    """Return the names of a class's cached properties, which follow from the rest of an object."""
+    members = (item for one in kind.__mro__ for item in vars(one).items())
+    return frozenset(name for name, member in members if isinstance(member, cached_property))
 
 
 def _source_of(function: FunctionType) -> bytes:

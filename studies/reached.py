@@ -21,7 +21,7 @@ from functools import cache, cached_property, partial
 from types import CodeType, FunctionType, MappingProxyType, MethodType, ModuleType
 from typing import Any
 
-from .fingerprints import fingerprint
+from .fingerprints import fingerprint, worked_out
 
 COMPUTING = ("numpy", "scipy", "numba", "POT", "scikit-learn")  # libraries whose version can move a digit
 PLAIN = (str, bytes, int, float, complex, type(None), type(Ellipsis))
@@ -123,10 +123,9 @@ def _seeds(value: Any, seen: dict[int, Any]) -> Iterator[Any]:
 def _of_object(value: Any, seen: dict[int, Any]) -> Iterator[Any]:
     """Yield the class of an object of ours and what its attributes bring, without those that it has only worked out."""
     if _is_own(type(value).__module__):
-        yield type(value)
-        derived = {
-            n for kind in type(value).__mro__ for n, m in vars(kind).items() if isinstance(m, cached_property)
-        }
+        kind: type = type(value)
+        yield kind
+        derived = worked_out(kind)
         for name, part in list(getattr(value, "__dict__", {}).items()):
             if name not in derived:
                 yield from _seeds(part, seen)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from ..store import Store
+from ..store import Kept, Store
 from ..study import Study, Task, Work
 
 
@@ -37,48 +38,70 @@ class Part:
         return self.cells - self.done - self.failed
 
 
+class Like:
+    """Seconds that cells took, narrowed axis by axis to those of the cells that share a value, where any does.
+
+    Parameters
+    ----------
+    cells : sequence of (mapping of str to value, float)
+        Axes and seconds; one or more.
+    """
+
+    def __init__(self, cells: Sequence[tuple[Mapping[str, Any], float]]) -> None:
+        self._cells = cells
+        self._by: dict[str, dict[str, Like]] = {}
+
+    def sharing(self, axis: str, value: Any) -> Like:
+        """Return the cells with a value on an axis, all of these if there is none."""
+        if axis not in self._by:
+            groups: dict[str, list[tuple[Mapping[str, Any], float]]] = {}
+            for cell in self._cells:
+                groups.setdefault(str(cell[0].get(axis)), []).append(cell)
+            self._by[axis] = {found: Like(group) for found, group in groups.items()}
+        return self._by[axis].get(str(value), self)
+
+    @cached_property
+    def middle(self) -> tuple[float, float]:
+        """Seconds between which the middle half of them took."""
+        low, high = np.quantile([seconds for _, seconds in self._cells], (0.25, 0.75))
+        return float(low), float(high)
+
+
 def plan(studies: Sequence[Study[Any]], store: Store | None) -> list[Part]:
     """Look through a store for the cells of studies."""
-    times = {} if store is None else _times(store)
+    kept = {} if store is None else {record.key: record for record in store}
+    times = {} if store is None else _times(store, kept.values())
     every, parts = Work(studies, store).tasks(), []
     for number, study in enumerate(studies):
         tasks = [task for task in every if task.number == number]
-        done, failed, missing = 0, 0, []
-        for task in tasks:
-            kept = None if store is None else store.load(task.key)
-            if kept is None:
-                missing.append(task)
-            elif kept.failure is None:
-                done += 1
-            else:
-                failed += 1
-        parts.append(Part(study.name, len(tasks), done, failed, _estimate(missing, times)))
+        found = [kept.get(task.key) if kept else None for task in tasks]
+        missing = [task for task, record in zip(tasks, found, strict=True) if record is None]
+        failed = sum(record is not None and record.failure is not None for record in found)
+        done = len(tasks) - len(missing) - failed
+        parts.append(Part(study.name, len(tasks), done, failed, _estimate(missing, times.get(study.name))))
     return parts
 
 
-def _times(store: Store) -> dict[str, list[tuple[Mapping[str, Any], float]]]:
-    """Return seconds of cells on this machine with their axes, by study; of other code too."""
+def _times(store: Store, kept: Iterable[Kept]) -> dict[str, Like]:
+    """Return how long cells took on this machine, by study; of other code too."""
     found: dict[str, list[tuple[Mapping[str, Any], float]]] = {}
     seconds = store.seconds()
-    for record in store if seconds else ():
+    for record in kept:
         if record.key in seconds:
             found.setdefault(str(record.about.get("study")), []).append((record.about, seconds[record.key]))
-    return found
+    return {study: Like(cells) for study, cells in found.items()}
 
 
-def _estimate(
-    missing: Sequence[Task], times: Mapping[str, Sequence[tuple[Mapping[str, Any], float]]]
-) -> tuple[float, float] | None:
+def _estimate(missing: Sequence[Task], known: Like | None) -> tuple[float, float] | None:
     """Add up the times of like cells: of those that share the first axes, the middle half."""
+    if known is None:
+        return None
     low = high = 0.0
     for task in missing:
-        known = times.get(task.study.name, ())
-        if not known:
-            return None
-        shared = [tuple(str(about.get(k)) == str(v) for k, v in task.cell.of.items()) for about, _ in known]
-        like = [seconds for (_, seconds), same in zip(known, shared, strict=True) if same == max(shared)]
-        low += float(np.quantile(like, 0.25))
-        high += float(np.quantile(like, 0.75))
+        like = known
+        for axis, value in task.cell.of.items():
+            like = like.sharing(axis, value)
+        low, high = low + like.middle[0], high + like.middle[1]
     return low, high
 
 

@@ -19,7 +19,7 @@ from studies.numbers import Number, numbers_of
 from studies.runs.declared import CATALOG, Ask, Declared, parsed, read
 from studies.runs.difference import differences
 from studies.runs.folder import RunFolder
-from studies.runs.plan import plan, told
+from studies.runs.plan import Like, plan, told
 from studies.store import Store
 from tests.studies.made_up import Pi
 from tests.studies.test_cli import Run, assay  # noqa: F401
@@ -229,6 +229,20 @@ def test_estimates_are_of_like_cells(tmp_path: Path) -> None:
     assert (part.done, part.missing) == (4, 2)
     assert part.seconds == (400.0, 400.0)  # those missing are of euler
     assert told([part], 2) == ["pi: 6 cells, 4 done, 2 to do; about 3 min to 3 min on 2 processes"]
+
+
+def test_like_cells_share_the_first_axes_that_any_shares() -> None:
+    rng = np.random.default_rng(0)
+    axes = ("method", "target", "steps")
+    known = [({a: int(v) for a, v in zip(axes, rng.integers(4, size=3), strict=True)}, t) for t in range(30)]
+    for _ in range(200):
+        asked = dict(zip(axes, rng.integers(5, size=3).tolist(), strict=True))
+        shared = [tuple(of[a] == asked[a] for a in axes) for of, _ in known]
+        best = [seconds for (_, seconds), same in zip(known, shared, strict=True) if same == max(shared)]
+        like = Like(known)
+        for axis, value in asked.items():
+            like = like.sharing(axis, value)
+        assert like.middle == pytest.approx(tuple(np.quantile(best, (0.25, 0.75))))
 
 
 def test_two_folders_become_one_that_goes_on(assay: Run, tmp_path: Path) -> None:  # noqa: F811
