@@ -50,6 +50,7 @@ from solvers import Tableau, catalogue, sample
 
 from ..ladder import Ladder
 from ..laws import MEASURED, UNSTABLE, Means, law_of, means_of, truth
+from ..numbers import NORMAL, OUTCOME, measured
 from ..setting import Job, Setting
 from .coordinates import Coordinates, GaussianCoordinates, LineCoordinates, SlicedCoordinates
 
@@ -85,8 +86,8 @@ class Part:
     """
 
     name: str
-    size: float
-    share: float
+    size: float = field(metadata=OUTCOME)
+    share: float = field(metadata=measured("uncertainty", NORMAL, error=False))
     uncertainty: float
 
 
@@ -117,11 +118,11 @@ class Budget:
     target: str
     means: str
     steps: int
-    nfe: int
-    whole: float
+    nfe: int = field(metadata=OUTCOME)
+    whole: float = field(metadata=measured("uncertainty", NORMAL))
     parts: tuple[Part, ...]
-    remainder: float
-    interaction: float
+    remainder: float = field(metadata=OUTCOME)
+    interaction: float = field(metadata=OUTCOME)
     uncertainty: float = 0.0
     status: str = MEASURED
     reason: str = ""

@@ -36,6 +36,7 @@ from solvers import catalogue, grids, law
 from solvers.continuous.executors.law import GaussianLaw, gaussian_law, marginal
 
 from ..laws import MEASURED, UNSTABLE
+from ..numbers import AXIS, measured
 from ..output.report import Report
 from ..study import Cell, Plain
 
@@ -149,10 +150,10 @@ class Distance:
 
     target: str
     scheme: str
-    eps: float
+    eps: float = field(metadata=AXIS)
     points: int
     initial: str
-    w2: float
+    w2: float = field(metadata=measured())
     status: str = MEASURED
     reason: str = ""
 

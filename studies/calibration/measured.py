@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from solvers.continuous.calibrated import nodes_of
 from solvers.continuous.denoiser import denoised
 
 from ..laws import apart, law_of
+from ..numbers import AXIS, measured
 from ..setting import Setting
 from ..specifications import job_of
 from ..wrong_scores import CALIBRATED, score_of
@@ -45,10 +46,10 @@ class Level:
     """
 
     score: str
-    log_snr: float
+    log_snr: float = field(metadata=AXIS)
     eta: float
     error: float
-    calibrated: float
+    calibrated: float = field(metadata=measured())
     defect: float
     calibrated_defect: float
 
@@ -68,12 +69,12 @@ class End:
     score: str
     method: str
     steps: int
-    kl: float
-    calibrated_kl: float
-    exact_kl: float
-    w2: float
-    calibrated_w2: float
-    exact_w2: float
+    kl: float = field(metadata=measured())
+    calibrated_kl: float = field(metadata=measured())
+    exact_kl: float = field(metadata=measured())
+    w2: float = field(metadata=measured())
+    calibrated_w2: float = field(metadata=measured())
+    exact_w2: float = field(metadata=measured())
 
 
 def score(model: Any, x: Array, alpha: float, sigma: float) -> Array:

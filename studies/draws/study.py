@@ -50,6 +50,7 @@ from scipy.special import entr
 from analytic import chains
 
 from ..inference import Slope, fit
+from ..numbers import measured
 from ..output.report import Report
 from ..study import Cell, Plain
 from . import arithmetic
@@ -165,7 +166,7 @@ class Drawn:
     draw: str
     noise: str
     steps: int
-    tv: float
+    tv: float = field(metadata=measured())
     predicted: float
     entropy_change: float
     temperature: float

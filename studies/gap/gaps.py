@@ -19,6 +19,7 @@ from solvers import Imperfect, ScoreError
 
 from ..inference import Slope, fit
 from ..laws import MEASURED, Estimate, Means, apart, law_or_none, means_of, truth
+from ..numbers import AXIS, measured
 from ..setting import Setting
 from ..specifications import job_of
 
@@ -144,12 +145,12 @@ class Gap:
     study: str
     target: str
     knob: str
-    value: float
+    value: float = field(metadata=AXIS)
     of: str
     to: str
     metric: str
-    gap: float
-    exact: float
+    gap: float = field(metadata=measured("uncertainty", error=False))
+    exact: float = field(metadata=measured("uncertainty", error=False))
     uncertainty: float = 0.0
     status: str = MEASURED
     reason: str = ""

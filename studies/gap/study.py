@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, ClassVar
 
 import pandas as pd
 
 from ..laws import MEASURED
+from ..numbers import Number, numbers_of
 from ..output.report import Report
 from ..study import Cell, Plain
-from .gaps import KNOBS, PULSE_ETAS, Gap, Plan, along_the_way, by_evaluations, by_noise, by_pulse, by_size
+from .gaps import (
+    KNOBS,
+    PULSE_ETAS,
+    TRUTH,
+    Gap,
+    Plan,
+    along_the_way,
+    by_evaluations,
+    by_noise,
+    by_pulse,
+    by_size,
+)
 from .tables import tables_of
 from .wrong_start import METHODS, by_start
 
@@ -59,6 +71,12 @@ class Gaps(Plain[Gap]):
 
         drawn = [g for g in found if g.study != "start"]  # which is a table
         return {"gap": figure(drawn)} if any(g.status == MEASURED for g in drawn) else {}
+
+    def numbers(self, found: list[Gap]) -> Iterable[Number]:
+        """List the gaps; those from the truth are errors."""
+        for gap in found:
+            for number in numbers_of([gap]):
+                yield replace(number, error=gap.to == TRUTH and number.of[-1] == "gap")
 
 
 Series = Callable[[Plan], dict[str, Callable[[Plan], Iterator[Gap]]]]

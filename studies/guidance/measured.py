@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from solvers.mixed import OnLine
 from solvers.mixed.on_line import half_of_absolute
 
 from ..laws import MEASURED, UNSTABLE, apart
+from ..numbers import AXIS, OUTCOME, measured
 from ..setting import Setting
 from ..specifications import job_of, split
 
@@ -76,11 +77,11 @@ class Drawn:
     model: str
     method: str
     knob: str
-    value: float
+    value: float = field(metadata=AXIS)
     steps: int
-    nfe: int
-    w2: float = float("nan")
-    tv: float = float("nan")
+    nfe: int = field(metadata=OUTCOME)
+    w2: float = field(default=float("nan"), metadata=measured("uncertainty"))
+    tv: float = field(default=float("nan"), metadata=measured())
     uncertainty: float = 0.0
     floor: float = 0.0
     weight: float = float("nan")

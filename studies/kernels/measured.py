@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.polynomial import legendre
@@ -14,6 +14,7 @@ from scipy.optimize import elementwise
 from analytic import Folded, GaussianMixture, PoissonFlow, paths
 from solvers import density, run
 
+from ..numbers import AXIS, measured
 from ..setting import Job, Setting, steps_for
 from ..specifications import job_of
 from .walls import Wall, density_of, law_in_box
@@ -48,9 +49,9 @@ class AtWalls:
     method: str
     wall: str
     steps: tuple[int, ...]
-    tv: tuple[float, ...]
-    weak: tuple[float, ...]
-    on_walls: tuple[float, ...]
+    tv: tuple[float, ...] = field(metadata=measured(along="steps"))
+    weak: tuple[float, ...] = field(metadata=measured(along="steps"))
+    on_walls: tuple[float, ...] = field(metadata=measured(along="steps", error=False))
 
 
 @dataclass(frozen=True)
@@ -70,11 +71,11 @@ class OnFlow:
         W2 that a wave in the predicted noise makes.
     """
 
-    augmented: float
+    augmented: float = field(metadata=AXIS)
     method: str
     nfe: int
-    w2: float
-    kolmogorov: float
+    w2: float = field(metadata=measured())
+    kolmogorov: float = field(metadata=measured())
     prior: float
     wrong: float
 

@@ -12,7 +12,7 @@ lattice, while they bin samples on 64^2 nodes 0.127 apart and cut off what lies 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -23,6 +23,7 @@ from scipy import stats
 from analytic import GaussianMixture, targets
 from solvers import catalogue, grids, run
 
+from ..numbers import AXIS, NORMAL, OUTCOME, measured
 from . import fokker_planck, residual_bounds
 from .networks import DIM, START, STOP, Network, OrnsteinUhlenbeck
 
@@ -35,6 +36,7 @@ GROUPS, SAMPLES = 6, 4096
 PATHS, PATH_STEPS = 512, 48
 WAVES = ((0.5, 0.0), (0.0, 0.5), (1.0, 1.0), (1.0, -1.0), (1.7, 0.0), (0.0, 1.7), (2.0, 1.0))
 LEVEL = 0.95
+TO_99 = NORMAL / float(stats.norm.ppf((1 + LEVEL) / 2))  # from half widths at this level
 ERROR_TIMES = 25
 COVER = 4.5  # half width of the square on which Lipschitz constants are sought
 COVER_SIZE = 61
@@ -78,25 +80,25 @@ class LearnedGap:
 
     network: str
     objective: str
-    penalty: float
-    ode_truth: float
+    penalty: float = field(metadata=AXIS)
+    ode_truth: float = field(metadata=measured("ode_truth_error", TO_99))
     ode_truth_error: float
-    sde_truth: float
+    sde_truth: float = field(metadata=measured("sde_truth_error", TO_99))
     sde_truth_error: float
-    ode_sde: float
+    ode_sde: float = field(metadata=measured("ode_sde_error", TO_99, error=False))
     ode_sde_error: float
-    kl_sde_truth: float
-    kl_ode_sde: float
+    kl_sde_truth: float = field(metadata=measured())
+    kl_ode_sde: float = field(metadata=measured("kl_ode_sde_error", TO_99, error=False))
     kl_ode_sde_error: float
-    score_error: float
+    score_error: float = field(metadata=measured())
     times: tuple[float, ...]
-    score_errors: tuple[float, ...]
+    score_errors: tuple[float, ...] = field(metadata=measured(along="times"))
     residual: float
     kl_bound: float
     gronwall_bound: float
     transport_bound: float
-    steps_error: float
-    samples_apart: float
+    steps_error: float = field(metadata=OUTCOME)
+    samples_apart: float = field(metadata=OUTCOME)
 
     @property
     def bound(self) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -18,6 +18,7 @@ from solvers.mixed import OnLine, interleaved_law, interleaved_stationary, split
 from solvers.mixed.on_line import densities, places
 
 from ..inference import Slope, fit
+from ..numbers import AXIS, OUTCOME, measured
 
 Floats = NDArray[np.float64]
 NONE = float("nan")
@@ -75,9 +76,9 @@ class Ladder:
     sampler: str
     against: str
     sizes: tuple[int, ...]
-    errors: tuple[float, ...]
+    errors: tuple[float, ...] = field(metadata=measured("uncertainty", along="sizes"))
     uncertainty: float
-    claim: float
+    claim: float = field(metadata=OUTCOME)
     slope: Slope
 
 
@@ -262,9 +263,9 @@ class Rounded:
     nearest, posterior : float
     """
 
-    level: float
-    nearest: float
-    posterior: float
+    level: float = field(metadata=AXIS)
+    nearest: float = field(metadata=measured())
+    posterior: float = field(metadata=measured())
 
 
 def rounded(level: float) -> list[Rounded]:

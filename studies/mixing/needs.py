@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, partial
 from operator import itemgetter
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..inference import Slope, fit
+from ..numbers import AXIS, OUTCOME, measured
 from .walks import Walk, kinetic, walk_of
 
 Array = NDArray[np.float64]
@@ -105,9 +106,9 @@ class Need:
     method: str
     dim: int
     condition: int
-    w2: float
-    distance: float
-    nfe: float
+    w2: float = field(metadata=AXIS)
+    distance: float = field(metadata=OUTCOME)
+    nfe: float = field(metadata=measured())
     h: float
     friction: float
     contraction: float

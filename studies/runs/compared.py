@@ -78,7 +78,12 @@ def _numbers(folder: Path) -> dict[tuple[str, ...], Number]:
     studies = at.declared().studies()
     found: dict[tuple[str, ...], Number] = {}
     for study, one in zip(studies, at.found(studies), strict=True):
-        found |= {(study.name, *number.of): number for number in study.numbers(one.records)}
+        for number in study.numbers(one.records):
+            of, times = (study.name, *number.of), 1
+            while of in found:  # asked more than once: told apart by their order
+                times += 1
+                of = (study.name, *number.of, f"asked {times} times")
+            found[of] = number
         for failure in one.failures:
             of = (study.name, *map(str, failure.of.values()), "failed")
             found[of] = Number(of, float("nan"), status="failed")

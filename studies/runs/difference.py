@@ -8,11 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from ..numbers import Number
+from ..numbers import NORMAL, Number
 
 TIE = 1.02  # ratios below it are alike
 LEVEL = 0.01  # of all sampled numbers together, that one is called different where none is
-NORMAL = float(special.ndtri(0.995))  # half widths of 99 % intervals in standard deviations
 SAME, ALIKE, BETTER, WORSE, OTHER, GONE, NEW = "same", "alike", "better", "worse", "other", "gone", "new"
 VERDICTS = (WORSE, GONE, OTHER, BETTER, NEW, ALIKE, SAME)
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.optimize import brentq
 
 from ..laws import MEASURED
+from ..numbers import OUTCOME, measured
 from .errors import AtEvaluations, UnmeasurableError
 from .needs import Needs
 
@@ -59,12 +60,12 @@ class Crossing:
     metric: str
     first: str
     second: str
-    nfe: float
-    error: float
-    below: str
-    above: str
-    low: float
-    high: float
+    nfe: float = field(metadata=measured(error=False))
+    error: float = field(metadata=measured(error=False))
+    below: str = field(metadata=OUTCOME)
+    above: str = field(metadata=OUTCOME)
+    low: float = field(metadata=OUTCOME)
+    high: float = field(metadata=OUTCOME)
     status: str = MEASURED
     reason: str = ""
 

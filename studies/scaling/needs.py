@@ -13,6 +13,7 @@ from analytic.reprs import brief
 
 from ..inference import NOT_FITTED, TINY, Slope, fit
 from ..laws import MEASURED, means_of
+from ..numbers import AXIS, OUTCOME, measured
 from ..setting import Job, Setting
 from ..steps_needed import NotReachedError, steps_to_stay
 from .errors import ByLaw, Costs, ErrorOf, OnGaussians, OnLine, OnSamples, UnmeasurableError
@@ -89,10 +90,10 @@ class Need:
         "measured", "not reached", "no law", or "not seen" below what samples of the truth have.
     """
 
-    size: float
-    target: float
-    steps: float
-    nfe: float
+    size: float = field(metadata=AXIS)
+    target: float = field(metadata=AXIS)
+    steps: float = field(metadata=OUTCOME)
+    nfe: float = field(metadata=measured())
     reason: str = ""
     status: str = MEASURED
 

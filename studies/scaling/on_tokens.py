@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import partial
 from typing import Any
 
@@ -15,6 +15,7 @@ from solvers import catalogue, grids, law
 from solvers.discrete import Tables, path_kl
 
 from ..inference import Slope, fit
+from ..numbers import AXIS, measured
 from ..steps_needed import steps_to_reach
 
 METHOD = "tweedie-tau-leaping"
@@ -48,9 +49,9 @@ class Scaling:
     noise: str
     schedule: str
     metric: str
-    target: float
+    target: float = field(metadata=AXIS)
     sizes: tuple[int, ...]
-    steps: tuple[float, ...]
+    steps: tuple[float, ...] = field(metadata=measured(along="sizes"))
     exponent: Slope
 
 

@@ -7,7 +7,7 @@ compared by samples.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -19,6 +19,7 @@ from analytic import GaussianMixture, paths
 from solvers import grids
 
 from ..laws import MEASURED, METRICS, Estimate, error, means_of, sharpest
+from ..numbers import OUTCOME
 from ..setting import Job, Setting, steps_for
 from .fitted import fitted
 
@@ -74,7 +75,7 @@ class GridError:
     target: str
     grid: str
     steps: int
-    nfe: int
+    nfe: int = field(metadata=OUTCOME)
     metric: str
     error: float
     optimised_for: str = ""

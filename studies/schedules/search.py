@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 
 import numpy as np
@@ -18,6 +18,7 @@ from analytic import GaussianMixture, paths
 from solvers import catalogue
 
 from ..laws import MEASURED, error, sharpest
+from ..numbers import OUTCOME
 from .grids import made
 
 Array = NDArray[np.float64]
@@ -53,9 +54,9 @@ class Searched:
     on: str
     grid: str
     steps: int
-    tried: int
+    tried: int = field(metadata=OUTCOME)
     which: str
-    solver: str
+    solver: str = field(metadata=OUTCOME)
     metric: str
     error: float
     status: str = MEASURED

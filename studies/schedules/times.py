@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from solvers import catalogue, grids
 
 from ..inference import Slope, fit
 from ..laws import MEASURED, apart, law_or_none, sharpest, truth
+from ..numbers import AXIS, measured
 from ..setting import Job
 from .grids import law_error
 
@@ -59,9 +60,9 @@ class TimeError:
     target: str
     grid: str
     steps: int
-    time: float
-    truncation: float
-    discretisation: float
+    time: float = field(metadata=AXIS)
+    truncation: float = field(metadata=measured())
+    discretisation: float = field(metadata=measured())
     error: float
     status: str = MEASURED
     reason: str = ""

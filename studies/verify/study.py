@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import pandas as pd
 
+from ..numbers import Number
 from ..output.report import Report
 from ..study import Cell, Plain
 from .checks import CHECKS
@@ -65,6 +66,12 @@ class Verification(Plain[Finding]):
         title = f"{_told(self.subject)}: {said}"
         whole = {"verify": pd.DataFrame([vars(f) for f in found])}
         yield Report("verify", title, pd.DataFrame(rows), notes, whole)
+
+    def numbers(self, found: list[Finding]) -> Iterable[Number]:
+        """List the checks: one that passed and no longer does is worse."""
+        for f in found:
+            passed = f.result == PASSED
+            yield Number((f.sampler, f.check), float(passed), status="measured" if passed else f.result)
 
     def verdicts(self, found: list[Finding]) -> Iterable[str]:
         """Passed, failed and unresolved, in the words of claims."""
