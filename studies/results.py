@@ -17,7 +17,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .output.report import Report, everything_of
+from .output.report import Report, charts_of, everything_of, reports_of
 from .study import Failure, Found, Study
 
 if TYPE_CHECKING:
@@ -51,8 +51,7 @@ class Result:
     @cached_property
     def reports(self) -> list[Report]:
         """Tables to read, with titles and notes; each shows itself."""
-        with_records = ((s, f.records) for s, f in zip(self.studies, self.found, strict=True) if f.records)
-        return [report for study, records in with_records for report in study.reports(records)]
+        return reports_of(self._with_records)
 
     @property
     def frames(self) -> dict[str, pd.DataFrame]:
@@ -67,10 +66,11 @@ class Result:
     @cached_property
     def charts(self) -> dict[str, Any]:
         """Altair charts by name, in the project's theme where `altair.theme.enable("assay")` was called."""
-        with_records = ((s, f.records) for s, f in zip(self.studies, self.found, strict=True) if f.records)
-        return {
-            name: chart for study, records in with_records for name, chart in study.figures(records).items()
-        }
+        return charts_of(self._with_records)
+
+    @property
+    def _with_records(self) -> list[tuple[Study[Any], list[Any]]]:
+        return [(s, f.records) for s, f in zip(self.studies, self.found, strict=True) if f.records]
 
     @property
     def chart(self) -> Any:

@@ -27,14 +27,17 @@ def figure(found: Sequence[Budget], title: str = "Where the error comes from") -
     if not found:
         raise ValueError("found is empty: give at least one budget")
     rows = [_row(found, target) for target in dict.fromkeys(b.target for b in found)]
+    sampled = " By samples, in sliced W2." if any(b.means == "samples" for b in found) else ""
     return alt.vconcat(*rows, spacing=24).properties(
+        description="Shares of W2 by cause over evaluations, with the remainder 1 in all; above each bar all of "
+        f"W2.{sampled}",
         title=alt.TitleParams(
             title,
             anchor="start",
             offset=14,
             subtitle="shares of W2, which is written above each bar; negative shares cancel others; cut off at "
             f"{LEAST:g} and {MOST:g}",
-        )
+        ),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -111,10 +111,12 @@ def alike(one: Compared, other: Compared) -> bool:
     return abs(one.told - other.told) <= np.hypot(one.uncertainty, other.uncertainty)
 
 
-def front(found: Sequence[Compared]) -> Iterator[Compared]:
-    """Yield the errors at a place that no method undercuts with as few evaluations or fewer."""
+def front(
+    found: Sequence[Compared], cost: Callable[[Compared], float] = lambda c: c.nfe
+) -> Iterator[Compared]:
+    """Yield the errors at a place that no method undercuts at as little cost or less, by default of evaluations."""
     measured = sorted(
-        (c for c in found if c.status == MEASURED and np.isfinite(c.error)), key=lambda c: (c.nfe, c.error)
+        (c for c in found if c.status == MEASURED and np.isfinite(c.error)), key=lambda c: (cost(c), c.error)
     )
     least = np.inf
     for c in measured:

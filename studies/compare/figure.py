@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
@@ -11,19 +12,68 @@ import numpy as np
 from ..laws import MEASURED
 from ..output.theme import COLOURS, SHAPES
 from .errors import Compared, front
+from .timing import Timed
 
 PANEL = (380, 320)
 GREY = "#868e96"
 MOST = 8  # curves a panel can be read with
 
 
-def figure(found: Sequence[Compared]) -> alt.ConcatChart:
-    """Draw the error of each method at each place; of many methods the best eight.
+@dataclass(frozen=True)
+class Cost:
+    """What errors are drawn against.
+
+    Attributes
+    ----------
+    title, short : str
+        Of the axis, and in a sentence.
+    of : callable
+        The cost of an error, nan where it is not known.
+    ticks : callable
+        Where an axis of some errors has its numbers; none to leave it to the axis.
+    """
+
+    title: str
+    short: str
+    of: Callable[[Compared], float]
+    ticks: Callable[[Sequence[Compared]], list[float]] | None = None
+
+
+def figure(found: Sequence[Compared], samples: int = 0) -> alt.ConcatChart:
+    """Draw the error of each method at each place against evaluations; of many methods the best eight.
 
     A ring marks the front: what no method undercuts with as few evaluations. A dashed line is the floor of samples.
     Raises ValueError if nothing was measured.
     """
-    measured = [c for c in found if c.status == MEASURED and np.isfinite(c.error) and c.error > 0]
+    return _drawn(
+        found, Cost("evaluations of the model (NFE)", "evaluations", lambda c: c.nfe, _ticks), samples
+    )
+
+
+def against_time(found: Sequence[Compared], times: Sequence[Timed], samples: int = 0) -> alt.ConcatChart:
+    """Draw the same against the time of a sample, where that was measured.
+
+    Raises ValueError for times of several machines, and if there is nothing to draw.
+    """
+    machines = sorted({t.machine for t in times})
+    if len(machines) > 1:
+        raise ValueError(
+            f"times are of the machines {', '.join(machines)}: measure them on one, as they are not compared"
+        )
+    known = {(t.method, t.target, t.path, t.grid, t.steps): 1e6 * t.seconds for t in times}
+
+    def spent(c: Compared) -> float:
+        return known.get((c.method, c.target, c.path, c.grid, c.steps), float("nan"))
+
+    return _drawn(found, Cost("processor time a sample, microseconds", "time", spent), samples)
+
+
+def _drawn(found: Sequence[Compared], cost: Cost, samples: int) -> alt.ConcatChart:
+    measured = [
+        c
+        for c in found
+        if c.status == MEASURED and np.isfinite(c.error) and c.error > 0 and np.isfinite(cost.of(c))
+    ]
     if not measured:
         raise ValueError("nothing to draw: no method has an error")
     methods = list(dict.fromkeys(c.method for c in measured))
@@ -32,18 +82,29 @@ def figure(found: Sequence[Compared]) -> alt.ConcatChart:
     tables = dict.fromkeys((c.target, c.path, c.grid, c.metric) for c in shown)
     several = len({table[1:3] for table in tables}) > 1
     panels = [
-        _panel([c for c in shown if (c.target, c.path, c.grid, c.metric) == table], methods[:MOST], several)
+        _panel(
+            [c for c in shown if (c.target, c.path, c.grid, c.metric) == table], methods[:MOST], several, cost
+        )
         for table in tables
     ]
-    return alt.concat(*panels, columns=2, spacing=34).resolve_scale(x="independent", y="independent")
+    said = f"Error against {cost.short}; a ring: no method has less with as little"
+    if any(c.parts for c in shown):
+        said += (
+            f"; by {samples} samples where bars are, 99 % intervals; dashed: what samples of the truth have"
+        )
+    return (
+        alt.concat(*panels, columns=2, spacing=34)
+        .resolve_scale(x="independent", y="independent")
+        .properties(description=f"{said}.")
+    )
 
 
-def _panel(found: Sequence[Compared], methods: Sequence[str], several: bool) -> Any:
-    best = {id(c) for c in front(found)}
+def _panel(found: Sequence[Compared], methods: Sequence[str], several: bool, cost: Cost) -> Any:
+    best = {id(c) for c in front(found, cost.of)}
     values = [
         {
             "method": c.method,
-            "NFE": c.nfe,
+            "cost": cost.of(c),
             "error": c.error,
             "front": id(c) in best,
             "low": max(c.error - c.uncertainty, c.error / 10),
@@ -63,10 +124,14 @@ def _panel(found: Sequence[Compared], methods: Sequence[str], several: bool) -> 
     floors = [c.floor for c in found if c.floor > 0]
     errors = [c.error for c in found] + floors
     x = alt.X(
-        "NFE:Q",
-        title="evaluations of the model (NFE)",
+        "cost:Q",
+        title=cost.title,
         scale=alt.Scale(type="log", nice=False, padding=10),
-        axis=alt.Axis(values=_ticks(found), format="~r", labelOverlap=True),
+        axis=alt.Axis(
+            values=cost.ticks(found) if cost.ticks else alt.Undefined,
+            format="~r" if cost.ticks else "~g",
+            labelOverlap=True,
+        ),
     )
     y = alt.Y(
         "error:Q",

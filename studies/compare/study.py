@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar
 
@@ -17,6 +17,7 @@ from ..setting import Job
 from ..study import Cell, Plain
 from .errors import TIE, Asked, Compared, alike, pooled
 from .places import Place
+from .timing import Timed, table_of, time_of
 
 
 def _cell(job: Job, place: Place, asked: Asked) -> list[Compared]:
@@ -24,7 +25,7 @@ def _cell(job: Job, place: Place, asked: Asked) -> list[Compared]:
 
 
 @dataclass(frozen=True)
-class Comparison(Plain[Compared]):
+class Comparison(Plain[Compared | Timed]):
     """Every method at every place for every number of evaluations.
 
     Attributes
@@ -39,6 +40,8 @@ class Comparison(Plain[Compared]):
         In a block, where no law reaches.
     seeds : sequence of int
         One for each block of samples: more blocks are more precision.
+    timed : bool
+        Also measure what a sample takes in processor time on this machine.
     """
 
     work: Sequence[Job]
@@ -48,36 +51,45 @@ class Comparison(Plain[Compared]):
     metrics: Sequence[str] = ()
     samples: int = 100_000
     seeds: Sequence[int] = (0,)
+    timed: bool = False
 
     name: ClassVar[str] = "compare"
-    record: ClassVar[Any] = Compared
+    record: ClassVar[Any] = Compared | Timed
 
-    def cells(self) -> Iterable[Cell[Compared]]:
-        """One for each method, place, number of evaluations, and block of samples where there are such."""
+    def cells(self) -> Iterable[Cell[Compared | Timed]]:
+        """One for each method, place, number of evaluations, and block of samples where there are such; then times."""
+        for job, place, asked, of in self._asked():
+            blocks = self.seeds if place.by_samples else (0,)
+            for seed in blocks:
+                one = replace(asked, seed=seed)
+                axes = of | ({"seed": seed} if place.by_samples else {})
+                given = {"job": job, "place": place, "asked": one}
+                yield Cell(axes, partial(_cell, job, place, one), given)
+        for job, place, asked, of in self._asked() if self.timed else ():
+            yield time_of(place, job, Asked(asked.budget, asked.steps, (), 0, 0), of)
+
+    def _asked(self) -> Iterator[tuple[Job, Place, Asked, dict[str, str | int]]]:
+        """Yield each method, place, what is asked of it, and these in words."""
         for place in self.places:
-            metrics = self._at(place)
+            samples = self.samples if place.by_samples else 0
             for budget, steps in (*((b, 0) for b in self.budgets), *((0, n) for n in self.steps)):
                 for job in filter(place.takes, self.work):
-                    for seed in self.seeds if place.by_samples else (0,):
-                        of: dict[str, str | int] = {
-                            "method": job.label,
-                            "target": place.target,
-                            "path": place.path,
-                        }
-                        of |= {"grid": place.grid} | ({"NFE": budget} if budget else {"steps": steps})
-                        of |= {"seed": seed} if place.by_samples else {}
-                        samples = self.samples if place.by_samples else 0
-                        asked = Asked(budget, steps, metrics, samples, seed)
-                        given = {"job": job, "place": place, "asked": asked}
-                        yield Cell(of, partial(_cell, job, place, asked), given)
+                    of: dict[str, str | int] = {
+                        "method": job.label,
+                        "target": place.target,
+                        "path": place.path,
+                    }
+                    of |= {"grid": place.grid} | ({"NFE": budget} if budget else {"steps": steps})
+                    yield job, place, Asked(budget, steps, self._at(place), samples, 0), of
 
     def _at(self, place: Place) -> tuple[str, ...]:
         """Return the metrics wanted that a place has."""
         return tuple(m for m in self.metrics if m in place.metrics) if self.metrics else place.metrics[:1]
 
-    def reports(self, found: list[Compared]) -> Iterable[Report]:
-        """Return a table of errors for each place and metric, and what to take below the last."""
-        whole = pooled(found)
+    def reports(self, found: list[Compared | Timed]) -> Iterable[Report]:
+        """Return a table of errors for each place and metric, and what to take below the last; then one of times."""
+        errors, times = _apart(found)
+        whole = pooled(errors)
         tables = list(dict.fromkeys((c.target, c.path, c.grid, c.metric) for c in whole))
         for table in tables:
             own = [c for c in whole if (c.target, c.path, c.grid, c.metric) == table]
@@ -87,7 +99,7 @@ class Comparison(Plain[Compared]):
             if any(c.parts for c in own):
                 notes.append(self._samples(own))
             if table == tables[-1]:
-                notes.append(recommended(whole))
+                notes.append(recommended(whole, " for tokens" if self.places[0].half == "discrete" else ""))
                 notes += cheapest(whole)
             reasons = list(dict.fromkeys(f"{c.method}: {c.reason}" for c in own if c.reason))
             columns = [{k: v for k, v in vars(c).items() if k != "parts"} for c in own]
@@ -95,10 +107,12 @@ class Comparison(Plain[Compared]):
             varied = [i for i in (1, 2, 3) if len({t[i] for t in tables if t[0] == target}) > 1]
             name = "-".join(("compare", target, *(table[i] for i in varied)))
             yield Report(_plain(name), title, _table(own), notes, everything, reasons=reasons)
+        if times:
+            yield table_of(times)
 
-    def numbers(self, found: list[Compared]) -> Iterable[Number]:
-        """List errors, blocks of samples pooled."""
-        for c in pooled(found):
+    def numbers(self, found: list[Compared | Timed]) -> Iterable[Number]:
+        """List errors, blocks of samples pooled; times say something of a machine."""
+        for c in pooled(_apart(found)[0]):
             of = (c.method, c.target, c.path, c.grid, c.metric, _asked(c))
             yield Number(of, c.error, c.uncertainty, bool(c.parts), status=c.status)
 
@@ -110,11 +124,20 @@ class Comparison(Plain[Compared]):
             f"truth itself have {floor:.2g}"
         )
 
-    def figures(self, found: list[Compared]) -> Mapping[str, Any]:
-        """Draw errors against evaluations, a panel a place."""
-        from .figure import figure
+    def figures(self, found: list[Compared | Timed]) -> Mapping[str, Any]:
+        """Draw errors against evaluations, a panel a place, and against time where it was measured."""
+        from .figure import against_time, figure
 
-        return {"compare": figure(pooled(found))}
+        errors, times = _apart(found)
+        whole, samples = pooled(errors), self.samples * len(self.seeds)
+        drawn = {"compare": figure(whole, samples)}
+        return drawn | ({"compare-time": against_time(whole, times, samples)} if times else {})
+
+
+def _apart(found: Iterable[Compared | Timed]) -> tuple[list[Compared], list[Timed]]:
+    """Return errors and times, each by themselves."""
+    known = list(found)
+    return [c for c in known if isinstance(c, Compared)], [t for t in known if isinstance(t, Timed)]
 
 
 def _plain(name: str) -> str:
@@ -181,7 +204,7 @@ def _best_at(found: Sequence[Compared]) -> str:
     return f"{told}; {others[0].method} has {others[0].told / first.told:.3g} times its error"
 
 
-def recommended(found: Sequence[Compared]) -> str:
+def recommended(found: Sequence[Compared], what: str = "") -> str:
     """Say in a sentence which method to take, by the mean of its errors' ratios to the best at each place, or a tie."""
     places = _by_place(found)
     methods = dict.fromkeys(c.method for c in found)
@@ -194,18 +217,18 @@ def recommended(found: Sequence[Compared]) -> str:
     scores = {method: float(np.exp(np.mean(np.log(values)))) for method, values in ratios.items()}
     ranked = sorted((score, method) for method, score in scores.items() if np.isfinite(score))
     if not ranked:
-        return "Recommended: none, as no method was measured everywhere"
+        return f"Recommended{what}: none, as no method was measured everywhere"
     (score, first), *others = ranked
     if not others:
-        return f"Recommended: {first}, the one method that was measured everywhere"
+        return f"Recommended{what}: {first}, the one method that was measured everywhere"
     margin = others[0][0] / score
     worst = max(ratios[first])
     if margin < TIE:
         within = f"{100 * (TIE - 1):.0f} % over {len(places)} places"
-        return f"Recommended: a tie between {first} and {others[0][1]}, within {within}"
+        return f"Recommended{what}: a tie between {first} and {others[0][1]}, within {within}"
     best = "the best at each" if worst == 1 else f"nowhere more than {worst:.3g} times worse than the best"
     return (
-        f"Recommended: {first}, on the mean {margin:.3g} times better than {others[0][1]}, the next, over "
+        f"Recommended{what}: {first}, on the mean {margin:.3g} times better than {others[0][1]}, the next, over "
         f"{len(places)} places, and {best}"
     )
 

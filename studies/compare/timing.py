@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,10 +14,9 @@ import pandas as pd
 from solvers import sample
 
 from ..made import made
-from ..numbers import Number
 from ..output.report import Report
 from ..setting import Job
-from ..study import Cell, Plain
+from ..study import Cell
 from .errors import Asked
 from .places import Place
 
@@ -52,53 +51,27 @@ class Timed:
     machine: str
 
 
-@dataclass(frozen=True)
-class Times(Plain[Timed]):
-    """The time of every method at every place, as `Comparison` compares them."""
+def time_of(place: Place, job: Job, asked: Asked, of: Mapping[str, str | int]) -> Cell[Any]:
+    """Return the cell of one method's time, of this machine."""
+    machine = str(made()["machine"])
+    given = {"job": job, "place": place, "asked": asked, "machine": machine}
+    return Cell({**of, "of": "time"}, partial(timed, job, place, asked), given)
 
-    work: Sequence[Job]
-    places: Sequence[Place]
-    budgets: Sequence[int] = ()
-    steps: Sequence[int] = ()
 
-    name: ClassVar[str] = "time"
-    record: ClassVar[Any] = Timed
-
-    def cells(self) -> Iterable[Cell[Timed]]:
-        """One for each method, place and number of evaluations, of this machine."""
-        machine = str(made()["machine"])
-        for place in self.places:
-            for budget, steps in (*((b, 0) for b in self.budgets), *((0, n) for n in self.steps)):
-                for job in filter(place.takes, self.work):
-                    of: dict[str, Any] = {"method": job.label, "target": place.target, "path": place.path}
-                    of |= {"grid": place.grid} | ({"NFE": budget} if budget else {"steps": steps})
-                    asked = Asked(budget, steps, (), 0, 0)
-                    given = {"job": job, "place": place, "asked": asked, "machine": machine}
-                    yield Cell(of, partial(timed, job, place, asked), given)
-
-    def numbers(self, found: list[Timed]) -> Iterable[Number]:
-        """List none: times say something of a machine."""
-        return ()
-
-    def reports(self, found: list[Timed]) -> Iterable[Report]:
-        """Return microseconds a sample."""
-        rows: dict[tuple[str, ...], dict[str, str]] = {}
-        for one in found:
-            key = (one.method, one.target, one.path, one.grid)
-            row = rows.setdefault(
-                key, {"method": one.method, "target": one.target, "path": one.path, "grid": one.grid}
-            )
-            at = f"NFE {one.budget}" if one.budget else f"{one.steps} steps"
-            row[at] = f"{1e6 * one.seconds:.3g}±{1e6 * one.spread:.1g}"
-        note = "Processor time a sample on one thread, and half of the range of five measurements."
-        everything = {"time": pd.DataFrame([vars(one) for one in found])}
-        yield Report(
-            "time",
-            "Microseconds a sample on this machine",
-            pd.DataFrame(list(rows.values())),
-            [note],
-            everything,
+def table_of(found: Sequence[Timed]) -> Report:
+    """Return microseconds a sample."""
+    rows: dict[tuple[str, ...], dict[str, str]] = {}
+    for one in found:
+        key = (one.method, one.target, one.path, one.grid)
+        row = rows.setdefault(
+            key, {"method": one.method, "target": one.target, "path": one.path, "grid": one.grid}
         )
+        at = f"NFE {one.budget}" if one.budget else f"{one.steps} steps"
+        row[at] = f"{1e6 * one.seconds:.3g}±{1e6 * one.spread:.1g}"
+    note = "Processor time a sample on one thread, and half of the range of five measurements."
+    everything = {"time": pd.DataFrame([vars(one) for one in found])}
+    frame = pd.DataFrame(list(rows.values()))
+    return Report("time", "Microseconds a sample on this machine", frame, [note], everything)
 
 
 def timed(job: Job, place: Place, asked: Asked) -> list[Timed]:

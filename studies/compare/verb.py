@@ -102,7 +102,6 @@ def compare(
     Example: assay compare heun dpm-solver++-2m unipc --target pair-2d --nfe 10 20 50 --plot compare.png
     """
     from . import request
-    from .timing import Times
 
     numbers = {"nfe": nfe, "steps": steps, "samples": None if samples is None else [samples]}
     for name, values in numbers.items():
@@ -117,6 +116,7 @@ def compare(
         "budgets": tuple(dict.fromkeys(nfe or (() if steps else BUDGETS))),
         "steps": tuple(dict.fromkeys(steps or ())),
         "seeds": tuple(dict.fromkeys(seeds or (0,))),
+        "timed": times,
     }
     if laws and score != "exact":
         raise ValueError(f"score is {score!r}, but tokens are asked of the exact posterior: leave one out")
@@ -124,10 +124,8 @@ def compare(
     if mixtures:
         places = request.on_mixtures(mixtures, paths, grids, begin, end, initial, score)
         found.append(request.comparison(continuous, places, metrics, samples=samples or 100_000, **common))
-        found += [Times(continuous, places, common["budgets"], common["steps"])] if times else []
     if laws:
         places = request.on_tokens(laws, noises, grids, begin, end, initial)
         found.append(request.comparison(tokens, places, metrics, samples=samples or TEXT_SAMPLES, **common))
-        found += [Times(tokens, places, common["budgets"], common["steps"])] if times else []
     request.all_metrics_are_some(metrics, found)
     return found

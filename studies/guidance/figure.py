@@ -28,7 +28,11 @@ def figure(found: Sequence[Drawn]) -> alt.ConcatChart:
     return (
         alt.concat(*[panel for panel in panels if panel is not None], columns=2, spacing=30)
         .resolve_scale(color="independent", shape="independent", x="independent", y="independent")
-        .properties(title=heading)
+        .properties(
+            title=heading,
+            description="Distance of what is drawn from its aim: by density on the line, in the plane by samples, "
+            "with bars for 99 % intervals.",
+        )
     )
 
 

@@ -32,7 +32,13 @@ def figure(walls: Sequence[AtWalls], flows: Sequence[OnFlow]) -> alt.ConcatChart
         wrong = {min(one.augmented, last): one.wrong for one in flows}
         rows += [{"series": "followed finely, wrong model", "x": x, "y": y} for x, y in wrong.items()]
         panels.append(_panel(rows, "augmented dimensions D", "W2", "Poisson flow: W2", last))
-    return alt.concat(*panels, columns=2, spacing=30).resolve_scale(color="independent", shape="independent")
+    return (
+        alt.concat(*panels, columns=2, spacing=30)
+        .resolve_scale(color="independent", shape="independent")
+        .properties(
+            description="Errors in a box against steps, and of Poisson flow against augmented dimensions, exact."
+        )
+    )
 
 
 def _panel(rows: list[dict[str, Any]], x: str, y: str, title: str, infinite: float = math.inf) -> Any:

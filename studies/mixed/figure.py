@@ -28,7 +28,10 @@ def figure(found: Sequence[Ladder]) -> alt.ConcatChart:
     return (
         alt.concat(*[panel for panel in panels if panel is not None], columns=2, spacing=30)
         .resolve_scale(color="independent", shape="independent", x="independent", y="independent")
-        .properties(title=alt.TitleParams("Total variation from the exact law", anchor="start", offset=14))
+        .properties(
+            title=alt.TitleParams("Total variation from the exact law", anchor="start", offset=14),
+            description="Total variation from the exact law, against steps, strength or evaluations.",
+        )
     )
 
 

@@ -38,9 +38,10 @@ def figure(needs: Sequence[Need], least: Sequence[Least]) -> alt.ConcatChart:
     if not panels:
         raise ValueError("found is empty: measure evaluations first")
     return alt.concat(*panels, columns=2, spacing=34).properties(
+        description="Evaluations that an error takes, and the error of as many, of the best step and friction: exact.",
         title=alt.TitleParams(
             "Langevin dynamics on Gaussians", subtitle="best steps and frictions", anchor="start"
-        )
+        ),
     )
 
 

@@ -32,7 +32,10 @@ def convergence(
         return {}
     import altair as alt
 
-    return {name: drawn[0] if len(drawn) == 1 else alt.vconcat(*drawn, spacing=40)}
+    if len(drawn) == 1:
+        return {name: drawn[0]}
+    said = " ".join(dict.fromkeys(chart.description for chart in drawn))
+    return {name: alt.vconcat(*drawn, spacing=40, description=said)}
 
 
 def _on(

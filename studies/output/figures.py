@@ -91,7 +91,13 @@ def convergence(
     heading = alt.TitleParams(title or "Error against cost", subtitle=notes, anchor="start", offset=16)
     apart = alt.ScaleResolveMap(color="independent", shape="independent", x="independent", y="independent")
     return alt.concat(
-        *panels, columns=PANELS_A_ROW, spacing=36, resolve=alt.Resolve(scale=apart), title=heading
+        *panels,
+        columns=PANELS_A_ROW,
+        spacing=36,
+        resolve=alt.Resolve(scale=apart),
+        title=heading,
+        description=f"{of[0].upper()}{of[1:]}, against {axis_title}, a panel a claimed order, a line a method; bars: "
+        "uncertainty that can be seen.",
     )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -117,7 +118,7 @@ def show(
     """
     from . import render  # with pandas and rich, which checking what was asked does not need
 
-    reports = [report for study, found in shown for report in study.reports(found)]
+    reports = reports_of(shown)
     if output.as_json:
         tables = {name: frame.to_dict("records") for name, frame in everything_of(reports).items()}
         print(json.dumps(clean(tables), indent=1))
@@ -143,6 +144,31 @@ def show(
     return reports, _draw(shown, output) if drawn else {}
 
 
+def reports_of(shown: Sequence[tuple[Shown, list[Any]]]) -> list[Report]:
+    """Return the reports of studies, no two of one name."""
+    reports = [report for study, found in shown for report in study.reports(found)]
+    return [
+        replace(report, name=name)
+        for name, report in zip(_told_apart([r.name for r in reports]), reports, strict=True)
+    ]
+
+
+def charts_of(shown: Sequence[tuple[Shown, list[Any]]]) -> dict[str, Any]:
+    """Return the charts of studies by name, no two of one name."""
+    charts = [pair for study, found in shown for pair in study.figures(found).items()]
+    names = _told_apart([name for name, _ in charts])
+    return {name: chart for name, (_, chart) in zip(names, charts, strict=True)}
+
+
+def _told_apart(names: Sequence[str]) -> list[str]:
+    """Return names, with a number those that were there before."""
+    found: list[str] = []
+    for name in names:
+        numbered = (f"{name}-{place}" for place in count(2))
+        found.append(name if name not in found else next(n for n in numbered if n not in {*found, *names}))
+    return found
+
+
 def _print(reports: Sequence[Report], skipped: Sequence[tuple[str, str]], form: str | None) -> None:
     from . import render
 
@@ -165,7 +191,7 @@ def _print(reports: Sequence[Report], skipped: Sequence[tuple[str, str]], form: 
 
 
 def _draw(shown: Sequence[tuple[Shown, list[Any]]], output: Output) -> dict[str, Any]:
-    charts = {name: chart for study, found in shown for name, chart in study.figures(found).items()}
+    charts = charts_of(shown)
     if not charts and output.plot is not None:
         raise ValueError(
             f"plot is '{output.plot}', but nothing measured can be drawn: measure more methods or steps"
@@ -201,7 +227,7 @@ def everything_of(reports: Sequence[Report]) -> dict[str, pd.DataFrame]:
 def _files(file: Path, names: Mapping[str, Any]) -> Iterator[Path]:
     """Yield a file for each name: the one given, and for those after the first with its name added."""
     for place, name in enumerate(names):
-        yield file if place == 0 else file.with_stem(f"{file.stem}-{name}")
+        yield file if place == 0 else file.with_stem(f"{file.stem}-{name.removeprefix(f'{file.stem}-')}")
 
 
 def clean(record: Any) -> Any:

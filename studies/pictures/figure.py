@@ -32,7 +32,10 @@ def panels(found: Sequence[Any], end: GaussianMixture, title: str) -> alt.VConca
         own = {one.budget: one for one in found if one.method == method}
         of.append(alt.hconcat(*(_panel(own[b], density, scales) for b in budgets if b in own), spacing=6))
     rows = [alt.hconcat(*of[i : i + 2], spacing=28) for i in range(0, len(of), 2)]
-    return alt.vconcat(*rows, spacing=8).properties(title=alt.TitleParams(title, anchor="start", fontSize=13))
+    return alt.vconcat(*rows, spacing=8).properties(
+        title=alt.TitleParams(title, anchor="start", fontSize=13),
+        description="Samples of each method over the exact density, and some of their ways, by evaluations.",
+    )
 
 
 def _density(end: GaussianMixture, low: np.ndarray, high: np.ndarray) -> pd.DataFrame:

@@ -133,4 +133,5 @@ class Revealed(Plain[Shown]):
                 )
                 .properties(width=SIDE[0] * self.width, height=SIDE[1] * (self.steps + 1), title=method)
             )
-        return alt.vconcat(*panels, spacing=20)
+        said = "A sequence of tokens revealed step by step from masks; orange: revealed in that step."
+        return alt.vconcat(*panels, spacing=20, description=said)

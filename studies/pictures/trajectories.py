@@ -146,7 +146,8 @@ class Trajectories(Plain[Ways]):
             )
             title = f"{one.method}, {one.nfe} NFE"
             panels.append((density + lines).properties(width=PANEL[0], height=PANEL[1], title=title))
-        return alt.hconcat(*panels, spacing=24)
+        said = "Trajectories of samplers over the density of the exact marginal, from noise to data."
+        return alt.hconcat(*panels, spacing=24, description=said)
 
     @property
     def _clock(self) -> str:

@@ -43,21 +43,27 @@ def figure(found: Sequence[Growth]) -> alt.ConcatChart:
             "found has no size at which an error was reached, so there is nothing to draw: measure more"
         )
     subtitle = "dashed: methods with noise; hollow: exponents still drifting; ticks: by the claimed order"
-    return _beside(panels, "Evaluations needed", subtitle)
+    said = "Evaluations until an error is reached and stays so, against its size and that of the target, and exponents."
+    return _beside(panels, "Evaluations needed", said, subtitle)
 
 
 def token_figure(found: Sequence[Scaling]) -> alt.ConcatChart:
     """Draw the steps of ancestral sampling of tokens against each size."""
     sizes = dict.fromkeys(s.against for s in found)
     panels = [_token_panel([s for s in found if s.against == against]) for against in sizes]
-    return _beside(panels, "Steps that ancestral sampling of tokens needs")
+    said = (
+        "Least number of steps of ancestral sampling whose exact error is within a bound, against its size."
+    )
+    return _beside(panels, "Steps that ancestral sampling of tokens needs", said)
 
 
-def _beside(panels: Sequence[Any], title: str, subtitle: str = "") -> alt.ConcatChart:
+def _beside(panels: Sequence[Any], title: str, said: str, subtitle: str = "") -> alt.ConcatChart:
     return (
         alt.concat(*panels, columns=2, spacing=34)
         .resolve_scale(color="independent", shape="independent", x="independent", y="independent")
-        .properties(title=alt.TitleParams(title, subtitle=subtitle, anchor="start", offset=14))
+        .properties(
+            title=alt.TitleParams(title, subtitle=subtitle, anchor="start", offset=14), description=said
+        )
     )
 
 

@@ -29,14 +29,21 @@ def figure(
     panels += [_by_time([e for e in time if e.target == t]) for t in dict.fromkeys(e.target for e in time)]
     ends = dict.fromkeys(o.target for o in singularity)
     panels += [_singular([o for o in singularity if o.target == t]) for t in ends]
+    said = ["Error of each method on each grid at the most evaluations."] if grids else []
+    said += ["Error against the time of the diffusion; dots: the best."] if time else []
+    said += ["Error on equal steps in t down to sigma = 0; the dash tells the clock."] if singularity else []
     if not panels:
         raise ValueError("nothing to draw: measure grids, time or singularity, which have pictures")
-    return alt.concat(*panels, columns=2, spacing=34).resolve_scale(
-        color="independent",
-        shape="independent",
-        strokeDash="independent",
-        x="independent",
-        y="independent",
+    return (
+        alt.concat(*panels, columns=2, spacing=34)
+        .resolve_scale(
+            color="independent",
+            shape="independent",
+            strokeDash="independent",
+            x="independent",
+            y="independent",
+        )
+        .properties(description=" ".join(said))
     )
 
 

@@ -20,7 +20,7 @@ from studies.compare.errors import Compared, alike, front, pooled
 from studies.compare.figure import figure
 from studies.compare.places import OnMixture
 from studies.compare.study import Comparison, _best_at, cheapest, recommended
-from studies.compare.timing import Times
+from studies.compare.timing import Timed
 from studies.engine import run
 from studies.made import made
 from studies.setting import Setting, steps_for
@@ -297,15 +297,21 @@ def test_a_torch_module_is_kept_by_its_parameters_and_travels_to_other_processes
 
 def test_times_are_of_this_machine_and_in_no_comparison_of_runs() -> None:
     at = places({"gaussian-1d": targets.load("gaussian-1d")}, LINE)
-    study = Times([job_of("heun"), job_of("rk4")], at, (3, 40))
-    found = run(study)
+    study = Comparison([job_of("heun"), job_of("rk4")], at, (3, 40), timed=True)
+    every = run(study)
+    found = [t for t in every if isinstance(t, Timed)]
     assert [(t.method, t.budget, t.nfe) for t in found] == [("heun", 3, 2), ("heun", 40, 40), ("rk4", 40, 40)]
     few, many = found[0], found[1]
     assert 0 < few.seconds < many.seconds
     assert {t.machine for t in found} == {made()["machine"]}
-    assert list(study.numbers(found)) == []
-    (report,) = study.reports(found)
+    assert {n.value for n in study.numbers(every)}.isdisjoint(t.seconds for t in found)
+    *_, report = study.reports(every)
     assert list(report.frame.columns) == ["method", "target", "path", "grid", "NFE 3", "NFE 40"]
+    chart = study.figures(every)["compare-time"]
+    drawn = set(map(float, re.findall(r'"cost": ([\d.e-]+)', json.dumps(chart.to_dict(validate=False)))))
+    assert drawn == {1e6 * t.seconds for t in found}
+    with pytest.raises(ValueError, match="measure them on one"):
+        study.figures([*every, replace(found[0], machine="another")])
 
 
 def test_times_of_tokens_and_the_verb(tmp_path: Path) -> None:

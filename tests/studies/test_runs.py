@@ -420,3 +420,10 @@ def test_what_a_file_asks_twice_is_held_against_itself(
     out = str(tmp_path / "r")
     assert assay("run", str(tmp_path / "s.toml"), "--out", out, "--jobs", "1")[0] == 0
     assert "2 numbers: 2 same" in assay("diff", out, out)[1]
+    for name in ("compare-gaussian-1d", "compare-gaussian-1d-2"):
+        assert (tmp_path / "r" / f"{name}.md").is_file()
+    page = (tmp_path / "r" / "report.html").read_text()
+    for name in ("compare", "compare-2"):
+        assert (tmp_path / "r" / f"{name}.svg").is_file()
+        assert f'data-chart="{name}"' in page
+    assert page.count("Error against evaluations; a ring: no method has less with as little.") >= 2

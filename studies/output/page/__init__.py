@@ -115,7 +115,7 @@ def page(
         head=head,
         verdicts=verdicts(reports),
         reports=[_table(report) for report in reports],
-        charts=list(charts),
+        charts={name: caption_of(chart) or f"{name}." for name, chart in charts.items()},
         explorers=list(explorers),
         files=list(tables),
         failures=[str(failure) for failure in failures],
@@ -138,6 +138,12 @@ def _both(chart: alt.TopLevelMixin) -> dict[str, Any]:
     for one in (light, dark):
         one.pop("config", None)
     return {"light": light, "dark": dark}
+
+
+def caption_of(chart: alt.TopLevelMixin) -> str:
+    """Return what a chart says of itself, "" if nothing."""
+    said = getattr(chart, "description", alt.Undefined)
+    return said if isinstance(said, str) else ""
 
 
 def _table(report: Report) -> dict[str, Any]:
