@@ -195,16 +195,17 @@ def error(
     resolution: float = RESOLUTION,
     samples: int = 100_000,
     seed: int = 0,
+    model: Any = None,
 ) -> Estimate:
     """Return how far a sampler's law is from the exact marginal at its grid's end, the sharpest distance by default.
 
-    By so many samples where no law reaches, with their interval. Raises ValueError for a method that has no density on
-    the line.
+    By so many samples where no law reaches, as with a model of one's own, with their interval. Raises ValueError for a
+    method that has no density on the line.
     """
-    means: Means = "density" if metric == "TV" else means_of(target)  # a Gaussian on the line has both
+    means: Means = "density" if metric == "TV" else means_of(target, model)  # a Gaussian on the line has both
     metric = METRICS[means][0] if metric is None else metric
     drawn = {"samples": samples, "seed": seed} if means == "samples" else {}
-    found = law_or_none(tableau, target, initial=initial, means=means, resolution=resolution, **drawn)
+    found = law_or_none(tableau, target, model, initial=initial, means=means, resolution=resolution, **drawn)
     return apart(found, truth(target, tableau.end, means, **drawn), (metric,))[metric]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -243,6 +243,8 @@ class OnSamples:
     ----------
     costs : Costs
     target : GaussianMixture
+    model : denoiser, optional
+        What is asked; the exact one if None.
 
     Attributes
     ----------
@@ -252,8 +254,8 @@ class OnSamples:
 
     SAMPLES = 200_000
 
-    def __init__(self, costs: Costs, target: GaussianMixture) -> None:
-        self.costs, self.target = costs, target
+    def __init__(self, costs: Costs, target: GaussianMixture, model: Any = None) -> None:
+        self.costs, self.target, self.model = costs, target, model
         self.scale = float(np.sqrt(np.mean(np.diag(target.covariance()))))
         self.failure = ""
         self._errors: dict[int, float] = {}
@@ -270,7 +272,8 @@ class OnSamples:
             return float("inf")
         if steps not in self._errors:
             tableau = self.costs.tableau(steps)
-            found = error(tableau, self.target, self.costs.setting.initial, samples=self.SAMPLES)
+            asked = {"samples": self.SAMPLES, "model": self.model}
+            found = error(tableau, self.target, self.costs.setting.initial, **asked)
             self.failure = found.reason or self.failure
             self._errors[steps] = found.value / self.scale if found.status == MEASURED else float("inf")
         return self._errors[steps]

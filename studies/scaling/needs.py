@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -65,12 +66,15 @@ class Plan:
         Gaussians or mixtures on the line, by name, on which epsilon is varied and methods are compared.
     most, most_on_line : int
         Steps to give up at, by law and by density.
+    model : denoiser, optional
+        Of one's own, asked instead of the exact one: by samples, whatever the target.
     """
 
     setting: Setting = field(default_factory=Setting)
     targets: tuple[str, ...] = TARGETS
     most: int = MOST
     most_on_line: int = MOST_ON_LINE
+    model: Any = None
 
 
 @dataclass(frozen=True)
@@ -161,7 +165,7 @@ class Needs:
             raise unknown("against", what, list(AGAINST))
         if what == "epsilon":
             for name in self.plan.targets:
-                if means_of(targets.load(name)) != "density" or self.on_the_line:
+                if means_of(targets.load(name), self.plan.model) != "density" or self.on_the_line:
                     yield from self._against_epsilon(name)
             return
         if what in ("separation", "modes"):
@@ -192,22 +196,23 @@ class Needs:
     def error_on(self, name: str, metric: str = "") -> tuple[str, ErrorOf, int]:
         """Return (metric, error in so many steps, most steps) on a target by name.
 
-        By samples on a target of several dimensions that is no Gaussian.
+        By samples on a target of several dimensions that is no Gaussian, and with a model of one's own.
         """
-        target = targets.load(name)
-        if target.is_gaussian:
+        target, model = targets.load(name), self.plan.model
+        if target.is_gaussian and model is None:
             metric = metric or "W2/scale"
             return metric, ByLaw(self.gaussians, target, metric), self.plan.most
-        if target.dim > 1:
+        if target.dim > 1 or model is not None:
             if name not in self._on_samples:
-                self._on_samples[name] = OnSamples(self.costs, target)
+                self._on_samples[name] = OnSamples(self.costs, target, model)
             return SAMPLED, self._on_samples[name], self.plan.most_on_line
         if name not in self._on_line:
             self._on_line[name] = OnLine(self.costs, target)
         return "TV", self._on_line[name], self.plan.most_on_line
 
     def _against_epsilon(self, name: str) -> Iterator[Growth]:
-        for metric in ("W2/scale", "KL") if targets.load(name).is_gaussian else ("",):
+        exact = means_of(targets.load(name), self.plan.model) == "law"
+        for metric in ("W2/scale", "KL") if exact else ("",):
             metric, error, most = self.error_on(name, metric)
             # the divergence is quadratic in the law's error: its squares are reached where the error is
             power = 2 if metric == "KL" else 1

@@ -56,7 +56,7 @@ class Evaluations(Plain[Growth | Crossing]):
                 yield Cell({"against": what, "method": label}, partial(self._growths, label, what), given)
         for first, second in pairs_of(list(of), self.everywhere) if "epsilon" in self.against else ():
             for name, law in laws.items():
-                if means_of(law) == "samples":
+                if means_of(law, self.plan.model) == "samples":
                     continue  # where samples cross is where they happen to
                 if law.is_gaussian or (self.needs(first).on_the_line and self.needs(second).on_the_line):
                     given = {"jobs": (of[first], of[second]), "plan": self.plan, "law": law}

@@ -41,6 +41,12 @@ def scaling(
     grid: Annotated[
         str | None, typer.Option(help="Grid of times by name, or a file of sigmas; karras by default.")
     ] = None,
+    score: Annotated[
+        str,
+        typer.Option(
+            help="FILE.py:NAME of a model of your own instead of the exact one: against epsilon alone, by samples."
+        ),
+    ] = "exact",
     limit: Annotated[int, typer.Option(help="Steps to give up at, by exact law.")] = 1 << 15,
     line_limit: Annotated[int, typer.Option(help="Steps to give up at, by density.")] = 1 << 8,
 ) -> list[Study[Any]]:
@@ -56,7 +62,7 @@ def scaling(
     from analytic import targets as named
     from analytic.names import unknown
 
-    from .. import specifications
+    from .. import specifications, wrong_scores
     from ..setting import Setting
     from .needs import METHODS, Plan
     from .study import Evaluations, TokenSteps
@@ -65,6 +71,16 @@ def scaling(
     for name in chosen:
         if name not in AGAINST:
             raise unknown("against", name, list(AGAINST))
+    if score != "exact":
+        if not specifications.is_file(score):
+            raise ValueError(
+                f"score is {score!r}: give FILE.py:NAME; `assay gap` has scores that are wrong by name"
+            )
+        if against and chosen != ["epsilon"]:
+            raise ValueError(
+                f"against is {', '.join(against)}, but a model of your own has one target: name epsilon alone"
+            )
+        chosen = ["epsilon"]
     for what, value in (("limit", limit), ("line-limit", line_limit)):
         if value < 4:
             raise ValueError(f"{what} is {value}: give at least 4")
@@ -80,12 +96,9 @@ def scaling(
         )
     for name in targets or TARGETS:
         named.load(name)  # complains before anything is measured
-    plan = Plan(
-        Setting(*specifications.path_and_grid(path, grid, "karras")),
-        tuple(targets or TARGETS),
-        limit,
-        line_limit,
-    )
+    setting = Setting(*specifications.path_and_grid(path, grid, "karras"))
+    model = wrong_scores.own_model(score, setting.path) if score != "exact" else None
+    plan = Plan(setting, tuple(targets or TARGETS), limit, line_limit, model)
     sizes = [name for name in chosen if name != TOKENS]
     found: list[Study[Any]] = [Evaluations(work, plan, sizes, bool(methods))] if sizes else []
     return [*found, TokenSteps()] if TOKENS in chosen else found

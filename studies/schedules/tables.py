@@ -77,6 +77,15 @@ def optimised(found: Sequence[GridError]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def levels(found: Sequence[GridError]) -> list[str]:
+    """Say the levels of optimised grids, as a file for --grid lists them."""
+    return [
+        f"sigma/alpha of {g.method} in {g.steps} steps for {g.target}: {', '.join(f'{v:.4g}' for v in g.levels)}"
+        for g in found
+        if g.levels and g.target == g.optimised_for
+    ]
+
+
 def searched(found: Sequence[Searched]) -> pd.DataFrame:
     """One row per target searched for, target measured on, grid and steps: the solver found against a uniform one."""
     rows = []

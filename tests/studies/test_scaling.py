@@ -425,3 +425,28 @@ def test_evaluations_are_counted_by_samples_where_no_law_reaches_down_to_their_f
     for need in measured:
         assert error(int(np.ceil(need.steps))) <= need.target < error(int(np.ceil(need.steps)) - 1)
         assert need.target >= 2 * error.floor  # type: ignore[attr-defined]
+
+
+def test_a_model_of_one_s_own_is_asked_by_samples(
+    assay: Run,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One that is the exact one needs as many evaluations, by other samples."""
+    monkeypatch.setattr(needs.OnSamples, "SAMPLES", 4000)
+    monkeypatch.setattr(needs, "EPSILONS", (0.5,))
+    (tmp_path / "own.py").write_text(
+        "from analytic import targets\nlaw = targets.load('pair-2d')\ntakes = 'level'\n"
+        "def model(x, alpha, sigma):\n    return law.denoise(x, float(alpha), float(sigma))\n"
+    )
+    own = f"{tmp_path / 'own.py'}:model"
+    words = ("scaling", "unipc", "--target", "pair-2d", "--jobs", "1", "--json")
+    found = []
+    for more in ((), ("--score", own)):
+        code, out, err = assay(*words, *more, "--against", "epsilon")
+        assert code == 0, err
+        found.append(json.loads(out)["scaling"][0]["nfe"])
+    assert found[1] == pytest.approx(found[0], rel=0.05)
+    assert found[1] != found[0]
+    assert "name epsilon alone" in assay(*words, "--score", own, "--against", "modes")[2]
+    assert "give FILE.py:NAME" in assay(*words, "--score", "widths(1.1)")[2]

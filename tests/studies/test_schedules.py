@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -13,13 +14,16 @@ from typer.testing import CliRunner
 
 from analytic import GaussianMixture, paths, targets
 from solvers import catalogue, grids, law, run
-from studies import laws
+from studies import engine, laws, specifications
+from studies.runs.declared import Ask, built_by
 from studies.schedules import figure, fitted, search, times
 from studies.schedules import grids as study
 from studies.schedules import tables as frames
+from studies.schedules.along_the_flow import Flow
 from studies.schedules.study import Grids
 from studies.schedules.verb import schedules
 from studies.specifications import job_of
+from studies.wrong_scores import own_model
 
 VP = paths.VP()
 CLOSED = paths.VE(0.02, 20.0)  # in whose own time no geometric grid ends
@@ -381,3 +385,69 @@ def test_named_grids_are_compared_by_samples_where_no_law_reaches() -> None:
     asked = Grids([job_of("heun")], {"pair-2d": plane}, VP)
     (report,) = asked.reports(found)
     assert "samples of the truth itself have" in " ".join(report.notes)
+
+
+def test_the_distance_from_the_flow_falls_by_the_order_and_is_nothing_of_the_flow_itself() -> None:
+    flow = Flow(targets.load("pair-2d"), VP)
+    fine = flow.distance(job_of("dpm-solver-3"), grids.log_snr(VP, 256))
+    assert fine.value < 1e-12
+    heun, steps = job_of("heun"), (64, 128)
+    coarse, finer = (flow.distance(heun, grids.log_snr(VP, n)).value for n in steps)
+    assert math.log2(coarse / finer) == pytest.approx(2, abs=0.1)
+    with pytest.raises(ValueError, match="draws noise"):
+        flow.distance(job_of("ddpm"), grids.log_snr(VP, 8))
+
+
+OWN = """
+from analytic import targets
+predicts, takes = "x0", "level"
+law = targets.load("pair-2d")
+def model(x, alpha, sigma):
+    return law.denoise(x, float(alpha), float(sigma))
+"""
+
+
+def test_a_grid_is_optimised_where_no_law_reaches_and_read_again_from_its_levels(tmp_path) -> None:
+    plane, job = targets.load("pair-2d"), job_of("unipc")
+    found = {g.grid: g for g in study.by_optimum(job, "pair-2d", plane, VP, {}, 4)}
+    best = found.pop("optimised")
+    assert {g.metric for g in found.values()} == {"distance to the flow"}
+    assert best.error < 0.8 * min(
+        g.error for g in found.values() if g.status == "measured"
+    )  # on other starts
+    (tmp_path / "own.py").write_text(OWN)
+    own = Flow(plane, VP, own_model(f"{tmp_path / 'own.py'}:model", VP))
+    nodes = VP.time_of_log_snr(-np.log(best.levels))
+    assert own.distance(job, nodes).value == pytest.approx(
+        best.error, rel=0.1
+    )  # by the exact model, other starts
+    (tmp_path / "levels.txt").write_text("\n".join(map(repr, best.levels)))
+    again = study.Asked({"mine": specifications.grid_of(str(tmp_path / "levels.txt"))}, samples=1000)
+    (mine,) = (g for g in study.by_grid(job, "pair-2d", plane, VP, (4,), again) if g.grid == "mine")
+    direct = study.on_grid(job, "pair-2d", plane, VP, ("x", nodes), 4, asked=again)
+    assert mine.error == pytest.approx(direct.error, rel=1e-6)
+
+
+def asked(**options: object) -> list:
+    return built_by(Ask("schedules", options))
+
+
+def test_own_grids_and_models_are_asked_for_by_the_verb(tmp_path) -> None:
+    (tmp_path / "own.py").write_text(OWN)
+    (tmp_path / "s.txt").write_text("10\n3\n1\n0.3\n0.02\n")
+    own = f"{tmp_path / 'own.py'}:model"
+    (grids_of, _) = asked(
+        methods=["heun"], targets=["pair-2d"], grids=[str(tmp_path / "s.txt")], score=own, samples=500
+    )
+    found = {g.grid: g for g in engine.run(grids_of)}
+    mine = found[str(tmp_path / "s.txt")]
+    assert (mine.metric, mine.status) == ("sliced W2", "measured")
+    assert "GITS" not in found  # which asks the exact model
+    for wrong, said in (
+        ({"score": "widths(1.1)"}, "give FILE.py:NAME"),
+        ({"score": own, "studies": ["time"]}, "asks the exact model"),
+        ({"grids": ["karras"]}, "compared in any case"),
+        ({"samples": 3}, "at least 100"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            asked(**wrong)
