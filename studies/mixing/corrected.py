@@ -1,236 +1,244 @@
-"""Evaluations that samplers without a bias need on Gaussians: MALA and HMC by chains, the zig-zag by its exact moments.
+"""What samplers without a bias need: MALA, HMC and the bouncy particle by samples, the zig-zag by its exact law.
 
-**MALA and HMC** propose x' = A x + B z, with A and B numbers for coordinates of one precision, and accept by the norms
-of x, x' and z alone. So of m coordinates of one precision, which start alike, two numbers are a Markov chain: a, along
-the direction of the start, and r, the length of the rest. They are drawn with three numbers a step, whatever m is, and
-give the mean and the variances of x by averages over chains, of W2 the lower bound of a Gaussian with them. What the
-chains' own noise adds to its square is known, and is subtracted.
-
-**The zig-zag's** coordinates are independent on a Gaussian along the axes, and alike but for the clock: one law of
-(y, v), by its transport equation, serves all precisions and dimensions.
+Samples are of the few numbers that `reduced` shows to be enough, so that one costs the same in all dimensions. Ways to
+run a sampler (its step, how many leapfrogs, its rate of refreshment) are tried with few of them; the best one is
+measured with many.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
-from operator import itemgetter
+from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from .needs import Gaussian, Need
+from .bouncing import Particles
+from .chains import Pairs, Proposal, hmc_step, mala_step
+from .needs import Gaussian, Least, Need
+from .reduced import BATCHES, Reduced
+from .zig_zag import ZigZag
 
-Array = NDArray[np.float64]
-CHAINS = 2000
-MOST_CONDITION = 100  # that chains are run for: steps grow with it
-STEPS = 2.0 ** np.arange(-1.0, 3.0, 0.5)  # tried, in units of what theory scales steps with
-LEAPFROGS = (1, 2, 4, 8, 16, 32, 64, 128)
-TRAJECTORIES = (0.3, 2.5)  # how long they may be
+MOVES = 3e7  # of all samples together, that the best way is measured with
+MOST = 10_000  # samples for that
+LEAST = {"mala": 240, "hmc": 400, "bouncy-particle": 8000}
+FEWER = 4  # times, to try a way
+STEPS = (2.0 ** np.arange(-1.0, 3.5, 0.5)).tolist()  # tried, in units of what theory scales steps with
+TRAJECTORIES = np.geomspace(0.3, 2.5, 12).tolist()  # how long they may be
 MOST_STABLE = 1.9  # of leapfrog steps, in deviations of the narrowest direction: 2 is too many
-NEARER = 1.02  # ratio of the steps after which chains are looked at
-LONGEST = 200_000
-CELL, REACH, UNTIL = (
-    1 / 128,
-    9.0,
-    40.0,
-)  # of the zig-zag's law: width of cells and clock, half width, how long
-EARLIEST, TIMES = 0.01, 4000  # looked at
+REFRESH = (2.0 ** np.arange(-1.0, 6.0)).tolist()
+COARSE, FINE = 1.04, 1.01  # ratio of the evaluations after which a sampler is looked at
+LONGEST = 4_000_000  # evaluations
+STAYS = 1.25  # times the evaluations that W2 must stay within a bound for
+NEARING = 3  # attempts at a number of bounces, which is never passed on average
+SURE = 2.0  # standard errors of what is said of samples
 NAN = float("nan")
 
 
+class Sampler(Protocol):
+    """Samples on their way."""
+
+    @property
+    def cost(self) -> float:
+        """Evaluations so far, on average."""
+
+    def until(self, cost: float) -> None:
+        """Go on for as long as so many evaluations pay for."""
+
+    def w2_squared(self) -> tuple[float, float]:
+        """Return W2^2 now and its standard error."""
+
+
+@dataclass
+class Chain:
+    """MALA or HMC: an evaluation at the start, and those of each proposal."""
+
+    pairs: Pairs
+    by: Proposal
+
+    @property
+    def cost(self) -> float:
+        return 1.0 + self.pairs.steps * self.by.nfe
+
+    def until(self, cost: float) -> None:
+        self.pairs.step(self.by, max(0, int((cost - 1) // self.by.nfe) - self.pairs.steps))
+
+    def w2_squared(self) -> tuple[float, float]:
+        return self.pairs.on.w2_squared(self.pairs.moments())
+
+
+@dataclass
+class Bounces:
+    """The bouncy particle: an evaluation a bounce, at the mean rate E max(0, v . K x)."""
+
+    particles: Particles
+
+    @property
+    def cost(self) -> float:
+        return self.particles.bounces / len(self.particles.state)
+
+    def until(self, cost: float) -> None:
+        on = self.particles.on
+        most = np.sqrt(np.sum(on.m * on.k) / (2 * np.pi))  # bounces a unit of time
+        for _ in range(NEARING):
+            self.particles.go(max(0.0, cost - self.cost) / most)
+
+    def w2_squared(self) -> tuple[float, float]:
+        return self.particles.on.w2_squared(self.particles.on.moments(self.particles.first))
+
+
 @dataclass(frozen=True)
-class Proposal:
-    """x' = A x + B z along each precision, z ~ N(0, I), and what decides; arrays (levels,).
+class Way:
+    """How a sampler may be run: step and friction as `Need` has them, what a move costs, what starts n samples."""
 
-    With `momenta` (C, D), z is a velocity that becomes C x + D z, and the energy decides; without, the density of the
-    proposal does, of variance B^2.
-    """
-
-    A: Array
-    B: Array
-    momenta: tuple[Array, Array] | None
+    h: float
+    friction: float
     nfe: int
+    start: Callable[[int, int], Sampler]
 
 
-def mala_step(k: Array, h: float) -> Proposal:
-    """Return what `mala` proposes: x - h k x + sqrt(2 h) z."""
-    return Proposal(1 - h * k, np.full_like(k, np.sqrt(2 * h)), None, 1)
+def _mala(on: Reduced) -> Iterator[Way]:
+    for step in STEPS:
+        h = step * on.m.sum() ** (-1 / 3) / on.k[-1]
+        by = mala_step(on.k, h)
+        yield Way(h, NAN, by.nfe, lambda n, seed, by=by: Chain(Pairs(on, n, seed), by))  # type: ignore[misc]
 
 
-def hmc_step(k: Array, h: float, leapfrogs: int) -> Proposal:
-    """Return what `hmc` proposes: leapfrog steps of h from x and a velocity z."""
-    one = np.array([[1 - h**2 * k / 2, np.full_like(k, h)], [-h * k * (1 - h**2 * k / 4), 1 - h**2 * k / 2]])
-    (A, B), (C, D) = np.moveaxis(np.linalg.matrix_power(np.moveaxis(one, 2, 0), leapfrogs), 0, 2)
-    return Proposal(A, B, (C, D), leapfrogs)
+def _hmc(on: Reduced) -> Iterator[Way]:
+    for step in sorted({min(one * on.m.sum() ** (-1 / 4), MOST_STABLE) for one in STEPS}):
+        h = step / np.sqrt(on.k[-1])
+        for count in sorted({max(1, round(time / h)) for time in TRAJECTORIES}):
+            by = hmc_step(on.k, h, count)
+            yield Way(h, NAN, by.nfe, lambda n, seed, by=by: Chain(Pairs(on, n, seed), by))  # type: ignore[misc]
 
 
-class Chains:
-    """Many chains on N(0, 1/k), m coordinates of each precision k: a and r, (chains, levels), and who accepted."""
-
-    def __init__(self, k: Array, m: Array, chains: int, seed: int) -> None:
-        self.k, self.m, self.rng = k, m, np.random.default_rng(seed)
-        self.a, self.r = np.tile(np.sqrt(m / k), (chains, 1)), np.zeros((chains, len(k)))
-        self.accepted, self.steps = 0, 0
-
-    def step(self, by: Proposal) -> None:
-        """Propose, and accept or stay."""
-        k, a, r, A, B = self.k, self.a, self.r, by.A, by.B
-        along, across = self.rng.standard_normal((2, *a.shape))
-        rest2 = np.zeros_like(a)
-        many = self.m > 2
-        rest2[:, many] = 2 * self.rng.standard_gamma((self.m[many] - 2) / 2, (len(a), int(many.sum())))
-        across = np.where(self.m > 1, across, 0.0)
-        new, beside, far2 = A * a + B * along, A * r + B * across, B**2 * rest2
-        length2 = beside**2 + far2
-        log = -np.sum(k * (new**2 + length2 - a**2 - r**2), axis=1) / 2
-        noise2 = along**2 + across**2 + rest2
-        if by.momenta is None:
-            back = (a - A * new) ** 2 + (r - A * beside) ** 2 + A**2 * far2
-            log += np.sum(noise2 - back / B**2, axis=1) / 2
-        else:
-            C, D = by.momenta
-            left = (C * a + D * along) ** 2 + (C * r + D * across) ** 2 + D**2 * rest2
-            log += np.sum(noise2 - left, axis=1) / 2
-        taken = np.log(self.rng.random(len(a))) < log
-        self.a, self.r = np.where(taken[:, None], new, a), np.where(taken[:, None], np.sqrt(length2), r)
-        self.accepted += int(taken.sum())
-        self.steps += 1
-
-    def w2(self) -> tuple[float, float]:
-        """Return W2^2 of a Gaussian with the moments, and what the noise of so many chains adds to it."""
-        k, m, n = self.k, self.m, len(self.a)
-        beside = np.sqrt(np.mean(self.r**2, axis=0) / np.maximum(m - 1, 1))
-        squares = self.a.mean(axis=0) ** 2 + (self.a.std(axis=0) - 1 / np.sqrt(k)) ** 2
-        squares += np.where(m > 1, (m - 1) * (beside - 1 / np.sqrt(k)) ** 2, 0.0)
-        return float(np.sum(squares)), float(np.sum(np.where(m > 1, 2.0, 1.5) / (k * n)))
-
-
-def levels(target: Gaussian) -> tuple[Array, Array]:
-    """Return distinct precisions and how many coordinates have each."""
-    k, counts = np.unique(target.precisions, return_counts=True)
-    return k, counts * target.dim / counts.sum()
-
-
-def _first_within(by: Proposal, target: Gaussian, w2: float, most: float, seed: int) -> float:
-    """Return the evaluations after which chains are within a W2, infinite if more than `most`."""
-    chains, check = Chains(*levels(target), CHAINS, seed), 1.0
-    while chains.steps * by.nfe < most and chains.steps < LONGEST:
-        chains.step(by)
-        if chains.steps < check:
-            continue
-        check = max(check * NEARER, check + 1)
-        squared, noise = chains.w2()
-        if squared - noise <= w2**2:
-            return chains.steps * by.nfe + 1.0
-    return np.inf
-
-
-def by_chains(
-    proposals: Sequence[tuple[float, Proposal]], target: Gaussian, w2: float
-) -> tuple[float, float]:
-    """Return the fewest evaluations over proposals, with the step."""
-    best = (np.inf, NAN)
-    for seed, (h, by) in enumerate(proposals):
-        best = min(best, (_first_within(by, target, w2, best[0], seed), h), key=itemgetter(0))
-    return best
-
-
-def mala(target: Gaussian, w2: float) -> tuple[float, float]:
-    """Evaluations of MALA and its step, of steps around d^(-1/3) over the largest precision."""
-    k, _ = levels(target)
-    steps = (STEPS * target.dim ** (-1 / 3) / k[-1]).tolist()
-    return by_chains([(h, mala_step(k, h)) for h in steps], target, w2)
-
-
-def hmc(target: Gaussian, w2: float) -> tuple[float, float]:
-    """Evaluations of HMC and its step, of steps around d^(-1/4) over the root of the largest precision."""
-    k, _ = levels(target)
-    steps = (np.unique(np.minimum(STEPS * target.dim ** (-1 / 4), MOST_STABLE)) / np.sqrt(k[-1])).tolist()
-    tried = [
-        (h, count) for h in steps for count in LEAPFROGS if TRAJECTORIES[0] <= h * count <= TRAJECTORIES[1]
-    ]
-    return by_chains([(h, hmc_step(k, h, count)) for h, count in tried], target, w2)
-
-
-@dataclass(frozen=True)
-class Clock:
-    """The zig-zag on N(0, 1) from 1: at times s, mean and variance of y and events so far; then it is stationary."""
-
-    s: Array
-    mean: Array
-    variance: Array
-    events: Array
-
-    def at(self, s: Array) -> tuple[Array, Array, Array]:
-        """Return mean, variance and events at times s."""
-        late = np.maximum(s - self.s[-1], 0.0)
-        mean, variance, events = (
-            np.interp(s, self.s, one) for one in (self.mean, self.variance, self.events)
-        )
-        return (
-            np.where(late > 0, 0.0, mean),
-            np.where(late > 0, 1.0, variance),
-            events + late / np.sqrt(2 * np.pi),
+def _bouncy(on: Reduced) -> Iterator[Way]:
+    for refresh in REFRESH:
+        yield Way(
+            NAN,
+            refresh,
+            1,
+            lambda n, seed, refresh=refresh: Bounces(Particles(on, n, refresh, seed)),  # type: ignore[misc]
         )
 
 
-@cache
-def clock() -> Clock:
-    """Carry the law of (y, v): exact transport by a cell a step, and turns at the rate max(0, v y) between."""
-    y = np.arange(-REACH, REACH + CELL / 2, CELL)
-    stays = np.exp(-np.maximum(y, 0.0) * CELL / 2), np.exp(-np.maximum(-y, 0.0) * CELL / 2)
-    up, down = np.zeros_like(y), np.zeros_like(y)
-    up[np.argmin(np.abs(y - 1))] = down[np.argmin(np.abs(y - 1))] = 0.5
-    rows, events = [(1.0, 0.0, 0.0)], 0.0
-    for _ in range(round(UNTIL / CELL)):
-        for half in range(2):
-            turned, back = up * (1 - stays[0]), down * (1 - stays[1])
-            up, down = up - turned + back, down - back + turned
-            events += float(np.sum(turned + back))
-            if half == 0:
-                up, down = np.append(0.0, up[:-1]), np.append(down[1:], 0.0)
-        mean = float(np.sum(y * (up + down)))
-        rows.append((mean, float(np.sum(y**2 * (up + down))) - mean**2, events))
-    found = np.array([(CELL * place, *row) for place, row in enumerate(rows)], dtype=np.float64)
-    return Clock(*found.T)
-
-
-def zig_zag(target: Gaussian, w2: float) -> tuple[float, float]:
-    """Mean evaluations of the zig-zag, one an event, until its moments are within a W2 and stay so; it has no step."""
-    k, ticks = target.precisions, clock()
-
-    def off(t: float) -> float:
-        mean, variance, _ = ticks.at(np.sqrt(k) * t)
-        return target.w2(mean / np.sqrt(k), variance / k)
-
-    times = np.geomspace(EARLIEST, UNTIL, TIMES)
-    far = np.flatnonzero([not off(float(t)) <= w2 for t in times])
-    first = int(far[-1]) + 1 if len(far) else 0
-    if first == len(times):
-        return np.inf, NAN
-    return float(np.sum(ticks.at(np.sqrt(k) * times[first])[2]) * target.dim / len(k)), NAN
-
-
-CORRECTED: dict[str, Callable[[Gaussian, float], tuple[float, float]]] = {
-    "mala": mala,
-    "hmc": hmc,
-    "zig-zag": zig_zag,
+WAYS: dict[str, Callable[[Reduced], Iterator[Way]]] = {
+    "mala": _mala,
+    "hmc": _hmc,
+    "bouncy-particle": _bouncy,
 }
+CORRECTED = (*WAYS, "zig-zag")
+
+
+def within(sampler: Sampler, w2: float, most: float, nearer: float = FINE) -> tuple[float, float, float]:
+    """Return the evaluations after which W2 is within a bound and stays so, and within what is sure of it to each side.
+
+    It stays so if it does for a quarter as many evaluations more; infinite where it does not within `most`.
+    """
+    found, look = [np.inf] * 3, 1.0
+    while sampler.cost < min(most, STAYS * found[-1]):
+        look, before = max(look * nearer, look + 1), sampler.cost
+        sampler.until(look)
+        if sampler.cost == before:
+            continue
+        value, error = sampler.w2_squared()
+        for place, side in enumerate((-SURE, 0.0, SURE)):
+            if value + side * error > w2**2:
+                found[place] = np.inf
+            elif found[place] == np.inf:
+                found[place] = sampler.cost
+    return found[0], found[1], found[2]
+
+
+def climb(cost: Callable[[Way], float], ways: Sequence[Way]) -> Way:
+    """Return the cheapest of ways in a row that has one valley, from a third of it on."""
+    tried: dict[int, float] = {}
+
+    def at(place: int) -> float:
+        if place not in tried:
+            tried[place] = cost(ways[place]) if 0 <= place < len(ways) else np.inf
+        return tried[place]
+
+    place = len(ways) // 3
+    while at(place) == np.inf and place > 0:
+        place -= 1
+    for side in (1, -1):
+        while at(place + side) < at(place):
+            place += side
+    return ways[place]
+
+
+def samples(method: str, way: Way, nfe: float) -> int:
+    """Return how many samples measure a way over so many evaluations: a multiple of the batches."""
+    afforded = int(np.clip(MOVES * way.nfe / max(nfe, 1.0), LEAST[method], MOST))
+    return afforded - afforded % (BATCHES * FEWER)
+
+
+def need_of(method: str, target: Gaussian, w2: float) -> Need:
+    """Measure the evaluations for an error."""
+    if method == "zig-zag":
+        nfe = ZigZag(target).need(w2)
+        return _need(target, method, w2, None, (nfe, nfe, nfe))
+    best = scale = np.inf
+
+    def cost(way: Way) -> float:
+        nonlocal best
+        sampler = way.start(samples(method, way, scale) // FEWER, 0)
+        nfe = within(sampler, w2, min(STAYS * best, LONGEST), COARSE)[-1]
+        best = min(best, nfe)
+        return nfe
+
+    ways = list(WAYS[method](Reduced.of(target)))
+    scale, best = cost(ways[len(ways) // 3]), np.inf  # from which all are tried with as many samples
+    way = min(ways, key=cost) if method == "hmc" else climb(cost, ways)
+    if best == np.inf:
+        return _need(target, method, w2, None, (np.inf, np.inf, np.inf))
+    return _need(target, method, w2, way, within(way.start(samples(method, way, best), 1), w2, LONGEST))
+
+
+def _need(
+    target: Gaussian, method: str, w2: float, way: Way | None, found: tuple[float, float, float]
+) -> Need:
+    low, nfe, high = (one if np.isfinite(one) else NAN for one in found)
+    h, friction = (NAN, NAN) if way is None else (way.h, way.friction)
+    return Need(method, target.dim, target.condition, w2, target.distance, nfe, h, friction, NAN, low, high)
 
 
 def needs_of(method: str, condition: int, dims: Sequence[int], w2: float) -> list[Need]:
-    """Measure the evaluations for an error in each dimension, but for chains of dimensions they do not serve."""
-    found = []
-    for dim in dims:
-        target = Gaussian(dim, condition)
-        whole = np.allclose(levels(target)[1] % 1, 0)
-        if (dim == 1 and condition > 1) or (
-            method != "zig-zag" and (not whole or condition > MOST_CONDITION)
-        ):
-            continue
-        nfe, h = CORRECTED[method](target, w2)
-        nfe = nfe if np.isfinite(nfe) else NAN
-        found.append(Need(method, dim, condition, w2, target.distance, nfe, h, NAN, NAN))
-    return found
+    """Measure the evaluations for an error in each dimension that is studied."""
+    targets = (Gaussian(dim, condition) for dim in dims)
+    return [need_of(method, target, w2) for target in targets if studied(method, target)]
+
+
+def studied(method: str, target: Gaussian) -> bool:
+    """Return whether it can be: samples need a whole number of coordinates of each precision."""
+    whole = method == "zig-zag" or target.dim % len(np.unique(target.precisions)) == 0
+    return whole and (target.dim > 1 or target.condition == 1)
+
+
+def least_of(method: str, condition: int, dim: int, budgets: Sequence[int]) -> list[Least]:
+    """Measure the least error for each number of evaluations."""
+    target, budgets = Gaussian(dim, condition), sorted(budgets)
+    if not studied(method, target):
+        return []
+    if method == "zig-zag":
+        law = ZigZag(target)
+        exact = {nfe: law.least(nfe) for nfe in budgets}
+        return [Least(method, dim, condition, n, w2, NAN, NAN, NAN, w2, w2) for n, w2 in exact.items()]
+    ways, out = list(WAYS[method](Reduced.of(target))), []
+    errors = [_errors(way.start(samples(method, way, budgets[-1]) // FEWER, 0), budgets) for way in ways]
+    for at, nfe in enumerate(budgets):
+        way = ways[int(np.argmin([found[at][-1] for found in errors]))]
+        low, w2, high = _errors(way.start(samples(method, way, nfe), 1), [nfe])[0]
+        out.append(Least(method, dim, condition, nfe, w2, way.h, way.friction, NAN, low, high))
+    return out
+
+
+def _errors(sampler: Sampler, budgets: Sequence[int]) -> list[tuple[float, ...]]:
+    """Return W2 after each number of evaluations, rising ones, between what is sure of it to each side."""
+    out = []
+    for nfe in budgets:
+        sampler.until(nfe)
+        value, error = sampler.w2_squared()
+        out.append(tuple(float(np.sqrt(max(value + side * error, 0.0))) for side in (-SURE, 0.0, SURE)))
+    return out

@@ -32,7 +32,7 @@ def figure(needs: Sequence[Need], least: Sequence[Least]) -> alt.ConcatChart:
         panels.append(_panel(of_condition, "condition", "nfe", "condition number", "NFE", title, methods))
     if least:
         frame = pd.DataFrame([asdict(n) for n in least])
-        frame = frame[frame["error"] > ROUNDING]
+        frame = frame[(frame["error"] > ROUNDING) & (frame["low"] > 0)]
         title = f"{least[0].dim} dimensions, condition number {least[0].condition}"
         panels.append(_panel(frame, "nfe", "error", "NFE", "W2", title, methods))
     if not panels:

@@ -98,9 +98,11 @@ class Need:
     nfe : float
         nan where no step reaches the error.
     h, friction : float
-        The best; friction nan where a method has none.
+        The best; friction nan where a method has none. Of the bouncy particle, the rate at which velocities are fresh.
     contraction : float
         By which such a step takes the slowest second moment nearer to where it stays.
+    low, high : float
+        Between which `nfe` is known to be, by two standard errors of W2^2: both are `nfe` where moments are exact.
     """
 
     method: str
@@ -112,11 +114,16 @@ class Need:
     h: float
     friction: float
     contraction: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)
 class Least:
-    """The least W2 for a number of evaluations, over all steps and frictions; its fields are those of `Need`."""
+    """The least W2 for a number of evaluations, over all steps and frictions; its fields are those of `Need`.
+
+    `low` and `high` are of the error: two standard errors of its square to each side.
+    """
 
     method: str
     dim: int
@@ -126,6 +133,8 @@ class Least:
     h: float
     friction: float
     contraction: float
+    low: float
+    high: float
 
 
 def bias(method: str) -> list[Bias]:
@@ -192,7 +201,7 @@ def _need(method: str, target: Gaussian, w2: float) -> Need:
             found = min(found, (nfe, h, friction, walk(h).stationary[1]), key=itemgetter(0))
     nfe, h, friction, factor = found
     nfe = nfe if np.isfinite(nfe) else float("nan")
-    return Need(method, target.dim, target.condition, w2, target.distance, nfe, h, friction, factor)
+    return Need(method, target.dim, target.condition, w2, target.distance, nfe, h, friction, factor, nfe, nfe)
 
 
 def at_budgets(method: str, condition: int, dim: int, budgets: Sequence[int]) -> list[Least]:
@@ -211,5 +220,5 @@ def at_budgets(method: str, condition: int, dim: int, budgets: Sequence[int]) ->
 
             w2, h = best(error, 1 / budget, LONGEST)
             found = min(found, (w2, h, friction, walk(h).stationary[1]), key=itemgetter(0))
-        out.append(Least(method, dim, condition, budget, *found))
+        out.append(Least(method, dim, condition, budget, *found, found[0], found[0]))
     return out

@@ -11,14 +11,15 @@ from analytic.names import unknown
 
 from ..output.report import Report
 from ..study import Cell, Plain
-from .corrected import CHAINS, CORRECTED, needs_of
-from .needs import Bias, Least, Need, at_budgets, bias, needs
-from .tables import bias_report, budget_report, needs_reports
+from .corrected import CORRECTED, WAYS, least_of, needs_of, studied
+from .needs import Bias, Gaussian, Least, Need, at_budgets, bias, needs
+from .tables import bias_report, budget_report, needs_reports, unbiased_report
+from .unbiased import CONTROL, RUNS, SAMPLES, TIME, Unbiased, unbiased
 from .walks import METHODS
 
 
 @dataclass(frozen=True)
-class Mixing(Plain[Bias | Need | Least]):
+class Mixing(Plain[Bias | Need | Least | Unbiased]):
     """Order of the stationary bias, evaluations for a W2 against dimension and condition number, W2 at equal ones.
 
     Attributes
@@ -45,7 +46,7 @@ class Mixing(Plain[Bias | Need | Least]):
     at: tuple[int, int] = (100, 10)
 
     name: ClassVar[str] = "mixing"
-    record: ClassVar[Any] = Bias | Need | Least
+    record: ClassVar[Any] = Bias | Need | Least | Unbiased
 
     def __post_init__(self) -> None:
         for method in self.methods:
@@ -61,25 +62,38 @@ class Mixing(Plain[Bias | Need | Least]):
         if not self.w2 > 0:
             raise ValueError(f"w2 is {self.w2}: give a positive number")
 
-    def cells(self) -> Iterable[Cell[Bias | Need | Least]]:
-        """One a method for its bias, one for each condition number, and one for all budgets."""
+    def cells(self) -> Iterable[Cell[Bias | Need | Least | Unbiased]]:
+        """One a method for its bias, one for each condition number, one for all budgets, and one for what has none."""
         for method in self.methods:
             if method not in CORRECTED:
                 yield Cell({"method": method, "what": "bias"}, partial(bias, method))
             for condition in self.conditions:
-                given = {"dims": tuple(self.dims), "w2": self.w2, "chains": CHAINS}
+                given = {"dims": tuple(self.dims), "w2": self.w2}
                 measure = partial(
                     needs_of if method in CORRECTED else needs, method, condition, self.dims, self.w2
                 )
                 yield Cell({"method": method, "what": "needs", "condition": condition}, measure, given)
-            if method in CORRECTED:
-                continue
             dim, condition = self.at
             given = {"at": self.at, "budgets": tuple(self.budgets)}
-            measured = partial(at_budgets, method, condition, dim, self.budgets)
+            measured = partial(
+                least_of if method in CORRECTED else at_budgets, method, condition, dim, self.budgets
+            )
             yield Cell({"method": method, "what": "budgets"}, measured, given)
+        for method in (*RUNS, CONTROL):
+            if method in self.methods and set(RUNS) & set(self.methods):
+                given = {"samples": SAMPLES, "time": TIME}
+                yield Cell({"method": method, "what": "unbiased"}, partial(unbiased, method), given)
 
-    def reports(self, found: list[Bias | Need | Least]) -> Iterable[Report]:
+    def skipped(self) -> Iterable[tuple[str, str]]:
+        """List what needs a whole number of coordinates of each precision."""
+        asked = {(dim, k) for dim in self.dims for k in self.conditions if dim > 1 or k == 1} | {self.at}
+        for method in self.methods:
+            for dim, k in sorted(asked):
+                if method in WAYS and not studied(method, Gaussian(dim, k)):
+                    levels = len(Gaussian(dim, k).precisions)
+                    yield f"{method}, dim {dim}, condition {k}", f"give a dim that is a multiple of {levels}"
+
+    def reports(self, found: list[Bias | Need | Least | Unbiased]) -> Iterable[Report]:
         """Return a table of each."""
         biases, least = ([r for r in found if isinstance(r, kind)] for kind in (Bias, Least))
         needed = [r for r in found if isinstance(r, Need)]
@@ -89,8 +103,11 @@ class Mixing(Plain[Bias | Need | Least]):
             yield from needs_reports(needed)
         if least:
             yield budget_report([r for r in least if isinstance(r, Least)])
+        kept = [r for r in found if isinstance(r, Unbiased)]
+        if kept:
+            yield unbiased_report(kept)
 
-    def figures(self, found: list[Bias | Need | Least]) -> Mapping[str, Any]:
+    def figures(self, found: list[Bias | Need | Least | Unbiased]) -> Mapping[str, Any]:
         """Draw evaluations against the sizes, and errors against evaluations."""
         from .figure import figure  # which is slow to import
 

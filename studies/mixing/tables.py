@@ -10,21 +10,33 @@ import pandas as pd
 
 from ..order.tables import NOTHING
 from ..output.report import Report
-from .corrected import CHAINS, CORRECTED, MOST_CONDITION
+from .corrected import WAYS
 from .needs import Bias, Least, Need
+from .unbiased import CONTROL, FALSE_ALARM, POWER, TARGET, TIME, VALUES, Unbiased
 from .walks import RANDOM
 
-# Upper bounds of the steps that a W2 of e takes, and the exponent of d in them where e is absolute
+# Exponents of d in the evaluations that a W2 of e takes, e absolute: who says so, of what. Upper bounds hold for
+# all strongly log-concave targets under the conditions of the source; limits are of products of one law.
 BOUNDS: dict[str, tuple[float, str]] = {
-    "ula": (1 / 2, "sqrt(d)/e (Li, Zha and Tao 2022, abstract)"),
-    "exponential-langevin": (1 / 2, "sqrt(d)/e (Cheng et al. 2018, abstract)"),
+    "ula": (1 / 2, "at most sqrt(d)/e but for logarithms (Li, Zha and Tao 2022, abstract)"),
+    "exponential-langevin": (1 / 2, "at most of order sqrt(d)/e (Cheng et al. 2018, abstract)"),
     "ubu": (
         1 / 4,
-        "d^(1/4)/e^(1/2) (Sanz-Serna and Zygalakis 2021; Paulin and Whalley 2024 for its conditions)",
+        "at most of order k^(5/4) d^(1/4)/e^(1/2) (Sanz-Serna and Zygalakis 2021, abstract), under the stronger "
+        "condition on third derivatives of Paulin and Whalley 2024",
     ),
     "randomized-midpoint": (
         1 / 3,
-        "k^(7/6)/r^(1/3) + k/r^(2/3) with r = e sqrt(m/d) and k the condition number (Shen and Lee 2019, abstract)",
+        "at most k^(7/6)/r^(1/3) + k/r^(2/3) but for logarithms, r = e sqrt(m/d), m the least precision (Shen and Lee "
+        "2019, abstract)",
+    ),
+    "mala": (
+        1 / 3,
+        "steps of order d^(-1/3) are the best on products of one law, at stationarity (Roberts and Rosenthal 1998)",
+    ),
+    "hmc": (
+        1 / 4,
+        "steps of order d^(-1/4) are the best on products of one law, at stationarity (Beskos et al. 2013, abstract)",
     ),
 }
 HIDDEN = "exponents are those of NFE / log(W2 at the start / W2 at the end) over sizes of 10 and more"
@@ -32,10 +44,12 @@ LOWER = (
     "random midpoints: their law is no Gaussian; what its exact second moments give is a lower bound of W2, and of "
     "what they need"
 )
-CHAINED = (
-    f"mala and hmc by {CHAINS} chains, up to condition number {MOST_CONDITION}; the zig-zag by its exact moments, an "
-    "event an evaluation: they have no bias, and of their W2 too it is a lower bound"
+SAMPLED = (
+    "mala, hmc and bouncy-particle: by samples of two numbers a precision, the part of x along the start and the "
+    "length of the rest, of which means and covariances give a lower bound of W2; \u00b1 and < are two standard errors"
 )
+EVENTS = "zig-zag and bouncy-particle: an evaluation an event that turns the velocity; the law of the zig-zag is exact"
+REFRESH = "the friction of bouncy-particle is the rate at which its velocity is drawn anew"
 ROUNDING = 1e-13  # below it an error is none
 LARGE = 10  # sizes that exponents are read from
 
@@ -92,15 +106,15 @@ def needs_reports(found: Sequence[Need]) -> Iterator[Report]:
             f"k = {k}": _power(exponent(large, [_without_log(of.get((m, k, d))) for d in large]))
             for k in conditions
         }
-        | {"bound": f"{BOUNDS[m][0]:.3g}" if m in BOUNDS else NOTHING}
+        | {"theory": f"{BOUNDS[m][0]:.3g}" if m in BOUNDS else NOTHING}
         for m in methods
     ]
-    bounds = [
-        f"bound: {m}: steps of order {BOUNDS[m][1]}, but for logarithms" for m in methods if m in BOUNDS
-    ]
+    bounds = [f"theory: {m}: {BOUNDS[m][1]}" for m in methods if m in BOUNDS]
     if len(large) > 1:
         title = "Exponents of the dimension in NFE, at each condition number k"
-        yield Report("mixing-exponents", title, pd.DataFrame(rows), [HIDDEN, *bounds, *notes], everything)
+        yield Report(
+            "mixing-exponents", title, pd.DataFrame(rows), [HIDDEN, *notes], everything, reasons=bounds
+        )
     large = [k for k in conditions if k >= LARGE]
     if len(conditions) > 1:
         dim, rows = dims[-1], []
@@ -135,20 +149,60 @@ def budget_report(found: Sequence[Least]) -> Report:
     rows = []
     for method in dict.fromkeys(n.method for n in found):
         own = {n.nfe: n for n in found if n.method == method}
-        rows.append({"method": method} | {f"{b} NFE": _said(own[b].error) for b in budgets})
+        rows.append(
+            {"method": method} | {f"{b} NFE": _said(own[b].error, own[b].low, own[b].high) for b in budgets}
+        )
     title = f"W2 at equal evaluations, {found[0].dim} dimensions, condition number {found[0].condition}, best steps"
     everything = pd.DataFrame([asdict(n) for n in found])
     return Report("mixing-budget", title, pd.DataFrame(rows), _notes(found), {"mixing-budget": everything})
 
 
-def _said(error: float) -> str:
+def unbiased_report(found: Sequence[Unbiased]) -> Report:
+    """Return what samples say of the bias, and what they would have seen."""
+    rows = [
+        {"method": f"{u.method} (not corrected)" if u.method == CONTROL else u.method, "NFE": f"{u.nfe:.0f}"}
+        | {f"z of {value}": f"{score:.1f}" for value, score in zip(VALUES, u.scores, strict=True)}
+        | {
+            "seen": ", ".join(f"{100 * size:.2g} %" for size in u.seen),
+            "bias": "seen" if u.biased else "none seen",
+        }
+        for u in found
+    ]
+    first = found[0]
+    notes = [
+        f"bias is seen where a z-score is beyond {first.allowed:.2f}, which without one happens in at most one of "
+        f"{1 / FALSE_ALARM:.0f} such tables",
+        "seen: by what part of a deviation the mean, by what part of itself the variance and by how much the weight "
+        f"must be off to be seen with a probability of {POWER:g}",
+    ]
+    title = f"Samplers that keep the target: {first.samples} samples of {TARGET}, after a time of {TIME:g}"
+    everything = pd.DataFrame(
+        {"method": u.method, "value": value, "z": score, "seen": size}
+        for u in found
+        for value, score, size in zip(VALUES, u.scores, u.seen, strict=True)
+    )
+    return Report(
+        "mixing-unbiased", title, pd.DataFrame(rows), [], {"mixing-unbiased": everything}, reasons=notes
+    )
+
+
+def _said(error: float, low: float | None = None, high: float | None = None) -> str:
+    if low == 0:
+        return f"<{high:.1e}"
     return "rounding" if error < ROUNDING else f"{error:.2e}"
 
 
 def _count(need: Need | None) -> str:
-    return NOTHING if need is None else "never" if np.isnan(need.nfe) else f"{need.nfe:.0f}"
+    if need is None or np.isnan(need.nfe):
+        return NOTHING if need is None else "never"
+    half = (need.high - need.low) / 2
+    return f"{need.nfe:.0f}" + (f"\u00b1{half:.0f}" if half >= 0.5 else "")
 
 
 def _notes(found: Sequence[Bias | Need | Least]) -> list[str]:
     there = {n.method for n in found}
-    return [LOWER] * bool(there & set(RANDOM)) + [CHAINED] * bool(there & set(CORRECTED))
+    return (
+        [LOWER] * bool(there & set(RANDOM))
+        + [SAMPLED] * bool(there & set(WAYS))
+        + [EVENTS] * bool(there & {"zig-zag", "bouncy-particle"})
+    )
