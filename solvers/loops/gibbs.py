@@ -1,7 +1,8 @@
-"""Gibbs samplers of a token and numbers: split, with copies that carry the likelihood, and interleaved with noise."""
+"""Gibbs samplers of tokens and numbers: split, with copies that carry the likelihood, and interleaved with noise."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -15,15 +16,19 @@ from ..continuous.executors.arrays import run
 from ..mixed.split import Likelihood
 from ..mixed.split import check as check_strengths
 from ..mixed.steps import (
+    APART,
     EXACT,
     GAUSSIAN,
     INTERLEAVED,
+    ORDERS,
     TOGETHER,
+    Shape,
     components,
     flips,
     given_token,
     kept,
     mixture_of,
+    shape_of,
     token_step,
 )
 from ..numerics.reverse_step import reverse_step
@@ -34,21 +39,30 @@ Floats = NDArray[np.float64]
 Tokens = NDArray[np.int64]
 
 
-def _state(path: Path, grid: ArrayLike, mixture: GaussianMixture, x: Array) -> tuple[Problem, Tokens, Floats]:
-    """Return the problem, tokens and numbers of a state whose last column is the token."""
+def _state(
+    path: Path, grid: ArrayLike, mixture: GaussianMixture, shape: Shape, x: Array
+) -> tuple[Problem, Tokens, Floats]:
+    """Return the problem, components and numbers of a state whose last columns are the tokens."""
     problem = Problem(path, grid, mixture, np.asarray(x, dtype=np.float64))
     state: Floats = problem.x
-    if state.ndim != 2 or state.shape[1] != mixture.dim + 1:
+    if state.ndim != 2 or state.shape[1] != mixture.dim + len(shape):
+        last = "column the token" if len(shape) == 1 else f"{len(shape)} columns the tokens"
         raise ValueError(
-            f"x has shape {state.shape}: give (n, {mixture.dim + 1}), the numbers and in the last column the token"
+            f"x has shape {state.shape}: give (n, {mixture.dim + len(shape)}), the numbers and in the last {last}"
         )
-    tokens = state[:, -1].astype(np.int64)
-    if not np.array_equal(tokens, state[:, -1]) or tokens.min() < 0 or tokens.max() >= mixture.components:
+    given = state[:, mixture.dim :]
+    tokens = given.astype(np.int64)
+    if not np.array_equal(tokens, given) or (tokens < 0).any() or (tokens >= shape).any():
+        most = " and ".join(str(values - 1) for values in shape)
         raise ValueError(
-            f"x has tokens from {state[:, -1].min():g} to {state[:, -1].max():g}: give whole numbers from 0 to "
-            f"{mixture.components - 1}"
+            f"x has tokens from {given.min():g} to {given.max():g}: give whole numbers from 0 to {most}"
         )
-    return problem, tokens, state[:, :-1]
+    return problem, np.ravel_multi_index(tuple(tokens.T), shape), state[:, : mixture.dim]
+
+
+def _joined(u: Floats, k: Tokens, shape: Shape) -> Floats:
+    """Put tokens behind numbers, a column each."""
+    return np.column_stack([u, *np.unravel_index(k, shape)])
 
 
 def _drawn(law: Floats, rng: np.random.Generator) -> Tokens:
@@ -87,6 +101,7 @@ def split_gibbs(
     flip: float = 0.1,
     reward: ArrayLike | None = None,
     method: str = "ddpm",
+    tokens: Sequence[int] | None = None,
 ) -> Outcome:
     """Copies of token and numbers drawn from the likelihood, then token and numbers denoised from their copies.
 
@@ -103,16 +118,18 @@ def split_gibbs(
         From the level of the coupling, whose sigma/alpha is the deviation of the copy, to the data.
     model : GaussianMixture, or Observed of one
         The component is the token; TypeError for anything else.
-    x : (n, dim + 1) array
-        Numbers at the data's level and, in the last column, the token.
+    x : (n, dim + L) array
+        Numbers at the data's level and, in the last columns, the L tokens.
     seed : int
     sweeps : int
     flip : float
         Probability that the copy of a token is drawn afresh from all alike.
     reward : (K,) array, optional
-        In nats, for each token; 0 where None.
+        In nats, for each component; 0 where None.
     method : str
         One of the catalogue that draws, or "exact" for the posterior itself.
+    tokens : sequence of int, optional
+        Numbers of values of L tokens, of which the component is all, the last running fastest; one token if None.
 
     Returns
     -------
@@ -124,11 +141,11 @@ def split_gibbs(
     Chu et al. 2025 (Split Gibbs discrete diffusion posterior sampling), whose prior step is partial denoising; Wu
     et al. 2024 (Principled probabilistic imaging) for the Gaussian coupling.
     """
-    like = Likelihood.of(model, reward)
+    like = Likelihood.of(model, reward, tokens)
     mixture = like.mixture
     if sweeps < 0:
         raise ValueError(f"sweeps is {sweeps}: give 0 or more")
-    problem, k, u = _state(path, grid, mixture, x)
+    problem, k, u = _state(path, grid, mixture, like.shape, x)
     level = problem.level(float(problem.grid[0]))
     if level[0] == 0 or level[1] == 0:
         raise ValueError(
@@ -138,7 +155,7 @@ def split_gibbs(
     coupling = level[1] / level[0]
     check_strengths(coupling, flip)
     tableau = None if method == EXACT else methods[method].tableau(path, problem.grid)
-    copies, q = like.token_copy(flip), flips(1 - flip, mixture.components)
+    copies, q = like.token_copy(flip), flips(1 - flip, like.shape)
     gain, offset, covariance = like.number_copy(coupling)
     root, rng, n = np.linalg.cholesky(covariance), np.random.default_rng(seed), problem.n
     for _ in range(sweeps):
@@ -156,7 +173,7 @@ def split_gibbs(
         u = _of_each(mixture, k, denoised, u)
     nfe = sweeps * (2 + (1 if tableau is None else tableau.nfe))
     return Outcome(
-        np.column_stack([u, k]), everyone(n, nfe), everyone(n, sweeps), everyone(n, 0), problem.grid
+        _joined(u, k, like.shape), everyone(n, nfe), everyone(n, sweeps), everyone(n, 0), problem.grid
     )
 
 
@@ -174,13 +191,14 @@ def interleaved_gibbs(
     order: str = "interleaved",
     numbers: str = "ddpm",
     again: int = 0,
+    tokens: Sequence[int] | None = None,
 ) -> Outcome:
-    """Token and numbers denoised in turn: the token given the numbers, then the numbers given the new token.
+    """Tokens and numbers denoised in turn: each token given the numbers and the others, then the numbers given them.
 
-    The forward process noises the numbers, then the token, at every step; its exact reversal draws the token given the
-    numbers and the token so far, then the numbers given the token just drawn. The token is kept with probability
-    alpha^2/(alpha^2 + sigma^2), else uniform. Drawing both given the state at the step's start, as samplers with a
-    factorised step do, costs one evaluation less and leaves an error of first order.
+    The forward process noises the numbers, then the tokens, at every step; its exact reversal draws a token given the
+    numbers and the tokens so far, one after the other, then the numbers given the tokens just drawn. A token is kept
+    with probability alpha^2/(alpha^2 + sigma^2), else uniform. Drawing all tokens, or all there is, given the state at
+    the step's start, as samplers with a factorised step do, costs fewer evaluations and leaves an error of first order.
 
     Parameters
     ----------
@@ -189,15 +207,18 @@ def interleaved_gibbs(
         alpha > 0 and sigma > 0 at both ends.
     model : GaussianMixture
         The component is the token; TypeError for anything else.
-    x : (n, dim + 1) array
-        Numbers at the level of the grid's first node and, in the last column, the token, noised too.
+    x : (n, dim + L) array
+        Numbers at the level of the grid's first node and, in the last columns, the L tokens, noised too.
     seed : int
     order : str
-        "interleaved", or "together" for both given the state at the step's start.
+        "interleaved"; "tokens apart": each token given the state at the step's start, then the numbers given all; or
+        "together" for all given that state. A step asks L + 1, two or one times.
     numbers : str
         "ddpm": a Gaussian with x_0 at its mean given the token; "exact": the reverse kernel itself.
     again : int
         Rounds of noising back to the grid's start and denoising again (the paper's ReDeNoise), after the first.
+    tokens : sequence of int, optional
+        Numbers of values of L tokens, of which the component is all, the last running fastest; one token if None.
 
     Returns
     -------
@@ -210,14 +231,15 @@ def interleaved_gibbs(
     """
     mixture = mixture_of(model)
     for name, value, known in (
-        ("order", order, (INTERLEAVED, TOGETHER)),
+        ("order", order, ORDERS),
         ("numbers", numbers, (GAUSSIAN, EXACT)),
     ):
         if value not in known:
             raise ValueError(f"{name} is {value!r}: use one of {', '.join(known)}")
     if again < 0:
         raise ValueError(f"again is {again}: give 0 or more")
-    problem, k, u = _state(path, grid, mixture, x)
+    shape = shape_of(mixture, tokens)
+    problem, k, u = _state(path, grid, mixture, shape, x)
     levels = [problem.level(float(t)) for t in problem.grid]
     if levels[0][0] == 0 or levels[-1][1] == 0:
         raise ValueError(
@@ -228,13 +250,13 @@ def interleaved_gibbs(
         if turn:
             (a, b), (a_s, b_s) = levels[0], levels[-1]
             u = a / a_s * u + np.sqrt(b**2 - (a / a_s * b_s) ** 2) * rng.standard_normal(u.shape)
-            k = _drawn(flips(kept(levels[0]) / kept(levels[-1]), mixture.components)[k], rng)
+            k = _drawn(flips(kept(levels[0]) / kept(levels[-1]), shape)[k], rng)
         for at, to in pairwise(levels):
             posterior = mixture.posterior(u, *at)
             before = k
-            k = _drawn(token_step(posterior.weights, at, to)[rows, k], rng)
-            token, when = (k, to) if order == INTERLEAVED else (before, at)
-            of = given_token(posterior.weights, when)[rows, token]
+            k = _drawn(token_step(posterior.weights, at, to, shape, order)[rows, k], rng)
+            token, when = (before, at) if order == TOGETHER else (k, to)
+            of = given_token(posterior.weights, when, shape)[rows, token]
             of_x, of_mean, deviation = reverse_step(at, to)
             if numbers == EXACT:
                 exact = _drawn(of, rng)
@@ -245,7 +267,5 @@ def interleaved_gibbs(
                 x0 = np.einsum("nk,nkd->nd", of, posterior.means)
             u = of_x * u + of_mean * x0 + deviation * rng.standard_normal(u.shape)
     steps = (again + 1) * (len(levels) - 1)
-    nfe = steps * (2 if order == INTERLEAVED else 1)
-    return Outcome(
-        np.column_stack([u, k]), everyone(n, nfe), everyone(n, steps), everyone(n, 0), problem.grid
-    )
+    nfe = steps * {INTERLEAVED: len(shape) + 1, APART: 2, TOGETHER: 1}[order]
+    return Outcome(_joined(u, k, shape), everyone(n, nfe), everyone(n, steps), everyone(n, 0), problem.grid)

@@ -1,8 +1,8 @@
-"""Law of interleaved Gibbs diffusion on the line: the density of (token, x) through every step, by quadrature."""
+"""Law of interleaved Gibbs diffusion on the line: the density of (tokens, x) through every step, by quadrature."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -17,11 +17,14 @@ from .on_line import OnLine, densities, gaussian, half_of_absolute, places
 from .steps import (
     EXACT,
     INTERLEAVED,
+    TOGETHER,
+    Shape,
     components,
     flips,
     given_token,
     kept,
     mixture_of,
+    shape_of,
     token_step,
 )
 
@@ -30,30 +33,37 @@ Step = tuple[Floats, list[Floats]]
 SETTLED, MOST = 1e-13, 5000
 
 
-def noised(mixture: GaussianMixture, level: Level) -> GaussianMixture:
+def noised(mixture: GaussianMixture, level: Level, shape: Shape) -> GaussianMixture:
     """Return the joint law of token and numbers at a level, as a mixture whose component is the noised token.
 
     A pair of components, before and after, is one: K^2 in all, the noised token being the number modulo K.
     """
     there, K = mixture.noised(*level), mixture.components
-    weights = (mixture.weights[:, None] * flips(kept(level), K)).ravel()
+    weights = (mixture.weights[:, None] * flips(kept(level), shape)).ravel()
     of = np.repeat(np.arange(K), K)
     return GaussianMixture(weights / weights.sum(), there.means[of], there.variances[of])
 
 
-def table(mixture: GaussianMixture, level: Level, x: Floats) -> Floats:
+def table(mixture: GaussianMixture, level: Level, x: Floats, shape: Shape) -> Floats:
     """Density of (noised token, x) at a level, (K, n)."""
     K = mixture.components
-    return np.asarray(densities(noised(mixture, level), x).reshape(K, K, -1).sum(axis=0))
+    return np.asarray(densities(noised(mixture, level, shape), x).reshape(K, K, -1).sum(axis=0))
 
 
 class Chain:
     """Steps of the sampler on the line, from a grid's first level to its last; see `interleaved_law`."""
 
     def __init__(
-        self, mixture: GaussianMixture, path: Path, grid: ArrayLike, order: str, numbers: str
+        self,
+        mixture: GaussianMixture,
+        path: Path,
+        grid: ArrayLike,
+        order: str,
+        numbers: str,
+        tokens: Sequence[int] | None,
     ) -> None:
         self.mixture = mixture_of(mixture)
+        self.shape = shape_of(mixture, tokens)
         self.order, self.numbers = order, numbers
         times = grids.check(path, grid)
         self.levels: list[Level] = [(float(path.alpha(t)), float(path.sigma(t))) for t in times]
@@ -80,7 +90,7 @@ class Chain:
         posterior = self.mixture.posterior(x[:, None], *at)
         means, there = posterior.means[:, :, 0], self.nodes[n + 1][:, None]
         # the token that x hangs on: the one just drawn, or the one that the step began with
-        of = given_token(weights, to if self.order == INTERLEAVED else at)
+        of = given_token(weights, at if self.order == TOGETHER else to, self.shape)
         kernels = []
         for c in range(weights.shape[1]):
             if self.numbers == EXACT:
@@ -93,13 +103,13 @@ class Chain:
             else:
                 mean = of_x * x + of_mean * (of[:, c] * means).sum(axis=1)
                 kernels.append(gaussian(there, mean, deviation))
-        return token_step(weights, at, to), kernels
+        return token_step(weights, at, to, self.shape, self.order), kernels
 
     def walk(self, law: Floats, steps: Iterable[Step]) -> Floats:
         """Take a density at the first level through all steps."""
         for x, (tokens, kernels) in zip(self.nodes, steps, strict=False):
             drawn = np.einsum("kn,nkj->kjn", law, tokens)  # token before, token after
-            if self.order == INTERLEAVED:
+            if self.order != TOGETHER:
                 ahead = [move @ own for move, own in zip(kernels, drawn.sum(axis=0), strict=True)]
                 law = np.stack(ahead) * (x[1] - x[0])
             else:  # sums over the token before, on which both hang
@@ -114,17 +124,22 @@ class Chain:
         x, there = self.nodes[-1], self.nodes[0][:, None]
         spread = float(np.sqrt(b**2 - (scale * b_s) ** 2))
         move = gaussian(there, scale * x, spread) * float(x[1] - x[0])
-        mixed = flips(kept(self.levels[0]) / kept(self.levels[-1]), len(law)).T @ law
+        mixed = flips(kept(self.levels[0]) / kept(self.levels[-1]), self.shape).T @ law
         return np.asarray(mixed @ move.T)
 
     def error(self, law: Floats) -> float:
         """Total variation from the joint law at the last level."""
-        exact = table(self.mixture, self.levels[-1], self.nodes[-1])
+        exact = table(self.mixture, self.levels[-1], self.nodes[-1], self.shape)
         return half_of_absolute(self.nodes[-1], law - exact)
 
 
 def interleaved_law(
-    mixture: GaussianMixture, path: Path, grid: ArrayLike, order: str = INTERLEAVED, numbers: str = "ddpm"
+    mixture: GaussianMixture,
+    path: Path,
+    grid: ArrayLike,
+    order: str = INTERLEAVED,
+    numbers: str = "ddpm",
+    tokens: Sequence[int] | None = None,
 ) -> tuple[OnLine, float]:
     """Law of `loops.catalogue["interleaved-gibbs"]` from the joint law at the grid's start, and its error.
 
@@ -135,7 +150,7 @@ def interleaved_law(
     path : Path
     grid : (nodes,) array
         alpha > 0 and sigma > 0 at its ends.
-    order, numbers : str
+    order, numbers, tokens
         As the loop's.
 
     Returns
@@ -150,21 +165,26 @@ def interleaved_law(
     TypeError, ValueError
         No mixture on the line, or a grid that ends at the data.
     """
-    chain = Chain(mixture, path, grid, order, numbers)
-    found = chain.walk(table(mixture, chain.levels[0], chain.nodes[0]), chain.steps())
+    chain = Chain(mixture, path, grid, order, numbers, tokens)
+    found = chain.walk(table(mixture, chain.levels[0], chain.nodes[0], chain.shape), chain.steps())
     return OnLine(chain.nodes[-1], found), chain.error(found)
 
 
 def interleaved_stationary(
-    mixture: GaussianMixture, path: Path, grid: ArrayLike, order: str = INTERLEAVED, numbers: str = "ddpm"
+    mixture: GaussianMixture,
+    path: Path,
+    grid: ArrayLike,
+    order: str = INTERLEAVED,
+    numbers: str = "ddpm",
+    tokens: Sequence[int] | None = None,
 ) -> tuple[OnLine, float]:
     """Law that noising back to the grid's start and sampling again comes to, and its error, as `interleaved_law`.
 
     Raises FloatingPointError if 5000 rounds do not settle it.
     """
-    chain = Chain(mixture, path, grid, order, numbers)
+    chain = Chain(mixture, path, grid, order, numbers, tokens)
     steps, dx = list(chain.steps()), float(chain.nodes[-1][1] - chain.nodes[-1][0])
-    law = chain.walk(table(mixture, chain.levels[0], chain.nodes[0]), steps)
+    law = chain.walk(table(mixture, chain.levels[0], chain.nodes[0], chain.shape), steps)
     for _ in range(MOST):
         before, law = law, chain.walk(chain.back(law), steps)
         law /= law.sum() * dx

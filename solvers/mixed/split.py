@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,7 @@ from ..continuous.executors.law import GaussianLaw, law
 from ..continuous.observed import Observed
 from ..protocols import Path
 from .on_line import OnLine, densities, gaussian, places
-from .steps import EXACT, flips, mixture_of
+from .steps import EXACT, Shape, flips, mixture_of, shape_of
 
 Floats = NDArray[np.float64]
 SETTLED, MOST = 1e-13, 20_000
@@ -33,6 +34,8 @@ class Likelihood:
         The prior of both, its component the token.
     reward : (K,) float64 array
         In nats.
+    shape : tuple of int
+        Numbers of values of each token.
     A : (m, dim) float64 array
     y : (m,) float64 array
         m = 0 where nothing is observed.
@@ -41,6 +44,7 @@ class Likelihood:
 
     mixture: GaussianMixture
     reward: Floats
+    shape: Shape
     A: Floats
     y: Floats
     deviation: float
@@ -48,10 +52,10 @@ class Likelihood:
     __repr__ = reprs.brief
 
     @classmethod
-    def of(cls, model: object, reward: ArrayLike | None) -> Likelihood:
+    def of(cls, model: object, reward: ArrayLike | None, tokens: Sequence[int] | None = None) -> Likelihood:
         """Read a model, a mixture or `Observed` of one, and a reward, none if None.
 
-        Raises TypeError for another model, ValueError for a reward that is not K finite numbers.
+        Raises TypeError for another model, ValueError for a reward that is not K finite numbers, or other tokens.
         """
         mixture = mixture_of(model.model if isinstance(model, Observed) else model)
         weight = np.zeros(mixture.components) if reward is None else np.asarray(reward, dtype=np.float64)
@@ -59,13 +63,14 @@ class Likelihood:
             raise ValueError(
                 f"reward is {reward!r}: give {mixture.components} finite numbers, one for each token"
             )
+        shape = shape_of(mixture, tokens)
         if isinstance(model, Observed):
-            return cls(mixture, weight, model.A, model.y, model.deviation)
-        return cls(mixture, weight, np.zeros((0, mixture.dim)), np.zeros(0), 1.0)
+            return cls(mixture, weight, shape, model.A, model.y, model.deviation)
+        return cls(mixture, weight, shape, np.zeros((0, mixture.dim)), np.zeros(0), 1.0)
 
     def token_copy(self, flip: float) -> Floats:
         """P(copy | token), (K, K): proportional to q(copy | token) exp(reward of the copy)."""
-        law = flips(1 - flip, len(self.reward)) * np.exp(self.reward - self.reward.max())
+        law = flips(1 - flip, self.shape) * np.exp(self.reward - self.reward.max())
         return np.asarray(law / law.sum(axis=1, keepdims=True))
 
     def number_copy(self, coupling: float) -> tuple[Floats, Floats, Floats]:
@@ -84,12 +89,16 @@ def check(coupling: float, flip: float) -> None:
 
 
 def split_law(
-    model: object, coupling: float = 0.0, flip: float = 0.0, reward: ArrayLike | None = None
+    model: object,
+    coupling: float = 0.0,
+    flip: float = 0.0,
+    reward: ArrayLike | None = None,
+    tokens: Sequence[int] | None = None,
 ) -> GaussianMixture:
-    """Law of (token, numbers) that split Gibbs sampling with exact conditionals keeps; its component is the token.
+    """Law of (tokens, numbers) that split Gibbs sampling with exact conditionals keeps; its component is the token.
 
-    Copies z of the token and x of the numbers carry the likelihood. They are coupled by q(z | k), which draws afresh
-    from all alike with probability `flip`, and by N(x; u, coupling^2). Summing over z and integrating over x leaves
+    Copies z of the token and x of the numbers carry the likelihood. They are coupled by q(z | k), which draws a token
+    afresh from all alike with probability `flip`, and by N(x; u, coupling^2). Summed over z and integrated over x it is
     p(k, u) sum_z q(z | k) exp(r_z) N(y; A u, deviation^2 + coupling^2 A A^T), the posterior itself where both are 0.
 
     Parameters
@@ -100,6 +109,8 @@ def split_law(
     flip : float
     reward : (K,) array_like, optional
         In nats; 0 for all where None.
+    tokens : sequence of int, optional
+        Numbers of values of several tokens, of which the component is all, the last running fastest; one if None.
 
     Raises
     ------
@@ -107,9 +118,9 @@ def split_law(
         A model that is none of these, or strengths that cannot be.
     """
     check(coupling, flip)
-    like = Likelihood.of(model, reward)
+    like = Likelihood.of(model, reward, tokens)
     mixture = like.mixture
-    tilt = flips(1 - flip, mixture.components) @ np.exp(like.reward - like.reward.max())
+    tilt = flips(1 - flip, like.shape) @ np.exp(like.reward - like.reward.max())
     weights = mixture.weights * tilt / (mixture.weights @ tilt)
     prior = _weighted(mixture, weights / weights.sum())
     if not len(like.y):
@@ -159,6 +170,7 @@ def split_on_line(
     method: str = "ddpm",
     flip: float = 0.1,
     reward: ArrayLike | None = None,
+    tokens: Sequence[int] | None = None,
 ) -> OnLine:
     """Law of (token, x_0) that `loops.catalogue["split-gibbs"]` comes to on the line, its prior step by a method.
 
@@ -175,6 +187,8 @@ def split_on_line(
         Of the catalogue, or "exact".
     flip : float
     reward : (K,) array_like, optional
+    tokens : sequence of int, optional
+        As `split_law` takes it.
 
     Raises
     ------
@@ -183,8 +197,8 @@ def split_on_line(
     FloatingPointError
         20,000 sweeps have not settled the law: the coupling is too strong.
     """
-    like, times = Likelihood.of(model, reward), grids.check(path, grid)
-    mixture, K = like.mixture, like.mixture.components
+    like, times = Likelihood.of(model, reward, tokens), grids.check(path, grid)
+    mixture = like.mixture
     alpha, sigma = float(path.alpha(times[0])), float(path.sigma(times[0]))
     if not alpha > 0:
         raise ValueError(f"grid starts at {times[0]:g}, where alpha = 0: start where the copy knows its data")
@@ -199,7 +213,7 @@ def split_on_line(
     x = places(seen, width if deviations.all() else width / OFF_NODES)
     dx = float(x[1] - x[0])
     # P(token | copy z, x), (z, token, place), and the next x given the token and x
-    given = flips(1 - flip, K).T[:, :, None] * densities(seen, x)
+    given = flips(1 - flip, like.shape).T[:, :, None] * densities(seen, x)
     given /= given.sum(axis=1, keepdims=True)
     moves = [
         gaussian(x[:, None], gain * (alpha * a * x + b) + offset, s) * dx

@@ -17,6 +17,8 @@ HEADS = {
     "split": "split Gibbs: steps of the number's draw",
     "interleaved": "interleaved Gibbs: steps",
     "stationary": "interleaved Gibbs, again and again: steps",
+    "several, split": "split Gibbs, two tokens and two numbers: strength of the copies",
+    "several, interleaved": "interleaved Gibbs, two tokens and a number: steps",
     "one token": "one binary token in space",
     "sequence": "three tokens of a chain",
 }
@@ -29,8 +31,8 @@ def figure(found: Sequence[Ladder]) -> alt.ConcatChart:
         alt.concat(*[panel for panel in panels if panel is not None], columns=2, spacing=30)
         .resolve_scale(color="independent", shape="independent", x="independent", y="independent")
         .properties(
-            title=alt.TitleParams("Total variation from the exact law", anchor="start", offset=14),
-            description="Total variation from the exact law, against steps, strength or evaluations.",
+            title=alt.TitleParams("Distance from the exact law", anchor="start", offset=14),
+            description="Distance from the exact law, against steps, strength or evaluations.",
         )
     )
 
@@ -53,10 +55,12 @@ def _panel(found: Sequence[Ladder], head: str) -> Any:
         alt.Chart(alt.InlineData(values=pd.DataFrame(rows).to_dict("records")), title=head)
         .mark_line(point=True)
         .encode(
-            alt.X("size:Q", title=found[0].against if head != HEADS["copies"] else "1/rho, 1/flip")
+            alt.X("size:Q", title="1/rho, 1/flip" if "strength" in head else found[0].against)
             .scale(type="log", nice=False, padding=12)
             .axis(values=sizes),
-            alt.Y("TV:Q").scale(type="log").axis(format=".0e", tickCount=5),
+            alt.Y("TV:Q", title="Hellinger" if found[0].study == "several, split" else "TV")
+            .scale(type="log")
+            .axis(format=".0e", tickCount=5),
             alt.Color("sampler:N", sort=names, scale=colours, legend=legend),
             alt.Shape("sampler:N", sort=names, scale=shapes, legend=legend),
         )

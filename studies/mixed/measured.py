@@ -26,11 +26,26 @@ INF = float("inf")
 COPIES = (2, 4, 8, 16, 32, 64)  # inverse strengths
 STEPS = (8, 16, 32, 64, 128, 256)
 ROUNDS = (4, 8, 16, 32)  # of the interleaved sampler, whose kernels are matrices
+MORE_ROUNDS = (8, 16, 32, 64)  # of several tokens, whose orders show later
 BUDGETS = (4, 8, 16, 32)
 SHARE = 16  # of the samples that flows on the simplex take, spread evenly
 REWARD = 0.7  # nats, of the last token
 SEEN, DEVIATION = 0.3, 0.5  # what is observed of the number
 COUPLING, FLIP = 0.5, 0.1
+TOKENS = (2, 3)  # values of two tokens that hang together, with two numbers
+SEVERAL = GaussianMixture(
+    [0.10, 0.25, 0.05, 0.20, 0.08, 0.32],
+    [[-1.2, 0.3], [-0.4, -0.8], [0.2, 1.0], [0.5, -0.5], [1.1, 0.6], [1.6, -0.2]],
+    [
+        [[0.30, 0.10], [0.10, 0.25]],
+        [[0.20, -0.08], [-0.08, 0.40]],
+        [[0.25, 0.00], [0.00, 0.15]],
+        [[0.35, 0.15], [0.15, 0.30]],
+        [[0.15, 0.05], [0.05, 0.50]],
+        [[0.40, -0.10], [-0.10, 0.20]],
+    ],
+)
+BACK, BEGIN = paths.VE(0.1, 20.0), 0.7  # of interleaved sampling, and where it is noised back to
 SPACE = paths.VE(0.05, 20.0)
 CHAIN = "smooth"
 ONE = (0.3, 0.7)  # law of the one token
@@ -46,12 +61,13 @@ ON_NOISE = {"masked": chains.Absorbing, "uniform noise": chains.Uniform}
 IN_SPACE = {"ddim": 1, "ddpm": 1, "dpm-solver++-2m": 2, "sde-dpm-solver++-2m": 2}
 EULER = {name: NONE if name == "Dirichlet path" else 1 for name in FLOWS}
 PRIOR = {"exact": INF, "ddpm": 1, "sde-dpm-solver++-2m": 2, "heun": NONE, "dpm-solver++-2m": NONE}
-TURNS = {
+TURNS: dict[tuple[str, str], float] = {
     ("interleaved", "exact"): INF,
     ("interleaved", "ddpm"): 1,
     ("together", "exact"): 1,
     ("together", "ddpm"): 1,
 }
+OF_SEVERAL = TURNS | {("tokens apart", numbers): 1.0 for numbers in ("exact", "ddpm")}
 
 
 @dataclass(frozen=True)
@@ -112,7 +128,7 @@ def copies(mixture: GaussianMixture, knob: str) -> list[Ladder]:
     x = places(mixture, float(np.sqrt(goal.variances.min())) / 4)
 
     def error(size: int) -> float:
-        found = split_law(model, **{knob: 1 / size}, reward=reward)
+        found = _coupled(model, knob, 1 / size, reward)
         return OnLine(x, densities(found, x)).total_variation(goal)
 
     what = {"coupling": "1/rho", "flip": "1/flip"}[knob]
@@ -125,6 +141,57 @@ def copies(mixture: GaussianMixture, knob: str) -> list[Ladder]:
         ROUNDING,
         {"coupling": 2, "flip": 1}[knob],
     )
+
+
+def _coupled(
+    model: Observed, knob: str, strength: float, reward: Floats, tokens: Sequence[int] | None = None
+) -> GaussianMixture:
+    """Law that split Gibbs sampling keeps with one of its couplings, the other being none."""
+    coupling, flip = (strength, 0.0) if knob == "coupling" else (0.0, strength)
+    return split_law(model, coupling, flip, reward, tokens)
+
+
+def several_copies(knob: str) -> list[Ladder]:
+    """As `copies`, of two tokens and two numbers, by Hellinger's distance, which is closed where TV is not."""
+    model = Observed(SEVERAL, [[1.0, 0.5]], [SEEN], DEVIATION)
+    reward = np.array([0.0, 0.0, 0.3, 0.0, -0.4, REWARD])
+    goal = split_law(model, reward=reward, tokens=TOKENS)
+
+    def error(size: int) -> float:
+        return hellinger(goal, _coupled(model, knob, 1 / size, reward, TOKENS))
+
+    what, copy, claim = {"coupling": ("1/rho", "numbers", 2), "flip": ("1/flip", "tokens", 1)}[knob]
+    return ladder("several, split", f"copies of the {copy}", what, COPIES, error, ROUNDING, claim)
+
+
+def hellinger(a: GaussianMixture, b: GaussianMixture) -> float:
+    """Hellinger's distance of the joint laws of component and place, by enumeration and in closed form."""
+    total = 0.0
+    for k in range(a.components):
+        one, other = a.condition(k), b.condition(k)
+        C, D, gap = one.covariance(), other.covariance(), one.mean() - other.mean()
+        S = (C + D) / 2
+        volumes = np.sqrt(np.linalg.det(C) * np.linalg.det(D)) / np.linalg.det(S)
+        total += np.sqrt(a.weights[k] * b.weights[k] * volumes) * np.exp(-gap @ np.linalg.solve(S, gap) / 8)
+    return float(np.sqrt(max(1 - total, 0.0)))
+
+
+def several_turns(order: str, numbers: str) -> list[Ladder]:
+    """As `turns` where it stays, of two tokens and the first of the numbers."""
+    line = GaussianMixture(SEVERAL.weights, SEVERAL.means[:, :1], _variances(SEVERAL)[:, :1])
+
+    def error(steps: int) -> float:
+        grid = grids.log_snr(BACK, steps, start=BEGIN)
+        return interleaved_stationary(line, BACK, grid, order, numbers, TOKENS)[1]
+
+    name = f"{order}, numbers {'exact' if numbers == 'exact' else 'by ' + numbers}"
+    claim = OF_SEVERAL[order, numbers]
+    return ladder("several, interleaved", name, "steps", MORE_ROUNDS, error, ROUNDING, claim)
+
+
+def _variances(mixture: GaussianMixture) -> Floats:
+    """Variances of coordinates given the component, (K, dim)."""
+    return np.array([mixture.condition(k).covariance().diagonal() for k in range(mixture.components)])
 
 
 def prior_steps(mixture: GaussianMixture, method: str) -> list[Ladder]:
@@ -144,14 +211,12 @@ def prior_steps(mixture: GaussianMixture, method: str) -> list[Ladder]:
 
 def turns(mixture: GaussianMixture, order: str, numbers: str, stays: bool) -> list[Ladder]:
     """Error of interleaved Gibbs diffusion against its steps: from the exact start, or where it stays."""
-    path = paths.VE(0.1, 20.0)
 
     def error(steps: int) -> float:
         if stays:
-            return interleaved_stationary(
-                mixture, path, grids.log_snr(path, steps, start=0.7), order, numbers
-            )[1]
-        return interleaved_law(mixture, path, grids.log_snr(path, steps), order, numbers)[1]
+            grid = grids.log_snr(BACK, steps, start=BEGIN)
+            return interleaved_stationary(mixture, BACK, grid, order, numbers)[1]
+        return interleaved_law(mixture, BACK, grids.log_snr(BACK, steps), order, numbers)[1]
 
     name = f"{order}, numbers {'exact' if numbers == 'exact' else 'by ' + numbers}"
     return ladder(

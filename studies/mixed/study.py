@@ -1,4 +1,4 @@
-"""The mixed study: Gibbs samplers of a token and a number, and tokens through continuous paths."""
+"""The mixed study: Gibbs samplers of tokens and numbers, and tokens through continuous paths."""
 
 from __future__ import annotations
 
@@ -21,8 +21,10 @@ from ..study import Cell, Plain
 from .measured import (
     FLOWS,
     IN_SPACE,
+    OF_SEVERAL,
     ON_NOISE,
     PRIOR,
+    SEVERAL,
     TURNS,
     Ladder,
     Rounded,
@@ -31,16 +33,25 @@ from .measured import (
     prior_steps,
     rounded,
     sequence,
+    several_copies,
+    several_turns,
     turns,
 )
 
-STUDIES = ("copies", "split", "interleaved", "stationary", "one token", "rounding", "sequence")
+STUDIES = ("copies", "split", "interleaved", "stationary", "several", "one token", "rounding", "sequence")
+OF = {
+    "several": ("several, split", "several, interleaved")
+}  # ladders of a study that has others than its own
 LEVELS = (0.05, 0.1, 0.2, 0.3, 0.5)
 TITLES = {
     "copies": "Split Gibbs, conditionals exact: TV from the posterior against the strength of the copies",
     "split": "Split Gibbs, the number drawn in steps: TV of what stays from the law that exact conditionals keep",
     "interleaved": "Interleaved Gibbs from the exact start: TV from the joint law at the grid's end",
     "stationary": "Interleaved Gibbs, noised back and denoised again: TV of what stays from the joint law",
+    "several, split": "Split Gibbs, two tokens and two numbers, conditionals exact: Hellinger's distance from the "
+    "posterior against the strength of the copies",
+    "several, interleaved": "Interleaved Gibbs, two tokens and a number, noised back and denoised again: TV of what "
+    "stays from the joint law",
     "one token": "One binary token in space: TV of its law at NFE",
     "rounding": "Tokens read off places with the exact law: TV against the level",
     "sequence": "Three tokens of a chain: TV of their joint law at NFE",
@@ -51,6 +62,9 @@ NOTES = {
     "interleaved": "exact reversal: Anil et al. 2025, abstract; order 1 is deduced, for a Gaussian step with x_0 at "
     "its mean and for tokens and numbers drawn apart",
     "stationary": "from sigma = 0.7 back to 0.1",
+    "several, split": "tokens of two and three values that hang together, with the numbers too. Claims as for one",
+    "several, interleaved": "the same tokens and the first number; from sigma = 0.7 back to 0.1. tokens apart: each "
+    "given the state at the step's start, then the number given both; together: the number too",
     "one token": "order 1 of Euler's method is deduced; embedded at -1 and 1, rounded at sigma = 0.05. The "
     "Dirichlet path ends before tokens are certain, with another one nearest at 2^-8, so that 1.6e-3 stays",
     "rounding": "embedded at -1, 0 and 1. A draw from the posterior is exact at every level",
@@ -121,6 +135,13 @@ class Mixed(Plain[Ladder | Rounded]):
                 for order, numbers in TURNS:
                     measure = partial(turns, mixture, order, numbers, study == "stationary")
                     yield Cell(of | {"target": name, "order": order, "numbers": numbers}, measure, on_line)
+            elif study == "several":
+                own = {"target": SEVERAL}
+                for knob in ("coupling", "flip"):
+                    yield Cell(of | {"copy": knob}, partial(several_copies, knob), own)
+                for order, numbers in OF_SEVERAL:
+                    turn = partial(several_turns, order, numbers)
+                    yield Cell(of | {"order": order, "numbers": numbers}, turn, own)
             elif study == "one token":
                 for sampler in (*IN_SPACE, *FLOWS):
                     yield Cell(of | {"sampler": sampler}, partial(one_token, sampler))
@@ -137,9 +158,10 @@ class Mixed(Plain[Ladder | Rounded]):
     def reports(self, found: list[Ladder | Rounded]) -> Iterable[Report]:
         """Return a table of each."""
         for study in self.studies:
-            own = [one for one in found if isinstance(one, Ladder) and one.study == study]
-            if own:
-                yield _report(study, own)
+            for part in OF.get(study, (study,)):
+                own = [one for one in found if isinstance(one, Ladder) and one.study == part]
+                if own:
+                    yield _report(part, own)
             levels = [one for one in found if isinstance(one, Rounded)]
             if study == "rounding" and levels:
                 rows = [
@@ -177,7 +199,7 @@ def _report(study: str, own: list[Ladder]) -> Report:
         claim = NOTHING if np.isnan(one.claim) else "exact" if np.isinf(one.claim) else f"{one.claim:g}"
         rows.append(row | {"order": str(one.slope), "claim": claim, "verdict": verdict(one)})
     everything = pd.DataFrame([asdict(one) for one in own])
-    slug = f"mixed-{study.replace(' ', '-')}"
+    slug = f"mixed-{study.replace(',', '').replace(' ', '-')}"
     against = " and ".join(dict.fromkeys(one.against for one in own))
     return Report(
         slug, f"{TITLES[study]} ({against})", pd.DataFrame(rows), [NOTES[study]], {slug: everything}

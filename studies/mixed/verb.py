@@ -16,7 +16,7 @@ def mixed(
         list[str] | None,
         typer.Option(
             "--study",
-            help="copies, split, interleaved, stationary, 'one token', rounding or sequence, repeatable; all if none.",
+            help="copies, split, interleaved, stationary, several, 'one token', rounding or sequence, repeatable.",
         ),
     ] = None,
     target: Annotated[
@@ -25,10 +25,10 @@ def mixed(
     samples: Annotated[int, typer.Option(help="Samples of embedded sequences.")] = 262_144,
     seed: Annotated[int, typer.Option(help="Seed of all noise.")] = 0,
 ) -> Study[Any]:
-    """Measure Gibbs samplers of a token and a number, and tokens taken through space, against exact laws.
+    """Measure Gibbs samplers of tokens and numbers, and tokens taken through space, against exact laws.
 
-    Split and interleaved Gibbs by enumeration over the token and quadrature over the number; embeddings with rounding
-    and flows on the simplex and its statistical manifold beside ancestral sampling of tokens.
+    Split and interleaved Gibbs by enumeration over tokens, in closed form or by quadrature over numbers; embeddings
+    with rounding and flows on the simplex and its statistical manifold beside ancestral sampling of tokens.
 
     Example: assay mixed --study split --plot split.png
     """

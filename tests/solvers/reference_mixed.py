@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
@@ -14,22 +14,40 @@ def normal(x: Array, mean: Array, variance: Array) -> Array:
     return np.exp(-((x - mean) ** 2) / (2 * variance)) / np.sqrt(2 * np.pi * variance)
 
 
-def uniform_kernel(keep: float, tokens: int) -> Array:
-    q = np.full((tokens, tokens), (1 - keep) / tokens)
-    for k in range(tokens):
-        q[k, k] += keep
-    return q
+def uniform_kernel(keep: float, *shape: int) -> Array:
+    """Tokens of so many values each, kept or drawn afresh one by one: (K, K), the last token running fastest."""
+    states = list(product(*map(range, shape)))
+    chance = [
+        [
+            np.prod(
+                [
+                    keep * (a == b) + (1 - keep) / values
+                    for a, b, values in zip(one, other, shape, strict=True)
+                ]
+            )
+            for other in states
+        ]
+        for one in states
+    ]
+    return np.array(chance)
 
 
-def forward(weights: Array, means: Array, variances: Array, level: tuple[float, float], x: Array) -> Array:
+def forward(
+    weights: Array,
+    means: Array,
+    variances: Array,
+    level: tuple[float, float],
+    x: Array,
+    shape: tuple[int, ...] | None = None,
+) -> Array:
     """p_t(k_t, x_t), (K, n): every token of the data, kept or drawn afresh, and its Gaussian."""
     alpha, sigma = level
     keep = alpha**2 / (alpha**2 + sigma**2)
+    kernel = uniform_kernel(keep, *(shape or (len(weights),)))
     table = np.zeros((len(weights), len(x)))
     for k0, (w, m, v) in enumerate(zip(weights, means, variances, strict=True)):
         for k in range(len(weights)):
-            q = uniform_kernel(keep, len(weights))[k0, k]
-            table[k] += w * q * normal(x, alpha * m, alpha**2 * v + sigma**2)
+            table[k] += w * kernel[k0, k] * normal(x, alpha * m, alpha**2 * v + sigma**2)
     return table
 
 
@@ -41,6 +59,7 @@ def reversed_step(
     k_t: int,
     x_s: Array,
     together: bool,
+    shape: tuple[int, ...] | None = None,
 ) -> tuple[Array, Array]:
     """P(k_s | k_t, x_t), (K,), and p(x_s | x_t, token), (K, n), from p_s(k_s, x_s) and the forward step alone.
 
@@ -50,7 +69,7 @@ def reversed_step(
     keep = (a**2 / (a**2 + b**2)) / (a_s**2 / (a_s**2 + b_s**2))
     p, dx = law(to, x_s), x_s[1] - x_s[0]
     seen = p * normal(x_t, a / a_s * x_s, b**2 - (a / a_s * b_s) ** 2)  # p(k_s, x_s, x_t)
-    q = uniform_kernel(keep, len(p))
+    q = uniform_kernel(keep, *(shape or (len(p),)))
     token = np.array([seen[k].sum() * dx * q[k, k_t] for k in range(len(p))])
     numbers = (
         np.array([sum(seen[k] * q[k, c] for k in range(len(p))) for c in range(len(p))]) if together else seen
@@ -68,10 +87,11 @@ def split_posterior(
     y: float,
     s: float,
     u: Array,
+    shape: tuple[int, ...] | None = None,
 ) -> Array:
     """Law of (k, u), (K, n): copies z and x summed and integrated by brute force. Observed: y = x + s eps."""
     x = np.linspace(-12, 12, 6001)
-    q = uniform_kernel(1 - flip, len(weights))
+    q = uniform_kernel(1 - flip, *(shape or (len(weights),)))
     table = np.zeros((len(weights), len(u)))
     likelihood = normal(y, x, s**2)
     smoothed = np.array([(normal(x, place, rho**2) * likelihood).sum() * (x[1] - x[0]) for place in u])

@@ -31,19 +31,50 @@ def test_reversed_conditionals_are_those_of_the_forward_chain_by_bayes_rule() ->
     at, to, x_s = (0.7, 0.9), (0.9, 0.4), np.linspace(-7, 7, 2001)
     for x_t, k_t in ((-1.3, 0), (0.2, 2), (1.1, 1)):
         posterior = THREE.posterior(np.array([[x_t]]), *at)
-        tokens = token_step(posterior.weights, at, to)[0, k_t]
+        tokens = token_step(posterior.weights, at, to, (3,))[0, k_t]
         of_x, of_mean, deviation = reverse_step(at, to)
         for together in (False, True):
             law, numbers = plain.reversed_step(
                 lambda level, x: plain.forward(W, M, V, level, x), at, to, x_t, k_t, x_s, together
             )
             np.testing.assert_allclose(tokens, law, atol=1e-12)
-            of = given_token(posterior.weights, at if together else to)[0]
+            of = given_token(posterior.weights, at if together else to, (3,))[0]
             for token in range(3):
                 mean = of_x * x_t + of_mean * posterior.means[0, :, 0]
                 variance = of_mean**2 * posterior.variances[:, 0] + deviation**2
                 density = sum(of[token, k] * plain.normal(x_s, mean[k], variance[k]) for k in range(3))
                 np.testing.assert_allclose(density, numbers[token], atol=1e-12)
+
+
+SHAPE = (2, 3)
+SIX = GaussianMixture(
+    [0.1, 0.25, 0.05, 0.2, 0.08, 0.32], [-1.2, -0.4, 0.2, 0.5, 1.1, 1.6], [0.3, 0.2, 0.25, 0.35, 0.15, 0.4]
+)
+
+
+def test_several_tokens_are_reversed_as_bayes_rule_says_at_once_one_by_one_and_apart() -> None:
+    at, to, x_s, x_t, k_t = (0.7, 0.9), (0.9, 0.4), np.linspace(-8, 8, 2001), 0.3, 4
+    posterior = SIX.posterior(np.array([[x_t]]), *at)
+    all_at_once, _ = plain.reversed_step(
+        lambda level, x: plain.forward(SIX.weights, SIX.means[:, 0], SIX.variances[:, 0], level, x, SHAPE),
+        at,
+        to,
+        x_t,
+        k_t,
+        x_s,
+        False,
+        SHAPE,
+    )
+    np.testing.assert_allclose(token_step(posterior.weights, at, to, SHAPE)[0, k_t], all_at_once, atol=1e-12)
+    table = all_at_once.reshape(SHAPE)
+    apart = token_step(posterior.weights, at, to, SHAPE, "tokens apart")[0, k_t]
+    np.testing.assert_allclose(apart, np.outer(table.sum(axis=1), table.sum(axis=0)).ravel(), atol=1e-12)
+    assert abs(apart - all_at_once).max() > 0.01
+    # one by one: the second token given the first just drawn, whose noise to come says nothing more
+    second = token_step(posterior.weights, at, to, SHAPE)[0].reshape(2, 3, 2, 3)
+    for first, other in ((0, 0), (0, 1), (1, 1)):
+        given = [second[old, k_t % 3, first] / second[old, k_t % 3, first].sum() for old in (first, other)]
+        np.testing.assert_allclose(given[0], given[1], atol=1e-12)
 
 
 def test_split_law_is_its_copies_integrated_by_brute_force() -> None:
@@ -183,6 +214,26 @@ def test_interleaved_gibbs_draws_from_its_law(order: str, numbers: str) -> None:
     assert found.nfe[0] == (8 if order == "interleaved" else 4)
 
 
+@pytest.mark.parametrize("order", ["interleaved", "tokens apart", "together"])
+def test_several_tokens_are_drawn_from_their_law(order: str) -> None:
+    grid, n = grids.log_snr(VE, 3), 12_000
+    rng = np.random.default_rng(2)
+    k = rng.choice(6, size=n, p=SIX.weights)
+    x = SIX.means[k, 0] + np.sqrt(SIX.variances[k, 0] + 400) * rng.standard_normal(n)
+    noised = [
+        np.where(rng.random(n) < 1 / 401, own, rng.integers(values, size=n))
+        for own, values in zip(np.unravel_index(k, SHAPE), SHAPE, strict=True)
+    ]
+    found = INTERLEAVED(
+        VE, grid, SIX, np.column_stack([x, *noised]), seed=4, order=order, numbers="exact", tokens=SHAPE
+    )
+    joint = np.ravel_multi_index(tuple(found.x[:, 1:].astype(int).T), SHAPE)
+    law, error = interleaved_law(SIX, VE, grid, order, "exact", SHAPE)
+    agree(np.column_stack([found.x[:, 0], joint]), law)
+    assert (error < 1e-12) is (order == "interleaved")
+    assert found.nfe[0] == 3 * {"interleaved": 3, "tokens apart": 2, "together": 1}[order]
+
+
 def test_noising_back_and_denoising_again_comes_to_its_stationary_law() -> None:
     grid = grids.log_snr(VE, 3, start=0.6)
     found = INTERLEAVED(VE, grid, THREE, start(10_000), seed=5, order="together", again=20)
@@ -208,9 +259,43 @@ def test_several_numbers_and_several_sweeps_keep_the_posterior_in_the_plane() ->
         np.testing.assert_allclose(np.cov(own.T), C, atol=SIGMA * np.sqrt(2 / len(own)) * C.max())
 
 
+def test_several_tokens_and_several_numbers_keep_the_posterior() -> None:
+    means = np.column_stack([SIX.means[:, 0], [0.3, -0.8, 1.0, -0.5, 0.6, -0.2]])
+    plane = GaussianMixture(
+        SIX.weights, means, np.array([[0.3, 0.1], [0.1, 0.25]]) * np.arange(2, 8)[:, None, None] / 4
+    )
+    seen, reward, n = Observed(plane, [[1.0, 0.5]], [0.5], 0.4), [0.0, 0.0, 0.3, 0.0, -0.4, 0.7], 15_000
+    goal = split_law(seen, 0.6, 0.2, reward, SHAPE)
+    rng = np.random.default_rng(6)
+    state = np.column_stack([rng.standard_normal((n, 2)), rng.integers(2, size=n), rng.integers(3, size=n)])
+    options: Any = {"flip": 0.2, "reward": reward, "method": "exact", "tokens": SHAPE}
+    x = SPLIT(EDM, [0.6, 0.0], seen, state, seed=7, sweeps=30, **options).x
+    joint = np.ravel_multi_index(tuple(x[:, 2:].astype(int).T), SHAPE)
+    assert (
+        np.abs(goal.weights - split_law(seen, 0.6, 0.2, reward).weights).max() > 0.005
+    )  # another law: one token
+    for k in range(6):
+        own, part, share = x[joint == k, :2], goal.condition(k), goal.weights[k]
+        assert abs(len(own) / n - share) < SIGMA * np.sqrt(share * (1 - share) / n)
+        C = part.covariance()
+        np.testing.assert_allclose(own.mean(axis=0), part.mean(), atol=SIGMA * np.sqrt(C.max() / len(own)))
+        np.testing.assert_allclose(np.cov(own.T), C, atol=SIGMA * np.sqrt(2 / len(own)) * C.max())
+    # copies summed by brute force, on the line
+    u = np.linspace(-6, 6, 401)
+    on_line = split_law(Observed(SIX, [[1.0]], [Y], S), 0.7, 0.3, reward, SHAPE)
+    by_hand = plain.split_posterior(
+        SIX.weights, SIX.means[:, 0], SIX.variances[:, 0], 0.7, 0.3, np.array(reward), Y, S, u, SHAPE
+    )
+    np.testing.assert_allclose(densities(on_line, u), by_hand, atol=1e-12)
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
+        (lambda: SPLIT(EDM, [0.5, 0.0], SIX, np.zeros((4, 2)), tokens=SHAPE), "last 2 columns the tokens"),
+        (lambda: INTERLEAVED(VE, [0.5, 0.1], SIX, np.full((4, 3), 2.0), tokens=SHAPE), "from 0 to 1 and 2"),
+        (lambda: split_law(SIX, tokens=(2, 2)), "whose product is 6"),
+        (lambda: interleaved_law(SIX, VE, [0.5, 0.1], tokens=()), "whose product is 6"),
         (lambda: SPLIT(EDM, [0.5, 0.0], SEEN, np.zeros((4, 1))), "last column the token"),
         (lambda: SPLIT(EDM, [0.5, 0.0], SEEN, np.full((4, 2), 0.5)), "whole numbers from 0 to 2"),
         (lambda: SPLIT(EDM, [0.5, 0.0], SEEN, np.zeros((4, 2)), flip=1.5), "flip is 1.5"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ import typer
 from scipy import stats
 from typer.testing import CliRunner
 
-from analytic import Embedded, distances, paths, sequences, targets
+from analytic import Embedded, GaussianMixture, distances, paths, sequences, targets
 from solvers import catalogue, grids, loops, run
 from studies.mixed import measured
 from studies.mixed.study import Mixed, verdict
@@ -32,6 +33,37 @@ def test_the_strength_of_copies_is_measured_against_the_posterior() -> None:
     exact, moved = w * tilt * like, w * (0.75 * tilt + 0.25 * tilt.mean()) * like
     gap = np.abs(exact / exact.sum() - moved / moved.sum()).sum() / 2
     assert token.errors[1] == pytest.approx(gap, abs=1e-9)  # given the token the number is the same
+
+
+def test_copies_of_several_tokens_are_measured_by_a_distance_that_quadrature_confirms() -> None:
+    (numbers,), (tokens,) = measured.several_copies("coupling"), measured.several_copies("flip")
+    assert (verdict(numbers), verdict(tokens)) == ("confirmed", "confirmed")
+    one, other = (
+        measured.SEVERAL,
+        GaussianMixture(measured.SEVERAL.weights[::-1], measured.SEVERAL.means + 0.1, 0.3),
+    )
+    x = np.linspace(-7, 7, 401)
+    places, area = np.stack(np.meshgrid(x, x), axis=-1).reshape(-1, 2), (x[1] - x[0]) ** 2
+    overlap = sum(
+        np.sqrt(
+            a.weights[k]
+            * b.weights[k]
+            * np.exp(a.condition(k).log_density(places) + b.condition(k).log_density(places))
+        ).sum()
+        for a, b in ((one, other),)
+        for k in range(6)
+    )
+    assert measured.hellinger(one, other) == pytest.approx(np.sqrt(1 - overlap * area), abs=1e-10)
+
+    # the posterior's tokens moved, by hand: each by itself is kept, or drawn from its values alike
+    def moved(flip: float) -> Any:
+        q = np.kron((1 - flip) * np.eye(2) + flip / 2, (1 - flip) * np.eye(3) + flip / 3)
+        reward = np.exp([0.0, 0.0, 0.3, 0.0, -0.4, measured.REWARD])
+        law = one.given([[1.0, 0.5]], [measured.SEEN], measured.DEVIATION).weights * (q @ reward)
+        return law / law.sum()
+
+    gap = np.sqrt(1 - np.sqrt(moved(0.0) * moved(0.25)).sum())  # numbers given tokens are the same
+    assert tokens.errors[1] == pytest.approx(gap, abs=1e-9)
 
 
 def test_a_verdict_is_what_the_ladder_says() -> None:
@@ -102,4 +134,4 @@ def test_the_verb_prints_tables_and_json_and_draws(tmp_path: Path) -> None:
 
 def test_every_study_has_its_cells() -> None:
     cells = list(Mixed(("easy-1d", EASY)).cells())
-    assert len({json.dumps(dict(cell.of)) for cell in cells}) == len(cells) == 2 + 5 + 4 + 4 + 8 + 5 + 10
+    assert len({json.dumps(dict(cell.of)) for cell in cells}) == len(cells) == 2 + 5 + 4 + 4 + 8 + 8 + 5 + 10
