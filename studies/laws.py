@@ -60,6 +60,17 @@ class Estimate:
         return cls(float("nan"), float("nan"), status, str(reason))
 
 
+def with_half(value: float, half: float) -> str:
+    """Return a number with half of its interval in two digits, and itself in as many decimals; three digits without."""
+    if not half or not np.isfinite(half):
+        return f"{value:.3g}"
+    decimals = max(0, 1 - int(np.floor(np.log10(half))))
+    if decimals > 5:
+        power = int(np.floor(np.log10(max(abs(value), half))))
+        return f"{value:.{max(0, decimals + power)}e}±{half:.1e}"
+    return f"{value:.{decimals}f}±{half:.{decimals}f}"
+
+
 @dataclass(frozen=True)
 class NoLaw:
     """What a sampler ends with that has no law, as one that is unstable in so few steps."""

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from ..laws import MEASURED
+from ..laws import MEASURED, with_half
 from ..numbers import Number
 from ..output.report import Report
 from ..setting import Job
@@ -174,8 +174,7 @@ def _table(found: Sequence[Compared]) -> pd.DataFrame:
 def _shown(c: Compared) -> str:
     if c.status != MEASURED:
         return c.status
-    spread = f"±{c.uncertainty:.1g}" if c.uncertainty else ""
-    return f"{c.error:.3g}{spread}"
+    return with_half(c.error, c.uncertainty)
 
 
 def _ranked(found: Sequence[Compared]) -> list[Compared]:

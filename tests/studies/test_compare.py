@@ -350,3 +350,18 @@ def test_a_method_of_tokens_that_asks_more_than_there_is_has_too_few() -> None:
     (row,) = json.loads(CliRunner().invoke(app, asked).stdout)["compare"]
     assert (row["status"], row["error"]) == ("too few", None)
     assert re.match(r"1 step takes \d+\.\d+ evaluations", row["reason"])
+
+
+@pytest.mark.parametrize(
+    ("value", "half", "said"),
+    [
+        (0.05621, 0.0163, "0.056±0.016"),
+        (26.42, 0.12, "26.42±0.12"),
+        (1234.5, 31.0, "1234±31"),
+        (0.9996, 0.00996, "0.9996±0.0100"),
+        (0.0123, 0.0, "0.0123"),
+        (3.21e-7, 4.5e-8, "3.21e-07±4.5e-08"),
+    ],
+)
+def test_a_number_has_the_decimals_of_its_interval(value: float, half: float, said: str) -> None:
+    assert laws.with_half(value, half) == said
