@@ -171,6 +171,28 @@ class PhaseSpace(UnitPrior, ABC):
         turned = np.stack([np.stack([cos, -sin], axis=1), np.stack([sin, cos], axis=1)], axis=1)
         return np.asarray(self.factor(s) @ turned @ np.linalg.inv(self.factor(t)))
 
+    def conjugate(self, start: npt.ArrayLike, stop: npt.ArrayLike, matrix: Array) -> tuple[Array, Array]:
+        """Return e^((B - F)(t - s)) and int_s^t e^((B - F)(u - s)) G G^T L_u^-T / 2 du, (n, 2, 2), from t down to s.
+
+        The probability flow is dz = (F z + G G^T L^-T eps / 2) dt with eps = -L^T score. In z_hat = e^((B - F) t) z all
+        that is left of F is B, a matrix of one's choice. By quadrature in sqrt(t), in which L^-T dt is smooth.
+
+        References
+        ----------
+        Pandey, Rudolph and Mandt 2024 (Efficient integrators): their A_t and Phi_t.
+        """
+        t, s = (np.atleast_1d(np.asarray(time, dtype=np.float64)) for time in (start, stop))
+        low, high = np.sqrt(s), np.sqrt(t)
+        nodes, w = PANELS
+        root = low[:, None] + (high - low)[:, None] * nodes
+        moved = exponential(matrix - self.drift, (root**2 - s[:, None]).ravel())
+        pulled = (
+            self.diffusion[:, None] / 2 * np.swapaxes(np.linalg.inv(self.factor((root**2).ravel())), 1, 2)
+        )
+        weights = 2 * root * (high - low)[:, None] * w
+        rate = (moved @ pulled).reshape(*root.shape, 2, 2)
+        return exponential(matrix - self.drift, t - s), np.einsum("nk,nkij->nij", weights, rate)
+
     def _turning(self, t: Array) -> Array:
         """Rate at which R turns against L."""
         L = self.factor(t)

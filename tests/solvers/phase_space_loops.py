@@ -48,6 +48,11 @@ class Process:
         Psi = expm(-(self.F + self.N @ np.linalg.inv(self.S)) * h)
         return Psi, self.S - Psi @ self.S @ Psi.T
 
+    def forgetting(self, h: float) -> tuple[Array, Array]:
+        """Flow and covariance of x and v each forgetting by itself."""
+        Psi = expm(np.diag(np.diag(self.F)) * h)
+        return Psi, self.S @ (np.eye(2) - Psi @ Psi)
+
     def score(self, target: Any) -> Score:
         """Score of (x, v) under a mixture on the line: its components are Gaussian there too."""
         weights, means, variances = target.weights, target.means[:, 0], target.variances[:, 0]
@@ -138,23 +143,129 @@ def gddim(p: Process, s: Score, z: Array, t: float, h: float, xi: Iterator[Array
     return np.asarray(z @ expm(-p.F * h).T + eps @ W.T)
 
 
+def lambda_ddim(
+    p: Process,
+    s: Score,
+    z: Array,
+    t: float,
+    h: float,
+    xi: Iterator[Array],
+    lam: float = 0.5,
+    matrix: str = "identity",
+) -> Array:
+    """Pandey et al. 2024: dz_hat = A B A^-1 z_hat dt + dPhi eps, Phi' = A N L^-T / 2, the first term and eps frozen."""
+    B = lam * (np.ones((2, 2)) if matrix == "ones" else np.eye(2))
+
+    def A(u: float) -> Array:  # times the inverse of what it is at the end of the step: there z_hat is z
+        return np.asarray(expm((B - p.F) * (u - (t - h))))
+
+    def pulled(u: float) -> Array:
+        return np.asarray(A(u) @ p.N @ np.linalg.inv(np.linalg.cholesky(p.Sigma(u))).T / 2)
+
+    eps = -s(z, t) @ np.linalg.cholesky(p.Sigma(t))
+    z_hat = A(t) @ z.T
+    nodes, weights = np.polynomial.legendre.leggauss(24)
+    Phi = sum(h / 2 * w * pulled(t - h / 2 + h / 2 * node) for node, w in zip(nodes, weights, strict=True))
+    return np.asarray((z_hat - h * A(t) @ B @ np.linalg.inv(A(t)) @ z_hat - Phi @ eps.T).T)
+
+
+def ou(p: Process, z: Array, h: float, xi: Iterator[Array]) -> Array:
+    """Part O: x and v by themselves, dz_i = F_ii z_i dt + sqrt(N_ii) dW forwards, which is its own reverse."""
+    z = z.copy()
+    for i in (1, 0):
+        if p.N[i, i]:
+            kept = np.exp(p.F[i, i] * h)
+            z[:, i] = kept * z[:, i] + np.sqrt(p.N[i, i] * (kept**2 - 1) / (2 * p.F[i, i])) * next(xi)
+    return z
+
+
+def part(p: Process, s: Score, z: Array, i: int, noisy: bool, t: float) -> Array:
+    """Rate of z_i: of the reverse drift, or that of the flow, its row i, without what O has."""
+    rate = -z @ p.F[i] + (1.0 if noisy else 0.5) * p.N[i, i] * s(z, t)[:, i]
+    return rate - p.F[i, i] * z[:, i] if noisy else rate
+
+
+# letter, where in the step it asks, how much of the step it takes
+LISTS: dict[str, list[tuple[str, float, float]]] = {
+    "ABA": [("A", 0, 0.5), ("B", 0.5, 1), ("A", 0.5, 0.5)],
+    "BAB": [("B", 0, 0.5), ("A", 0, 1), ("B", 1, 0.5)],
+    "BA": [("B", 0, 1), ("A", 0, 1)],
+    "OBABO": [("O", 0, 0.5), ("B", 0, 0.5), ("A", 0, 1), ("B", 1, 0.5), ("O", 0.5, 0.5)],
+    "OABAO": [("O", 0, 0.5), ("A", 0, 0.5), ("B", 0.5, 1), ("A", 0.5, 0.5), ("O", 0.5, 0.5)],
+    "BAOAB": [("B", 0, 0.5), ("A", 0, 0.5), ("O", 0, 1), ("A", 0.5, 0.5), ("B", 1, 0.5)],
+    "OBA": [("O", 0, 1), ("B", 0, 1), ("A", 0, 1)],
+    "BAO": [("B", 0, 1), ("A", 0, 1), ("O", 0, 1)],
+    "OBAB": [("O", 0, 1), ("B", 0, 0.5), ("A", 0, 1), ("B", 1, 0.5)],
+}
+
+
+def splitting(default: str) -> Callable[..., Array]:
+    """Position A, momentum B and noise O in turn, A and B by Euler's method or the midpoint rule."""
+
+    def step(
+        p: Process,
+        s: Score,
+        z: Array,
+        t: float,
+        h: float,
+        xi: Iterator[Array],
+        word: str = default,
+        substeps: str = "midpoint",
+    ) -> Array:
+        for letter, start, share in LISTS[word]:
+            if letter == "O":
+                z = ou(p, z, share * h, xi)
+            else:
+                z = moved(p, s, z, t - start * h, share * h, letter, "O" in word, substeps)
+        return z
+
+    return step
+
+
+def moved(
+    p: Process, s: Score, z: Array, t: float, h: float, letter: str, noisy: bool, substeps: str
+) -> Array:
+    """Part A or B from time t on; time stands while B moves."""
+    i = "AB".index(letter)
+    by = np.eye(2)[i]
+    rate = part(p, s, z, i, noisy, t)
+    if substeps == "midpoint":
+        rate = part(p, s, z + h / 2 * np.outer(rate, by), i, noisy, t - (h / 2 if letter == "A" else 0))
+    return z + h * np.outer(rate, by)
+
+
+def between_noises(p: Process, s: Score, z: Array, t: float, h: float) -> Array:
+    """What OBABO does between its two O."""
+    for letter, start, share in LISTS["OBABO"][1:-1]:
+        z = moved(p, s, z, t - start * h, share * h, letter, True, "midpoint")
+    return z
+
+
 STEPS: dict[str, Callable[..., Array]] = {
     "cld-em": euler_maruyama,
     "sscs": split(kick),
     "sscs-midpoint": split(midpoint_kick),
     "phase-space-heun": heun,
     "gddim": gddim,
+    "phase-space-lambda-ddim": lambda_ddim,
+    "phase-space-verlet": splitting("ABA"),
+    "phase-space-splitting": splitting("OBABO"),
 }
 
 
-def loop(name: str, path: Any, grid: Array, target: Any, x: Array, noise: Array, how: str = "data") -> Array:
+def loop(
+    name: str, path: Any, grid: Array, target: Any, x: Array, noise: Array, how: str = "data", **options: str
+) -> Array:
     """Return (n, 2) samples of (x, v); x (n,) is what the sampler begins with, noise (channels, n)."""
     process, xi = Process(path), iter(noise)
     score = process.score(target)
     z = begin(process, grid[0], x, xi, how)
     for t, s in pairwise(grid):
-        z = STEPS[name](process, score, z, t, t - s, xi)
+        z = STEPS[name](process, score, z, t, t - s, xi, **options)
     return z
+
+
+BETWEEN = {"sscs-midpoint": midpoint_kick, "phase-space-splitting": between_noises}
 
 
 class Backward:
@@ -200,9 +311,9 @@ class Backward:
         if name == "cld-em":
             average = self.averages(z, h * self.p.N)
         else:
-            Psi, C = self.p.back(h / 2)
+            Psi, C = self.p.forgetting(h / 2) if name == "phase-space-splitting" else self.p.back(h / 2)
             average = self.averages(z @ Psi.T, C)
-        pushed = midpoint_kick if name == "sscs-midpoint" else kick
+        pushed = BETWEEN.get(name, kick)
         for t in grid[-2::-1]:
             u = average @ u
             if name == "cld-em":
