@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from analytic import GaussianMixture, distances
+from analytic import Interpolated, distances
 from analytic.sequences import SequenceLaw
 from solvers import law, sample
 from solvers.continuous.denoiser import Denoiser
@@ -36,7 +36,7 @@ class Place(ABC):
     ----------
     target, path, grid : str
         As a user types them; of tokens the noise stands in the place of the path.
-    law : GaussianMixture or SequenceLaw
+    law : GaussianMixture, Interpolated or SequenceLaw
     setting : Setting or TokenSetting
     half : str
         Of the methods that are compared here: "continuous" or "discrete".
@@ -73,7 +73,7 @@ class Place(ABC):
 
     @property
     def model(self) -> Any:
-        """What compiled samples ask, None where the model is a user's."""
+        """What compiled samples ask, None where the model is a user's or of an interpolant."""
         return self.law
 
     def takes(self, job: Job) -> bool:
@@ -123,7 +123,7 @@ class Place(ABC):
 
 @dataclass(frozen=True)
 class OnMixture(Place):
-    """A mixture on a path: by exact law if Gaussian, by density on the line, elsewhere by samples.
+    """A mixture on a path, or on its way: by exact law if Gaussian, by density on the line, elsewhere by samples.
 
     Attributes
     ----------
@@ -132,7 +132,7 @@ class OnMixture(Place):
     """
 
     target: str
-    law: GaussianMixture
+    law: Any  # GaussianMixture, or Interpolated
     path: str
     grid: str
     setting: Setting
@@ -151,8 +151,9 @@ class OnMixture(Place):
 
     @property
     def model(self) -> Any:
-        """What compiled samples ask, None where the model is a user's."""
-        return self.law if self.asks is None else None if isinstance(self.asks, Denoiser) else self.asks
+        """What compiled samples ask, None where the model is a user's or of an interpolant."""
+        asked = self.law if self.asks is None else self.asks
+        return None if isinstance(asked, Denoiser | Interpolated) else asked
 
     def method(self, job: Job, steps: int) -> Any:
         """Build a tableau."""

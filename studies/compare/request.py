@@ -46,9 +46,10 @@ def on_mixtures(
     initial: str,
     score: str = "exact",
 ) -> list[Place]:
-    """Return every target on every path with every grid.
+    """Return every target on every path with every grid; on an interpolant the way to it from the law of -0.6 x.
 
-    Raises ValueError for begin and end that a path does not have, and for a score that is none.
+    Raises ValueError for begin and end that a path does not have, and for a score that is none or that there is no way
+    to ask.
     """
     found: list[Place] = []
     for path in paths or ("VP",):
@@ -56,10 +57,16 @@ def on_mixtures(
             where, nodes = specifications.path_and_grid(path, grid, "log-snr")
             setting = Setting(where, nodes, begin, end, initial)
             setting.nodes(2)  # complains about begin and end before anything is measured
-            name = grid or ("log-snr" if isinstance(nodes, str) else "its own")
+            name = grid or (nodes if isinstance(nodes, str) else "its own")
             for target, law in targets.items():
+                on_path = setting.on(law)
+                if on_path is not law and (score != "exact" or initial != "marginal"):
+                    raise ValueError(
+                        f"path is {path!r}, from one law to another: leave out --score and --initial, which are for "
+                        "noise"
+                    )
                 model = wrong_scores.score_of(score, law, where)
-                found.append(OnMixture(target, law, path, name, setting, model))
+                found.append(OnMixture(target, on_path, path, name, setting, model))
     return found
 
 

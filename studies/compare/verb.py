@@ -48,7 +48,8 @@ def compare(
         list[str] | None,
         typer.Option(
             "--path",
-            help="Gaussian path, or a scheduler_config.json, which brings its grid; repeatable, VP by default.",
+            help="Path, or a scheduler_config.json, which brings its grid; repeatable, VP by default. On an "
+            "Interpolant the way from the law of -0.6 x to the target.",
         ),
     ] = None,
     grids: Annotated[

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from analytic import paths, targets
-from solvers import grids
+from analytic import Interpolated, couplings, paths, targets
+from solvers import GaussianLaw, density, grids, law
 from studies import laws
 from studies.cli import app
 from studies.compare.errors import Compared, alike, front, pooled
@@ -156,6 +156,41 @@ def test_steps_and_metrics_paths_and_grids_are_what_was_asked(tmp_path: Path) ->
     }
     assert {(r["steps"], r["nfe"]) for r in rows} == {(4, 8)}
     assert len({r["error"] for r in rows}) == 8
+
+
+def test_on_an_interpolant_errors_are_those_of_the_way_from_one_law_to_another() -> None:
+    words = ["compare", "heun", "euler-maruyama", "unipc", "--path", "Interpolant(noise=0.7)", "--nfe", "8"]
+    wanted = ["easy-1d", "gaussian-1d", "pair-2d"]
+    asked = [
+        *words,
+        *(w for name in wanted for w in ("--target", name)),
+        "--samples",
+        "4000",
+        "--json",
+        "--time",
+    ]
+    result = CliRunner().invoke(app, asked)
+    assert result.exit_code == 0, result.output
+    rows = {(r["target"], r["method"]): r for r in json.loads(result.stdout)["compare"]}
+    path = paths.Interpolant(noise=0.7)
+    for name, steps in (("heun", 4), ("euler-maruyama", 8)):
+        tableau = job_of(name).method.tableau(path, grids.uniform(path, steps))
+        line = targets.load("easy-1d")
+        way = Interpolated(couplings.independent(line, line.observed([[-0.6]])), path)
+        assert rows["easy-1d", name]["error"] == pytest.approx(density(tableau, way).tv(line), rel=1e-6)
+        one = targets.load("gaussian-1d")
+        way = Interpolated(couplings.independent(one, one.observed([[-0.6]])), path)
+        goal = GaussianLaw(one.mean(), np.diag(one.covariance()), None)
+        assert rows["gaussian-1d", name]["error"] == pytest.approx(
+            law(tableau, way).error_to(goal).w2, rel=1e-6
+        )
+        assert rows["pair-2d", name]["error"] > 0
+        assert rows["easy-1d", name]["grid"] == "uniform"
+    assert rows["easy-1d", "unipc"]["status"] == "refused"
+    for more in (["--score", "scaled(0.1)"], ["--initial", "prior"]):
+        refused = CliRunner().invoke(app, [*words, "--target", "easy-1d", *more])
+        assert isinstance(refused.exception, ValueError)
+        assert "leave out --score and --initial" in str(refused.exception)
 
 
 def test_tokens_are_compared_by_law_and_by_bigrams(tmp_path: Path) -> None:
