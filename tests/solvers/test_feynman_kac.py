@@ -168,6 +168,26 @@ def test_the_bias_of_few_particles_is_what_theory_says_of_one_step() -> None:
     assert constant < -0.5
 
 
+@pytest.mark.slow
+def test_the_bias_falls_as_one_over_particles_unless_weights_are_heavy() -> None:
+    """From 5 to 20 particles by four, and more by the next order; of guidance, whose weights are heavy, by two."""
+    n, fall = 160_000, {}
+    for name, power in (("negation", 2), ("guidance", 1)):
+        model, grid = MODELS[name], list(np.geomspace(1.5, 0.4, 5))
+        start = drawn(model, (1.0, 1.5), n, 11)
+        few, more, whole = (
+            float(
+                (
+                    populations(paths.EDM(), grid, model, start, 0, size, "energies", 0.5, None)[0] ** power
+                ).mean()
+            )
+            for size in (5, 20, n)
+        )
+        fall[name] = (few - whole) / (more - whole)
+    assert 3.5 < fall["negation"] < 7.5
+    assert 1.5 < fall["guidance"] < 2.7
+
+
 def test_torch_and_paths_with_alpha_give_the_same_particles() -> None:
     """VP in units of alpha is VE at the same ratios; parts as modules are the mixtures that they ask."""
     vp, part = paths.VP(), PLANE.condition([1, 2])

@@ -287,6 +287,11 @@ def test_several_tokens_and_several_numbers_keep_the_posterior() -> None:
         SIX.weights, SIX.means[:, 0], SIX.variances[:, 0], 0.7, 0.3, np.array(reward), Y, S, u, SHAPE
     )
     np.testing.assert_allclose(densities(on_line, u), by_hand, atol=1e-12)
+    # and kept by exact draws of the number, enumerated over tokens
+    seen_on_line = Observed(SIX, [[1.0]], [Y], S)
+    kept = split_on_line(seen_on_line, EDM, [0.7, 0.0], "exact", 0.3, reward, SHAPE)
+    assert kept.total_variation(on_line) < 1e-11
+    assert kept.total_variation(split_law(seen_on_line, 0.7, 0.3, reward)) > 1e-3
 
 
 @pytest.mark.parametrize(
