@@ -124,7 +124,8 @@ class OwnModel:
         import torch
 
         with torch.no_grad():
-            return self.function(torch.from_numpy(np.ascontiguousarray(x)), *clock).numpy().astype(x.dtype)
+            found = self.function(torch.from_numpy(np.ascontiguousarray(x)), *clock).numpy()
+        return found.astype(x.dtype if x.dtype.kind == "f" else np.float64)  # of tokens, probabilities
 
 
 def _widths(text: str, target: GaussianMixture, arguments: list[Any]) -> GaussianMixture:

@@ -14,6 +14,7 @@ from analytic.sequences import SequenceLaw
 from solvers import law, sample
 from solvers.continuous.denoiser import Denoiser
 from solvers.discrete import Tables
+from solvers.discrete.model.asked import AskedTables, NoModelError
 from solvers.discrete.model.every_state import MOST_STATES
 
 from ..laws import METRICS, UNSTABLE, Estimate, apart, floor, law_or_none, means_of, of_squares, truth
@@ -183,6 +184,11 @@ class OnTokens(Place):
     """Sequences under a noise: by exact law while they can be enumerated, elsewhere by samples' bigrams.
 
     Tokens still noisy at the end are drawn from their posterior, at the cost of one evaluation.
+
+    Attributes
+    ----------
+    asks : model, optional
+        Of one's own, asked instead of the exact posterior, see `AskedTables`; of sequences that can be enumerated.
     """
 
     target: str
@@ -190,7 +196,13 @@ class OnTokens(Place):
     path: str  # the noise
     grid: str
     setting: TokenSetting
+    asks: Any = None
     half = "discrete"
+
+    @property
+    def model(self) -> Any:
+        """What compiled samples ask, None where the model is a user's."""
+        return self.law if self.asks is None else None
 
     @property
     def by_samples(self) -> bool:
@@ -216,10 +228,13 @@ class OnTokens(Place):
             known, least = self._by_samples(method, asked) if self.by_samples else (self._by_law(method), 0.0)
         except FloatingPointError as problem:
             return dict.fromkeys(metrics, Estimate.failed(UNSTABLE, problem)), 0.0
+        except NoModelError as problem:
+            return dict.fromkeys(metrics, Estimate.failed(NO_LAW, problem)), 0.0
         return {metric: known[metric] for metric in metrics}, least
 
     def _by_law(self, kernel: Any) -> dict[str, Estimate]:
-        data, tables = self.law, Tables(self.setting.process, self.law)
+        data, process = self.law, self.setting.process
+        tables = Tables(process, data) if self.asks is None else AskedTables(process, data, self.asks)
         p = law(kernel, data, self.setting.initial, tables=tables).ravel()
         if not abs(p.sum() - 1) < 1e-9:
             raise FloatingPointError(f"probabilities add up to {p.sum():.3g}: signed steps blow up")

@@ -77,8 +77,15 @@ def on_tokens(
     begin: float | None,
     end: float | None,
     initial: str,
+    score: str = "exact",
 ) -> list[Place]:
-    """Return every law under every noise with every grid."""
+    """Return every law under every noise with every grid.
+
+    Raises ValueError for a score that is no model of one's own, and for one of sequences that cannot be enumerated.
+    """
+    if score != "exact" and not specifications.is_file(score):
+        raise ValueError(f"score is {score!r}: of tokens give FILE.py:NAME, a model of your own, or exact")
+    model = wrong_scores.OwnModel.of(score) if score != "exact" else None
     found: list[Place] = []
     for target, law in targets.items():
         settings = default_settings(law.vocabulary, long=law.length > 16)
@@ -88,7 +95,13 @@ def on_tokens(
             for grid in grids or (setting.grid,):
                 own = replace(setting, grid=grid, start=begin, stop=end, initial=initial)
                 own.nodes(2)  # complains about grid, begin and end before anything is measured
-                found.append(OnTokens(target, law, setting.noise, grid, own))
+                place = OnTokens(target, law, setting.noise, grid, own, model)
+                if model is not None and place.by_samples:
+                    raise ValueError(
+                        f"score is {score!r}, but target {target} is too long for the exact law by which models of "
+                        "tokens are compared: give one of at most 131072 states"
+                    )
+                found.append(place)
     return found
 
 

@@ -67,7 +67,8 @@ def compare(
         str,
         typer.Option(
             help="What is asked instead of the exact model: a wrong score as of assay budget, or FILE.py:NAME, a "
-            "function (x, t) or a torch module of your own, with `predicts` and `takes` as the file says."
+            "function (x, t) or a torch module of your own, with `predicts` and `takes` as the file says; of tokens "
+            "(tokens, t), which returns the probabilities of each, on sequences short enough for the exact law."
         ),
     ] = "exact",
     begin: Annotated[
@@ -119,14 +120,16 @@ def compare(
         "seeds": tuple(dict.fromkeys(seeds or (0,))),
         "timed": times,
     }
-    if laws and score != "exact":
-        raise ValueError(f"score is {score!r}, but tokens are asked of the exact posterior: leave one out")
+    if mixtures and laws and score != "exact":
+        raise ValueError(
+            f"score is {score!r}, one model for tokens and for numbers: give targets of one kind"
+        )
     found: list[Study[Any]] = []
     if mixtures:
         places = request.on_mixtures(mixtures, paths, grids, begin, end, initial, score)
         found.append(request.comparison(continuous, places, metrics, samples=samples or 100_000, **common))
     if laws:
-        places = request.on_tokens(laws, noises, grids, begin, end, initial)
+        places = request.on_tokens(laws, noises, grids, begin, end, initial, score)
         found.append(request.comparison(tokens, places, metrics, samples=samples or TEXT_SAMPLES, **common))
     request.all_metrics_are_some(metrics, found)
     return found

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from analytic import Interpolated, couplings, paths, targets
+from analytic import Interpolated, couplings, paths, sequences, targets
 from solvers import GaussianLaw, density, grids, law
 from studies import laws
 from studies.cli import app
@@ -245,7 +245,7 @@ def test_ones_own_points_and_sigmas_lead_to_a_setting(tmp_path: Path) -> None:
 
 
 MODEL = """
-from analytic import paths, targets
+from analytic import paths, sequences, targets
 predicts = "eps"
 path, target = paths.VP(), targets.load("pair-2d")
 
@@ -400,3 +400,42 @@ def test_a_method_of_tokens_that_asks_more_than_there_is_has_too_few() -> None:
 )
 def test_a_number_has_the_decimals_of_its_interval(value: float, half: float, said: str) -> None:
     assert laws.with_half(value, half) == said
+
+
+OWN_TOKENS = """
+import numpy as np
+def model(tokens, t):  # of independent tokens, whatever is seen
+    seen = tokens < 3
+    even = np.full((*tokens.shape, 3), 1 / 3)
+    return np.where(seen[..., None], np.eye(3)[np.minimum(tokens, 2)], even)
+"""
+
+
+def test_a_model_of_tokens_is_compared_by_exact_law(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(OWN_TOKENS)
+    words = [
+        "compare",
+        "tweedie-tau-leaping",
+        "gillespie",
+        "--target",
+        "smooth",
+        "--noise",
+        "Absorbing",
+        "--nfe",
+        "8",
+    ]
+    own = ["--score", f"{tmp_path / 'own.py'}:model", "--json", "--jobs", "1"]
+    done = CliRunner().invoke(app, [*words, *own])
+    assert done.exit_code == 0, done.stderr
+    found = {row["method"]: row for row in json.loads(done.stdout)["compare"]}
+    assert found["tweedie-tau-leaping"]["error"] == pytest.approx(smooth_apart_from_even(), abs=1e-3)
+    assert found["gillespie"]["status"] == "no law"
+    for more, said in ((["--target", "text"], "too long"), (["--target", "pair-2d"], "targets of one kind")):
+        asked = CliRunner().invoke(app, ["compare", *more, "--target", "smooth", "--score", own[1]])
+        assert said in str(asked.exception)
+
+
+def smooth_apart_from_even() -> float:
+    """TV of the chain `smooth` from the uniform law on its sequences."""
+    pmf = np.asarray(sequences.load("smooth").pmf())
+    return float(np.abs(pmf - 1 / pmf.size).sum() / 2)
