@@ -15,6 +15,7 @@ from analytic import GaussianMixture
 from solvers import Tableau, law
 from solvers.continuous.executors.law import GaussianLaw, gaussian_law
 
+from ..along_the_flow import Flow
 from ..laws import MEASURED, error, floor
 from ..setting import Job, Setting
 
@@ -274,6 +275,41 @@ class OnSamples:
             tableau = self.costs.tableau(steps)
             asked = {"samples": self.SAMPLES, "model": self.model}
             found = error(tableau, self.target, self.costs.setting.initial, **asked)
+            self.failure = found.reason or self.failure
+            self._errors[steps] = found.value / self.scale if found.status == MEASURED else float("inf")
+        return self._errors[steps]
+
+
+class OnFlow:
+    """Mean distance of a method's ends from those of the flow, on one target that no law reaches: without a floor.
+
+    Parameters
+    ----------
+    costs : Costs
+    target : GaussianMixture
+    model : denoiser, optional
+        Whose flow it is; the exact one if None.
+
+    Attributes
+    ----------
+    failure : str
+        Why there is no error where it is infinite.
+    """
+
+    def __init__(self, costs: Costs, target: GaussianMixture, model: Any = None) -> None:
+        self.costs = costs
+        self.flow = Flow(target, costs.setting.path, model)
+        self.scale = float(np.sqrt(np.trace(target.covariance())))
+        self.failure = ""
+        self._errors: dict[int, float] = {}
+
+    def __call__(self, steps: int) -> float:
+        """Return the distance over the root of the covariance's trace; inf if the method is unstable in so few."""
+        if steps < self.costs.least:
+            self.failure = self.costs.refusal
+            return float("inf")
+        if steps not in self._errors:
+            found = self.flow.distance(self.costs.job, self.costs.setting.nodes(steps))
             self.failure = found.reason or self.failure
             self._errors[steps] = found.value / self.scale if found.status == MEASURED else float("inf")
         return self._errors[steps]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from ..laws import MEASURED, means_of
 from ..numbers import AXIS, OUTCOME, measured
 from ..setting import Job, Setting
 from ..steps_needed import NotReachedError, steps_to_stay
-from .errors import ByLaw, Costs, ErrorOf, OnGaussians, OnLine, OnSamples, UnmeasurableError
+from .errors import ByLaw, Costs, ErrorOf, OnFlow, OnGaussians, OnLine, OnSamples, UnmeasurableError
 from .targets import MODE_SPACING, MODES, SEPARATIONS, TV, families, modes
 
 AGAINST = ("epsilon", "dimension", "condition", "intrinsic", "separation", "modes")
@@ -39,7 +40,7 @@ METHODS = (
     "stochastic-heun",
 )
 TARGETS = ("spectrum-16", "easy-1d")
-SAMPLED = "sliced W2/scale"
+SAMPLED, FLOWING = "sliced W2/scale", "distance to the flow/scale"
 SLOW = ("sde-dpm-solver++-2m", "stochastic-heun")  # seconds a density: on the line only when named
 EPSILONS = tuple(float(f"{first}e-{k}") for k in range(1, 9) for first in ((1,) if k == 1 else (5, 2, 1)))
 MOST = 1 << 15
@@ -117,8 +118,9 @@ class Growth:
     order : float
         The highest order of the law of the samples that its sources claim; nan if none.
     metric : str
-        "W2", "W2/scale" (over the root of the trace of the target's covariance), "KL", "TV", or by samples "sliced
-        W2/scale" (over the root of the mean variance).
+        "W2", "W2/scale" (over the root of the trace of the target's covariance), "KL", "TV", or by samples
+        "distance to the flow/scale" (in the mean, over the same root) and, with noise, "sliced W2/scale" (over the root
+        of the mean variance).
     needs : tuple of Need
         By increasing size; 1/epsilon against epsilon.
     exponent : Slope
@@ -154,7 +156,7 @@ class Needs:
         self.gaussians = OnGaussians(self.costs)
         self.label = job.label
         self._on_line: dict[str, OnLine] = {}
-        self._on_samples: dict[str, OnSamples] = {}
+        self._on_samples: dict[str, OnFlow | OnSamples] = {}
 
     def against(self, what: str) -> Iterator[Growth]:
         """Measure what the method needs against one size.
@@ -188,6 +190,10 @@ class Needs:
                 ]
                 yield self._growth(what, family.on, metric, asked, self.plan.most)
 
+    @cached_property
+    def _deterministic(self) -> bool:
+        return self.costs.tableau(4).deterministic
+
     @property
     def on_the_line(self) -> bool:
         """Whether densities are measured."""
@@ -196,7 +202,8 @@ class Needs:
     def error_on(self, name: str, metric: str = "") -> tuple[str, ErrorOf, int]:
         """Return (metric, error in so many steps, most steps) on a target by name.
 
-        By samples on a target of several dimensions that is no Gaussian, and with a model of one's own.
+        By samples on a target of several dimensions that is no Gaussian, and with a model of one's own: how far from
+        the flow, or with noise from the exact marginal.
         """
         target, model = targets.load(name), self.plan.model
         if target.is_gaussian and model is None:
@@ -204,8 +211,10 @@ class Needs:
             return metric, ByLaw(self.gaussians, target, metric), self.plan.most
         if target.dim > 1 or model is not None:
             if name not in self._on_samples:
-                self._on_samples[name] = OnSamples(self.costs, target, model)
-            return SAMPLED, self._on_samples[name], self.plan.most_on_line
+                kind = OnFlow if self._deterministic else OnSamples
+                self._on_samples[name] = kind(self.costs, target, model)
+            metric = FLOWING if self._deterministic else SAMPLED
+            return metric, self._on_samples[name], self.plan.most_on_line
         if name not in self._on_line:
             self._on_line[name] = OnLine(self.costs, target)
         return "TV", self._on_line[name], self.plan.most_on_line
@@ -233,7 +242,7 @@ class Needs:
             against,
             on,
             self.label,
-            not self.costs.tableau(4).deterministic,
+            not self._deterministic,
             max(claims, default=float("nan")),
             metric,
             needs,

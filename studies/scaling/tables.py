@@ -31,6 +31,7 @@ MEANING = {
     "W2/scale": "W2 over the root of the trace of the target's covariance",
     "KL": "KL(sampler || marginal) in nats",
     "sliced W2/scale": "by 200000 samples, over the root of the mean variance",
+    "distance to the flow/scale": "mean distance of 2000 ends from the flow's, over the root of the covariance's trace",
     "TV": "total variation",
 }
 MOST_REASON = 110  # characters

@@ -19,11 +19,11 @@ from scipy.special import softmax
 from analytic import GaussianMixture, paths
 from solvers import grids
 
+from ..along_the_flow import FITTED, METRIC, Flow
 from ..laws import MEASURED, METRICS, Estimate, error, means_of, sharpest
 from ..numbers import OUTCOME
 from ..setting import Grid as Named
 from ..setting import Job, Setting, steps_for
-from .along_the_flow import FITTED, METRIC, Flow
 from .fitted import fitted, gits
 
 Array = NDArray[np.float64]

@@ -12,13 +12,13 @@ import numpy as np
 from analytic import GaussianMixture, paths
 from solvers import Tableau, grids
 
+from ..along_the_flow import HELD, METRIC
+from ..along_the_flow import SAMPLES as FLOW_SAMPLES
 from ..laws import MEASURED, METRICS, Means, floor, means_of, sharpest
 from ..output.report import Report
 from ..setting import Job
 from ..study import Cell, Plain
 from . import tables
-from .along_the_flow import HELD, METRIC
-from .along_the_flow import SAMPLES as FLOW_SAMPLES
 from .grids import OPTIMISED_STEPS, PLAIN, Asked, GridError, by_grid, by_optimum, costs_a_joint_density
 from .search import STEPS as SEARCH_STEPS
 from .search import Searched, by_search

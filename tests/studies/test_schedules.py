@@ -15,11 +15,11 @@ from typer.testing import CliRunner
 from analytic import GaussianMixture, paths, targets
 from solvers import catalogue, grids, law, run
 from studies import engine, laws, specifications
+from studies.along_the_flow import Flow
 from studies.runs.declared import Ask, built_by
 from studies.schedules import figure, fitted, search, times
 from studies.schedules import grids as study
 from studies.schedules import tables as frames
-from studies.schedules.along_the_flow import Flow
 from studies.schedules.study import Grids
 from studies.schedules.verb import schedules
 from studies.specifications import job_of
@@ -394,6 +394,11 @@ def test_the_distance_from_the_flow_falls_by_the_order_and_is_nothing_of_the_flo
     heun, steps = job_of("heun"), (64, 128)
     coarse, finer = (flow.distance(heun, grids.log_snr(VP, n)).value for n in steps)
     assert math.log2(coarse / finer) == pytest.approx(2, abs=0.1)
+    edm, near = paths.EDM(0.02, 20.0), grids.log_snr(paths.EDM(0.02, 20.0), 64)
+    to_data = Flow(targets.load("pair-2d"), edm)  # one more step leads there, of which D - x is a small part
+    assert to_data.distance(heun, np.append(near, 0.0)).value == pytest.approx(
+        to_data.distance(heun, near).value, rel=0.2
+    )
     with pytest.raises(ValueError, match="draws noise"):
         flow.distance(job_of("ddpm"), grids.log_snr(VP, 8))
 

@@ -1,4 +1,4 @@
-"""How far a method ends from the flow that it follows: what grids are optimised by where no law reaches.
+"""How far a method ends from the flow that it follows: what is small down to rounding where no law reaches.
 
 Both start from the same samples, so that the mean distance of their ends has no floor as distances of two sets of
 samples have, and is smooth in the grid. It bounds W1 between the two laws from above; a root mean square would hang on
@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 from analytic import GaussianMixture, paths
 from solvers import catalogue, grids
 
-from ..laws import UNSTABLE, Estimate, law_of
-from ..numbers import NORMAL
-from ..setting import Job
+from .laws import UNSTABLE, Estimate, law_of
+from .numbers import NORMAL
+from .setting import Job
 
 Array = NDArray[np.float64]
 METRIC = "distance to the flow"
 FINE = ("dpm-solver-3", 256)  # on equal steps in log-SNR: the method and steps that stand for the flow itself
+NEARER = 5.0  # in log-SNR, that a flow to the data comes than the last step of a grid
 FITTED, HELD = 0, 1  # seeds of the starts that a grid is fitted to, and of those that it is measured on
 SAMPLES = {FITTED: 512, HELD: 2_000}
 
@@ -64,10 +65,14 @@ class Flow:
         return Estimate(float(np.mean(apart)), float(half))
 
     def _end(self, nodes: Array, seed: int) -> Array:
-        key = (float(nodes[0]), float(nodes[-1]), seed)
+        """Return where the flow ends between the ends of a grid; in one last step where that is the data."""
+        clean = float(self.path.sigma(nodes[-1])) == 0
+        last = float(self.path.time_of_log_snr(self.path.log_snr(nodes[-2]) + NEARER)) if clean else nodes[-1]
+        key = (float(nodes[0]), float(last), seed)
         if key not in self._ends:
             name, steps = FINE
             fine = grids.log_snr(self.path, steps, start=key[0], stop=key[1])
+            fine = np.append(fine, nodes[-1]) if clean else fine
             self._ends[key] = self._run(catalogue[name].tableau(self.path, fine), seed)
         return self._ends[key]
 
