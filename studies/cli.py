@@ -24,7 +24,7 @@ VERBS = {
     "schedules": "Compare grids by exact errors, optimise grids and solvers, vary the time, and end next to sigma = 0.",
     "likelihood": "Measure the order of log p(x) along the probability-flow ODE, with the exact divergence.",
     "mixing": "Measure what Langevin dynamics on Gaussians need, by exact moments: bias, evaluations, errors.",
-    "mixed": "Measure Gibbs samplers of a token and a number, and tokens taken through space, against exact laws.",
+    "mixed": "Measure Gibbs samplers of tokens and numbers, and tokens taken through space, against exact laws.",
     "draws": "Measure how far drawing tokens in float32 takes a sampler of many steps from its target.",
     "pictures": "Draw samples over the target's density, and the ways there, at equal evaluations.",
     "verify": "Ask a sampler all checks: its order by exact law on even and uneven grids, its levels and noise.",
