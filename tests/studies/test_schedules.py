@@ -412,6 +412,7 @@ def model(x, alpha, sigma):
 """
 
 
+@pytest.mark.slow
 def test_a_grid_is_optimised_where_no_law_reaches_and_read_again_from_its_levels(tmp_path) -> None:
     plane, job = targets.load("pair-2d"), job_of("unipc")
     found = {g.grid: g for g in study.by_optimum(job, "pair-2d", plane, VP, {}, 4)}
