@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from solvers.numerics.jit import COMPILED
 
-from .reduced import Moments, Reduced
+from .reduced import Reduced
 
 Array = NDArray[np.float64]
 
@@ -51,13 +51,6 @@ class Particles:
     def first(self) -> Array:
         """(a, r), (particles, 2 levels)."""
         return np.concatenate([self.state[:, :, 0], self.state[:, :, 1]], axis=1)
-
-    @property
-    def cost(self) -> float:
-        return self.bounces / len(self.state)
-
-    def moments(self) -> Moments:
-        return self.on.moments(self.first)
 
 
 @njit(**COMPILED)

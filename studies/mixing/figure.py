@@ -10,6 +10,7 @@ import altair as alt
 import pandas as pd
 
 from ..output.theme import COLOURS, SHAPES
+from .corrected import CORRECTED
 from .needs import Least, Need
 from .tables import ROUNDING
 
@@ -38,9 +39,11 @@ def figure(needs: Sequence[Need], least: Sequence[Least]) -> alt.ConcatChart:
     if not panels:
         raise ValueError("found is empty: measure evaluations first")
     return alt.concat(*panels, columns=2, spacing=34).properties(
-        description="Evaluations that an error takes, and the error of as many, of the best step and friction: exact.",
+        description="Evaluations that an error takes, and the error of as many, of the best steps and frictions.",
         title=alt.TitleParams(
-            "Langevin dynamics on Gaussians", subtitle="best steps and frictions", anchor="start"
+            "Langevin dynamics on Gaussians",
+            subtitle="best steps and frictions; dashed: samplers that keep the target",
+            anchor="start",
         ),
     )
 
@@ -51,13 +54,16 @@ def _panel(
     colours = alt.Scale(domain=methods, range=[COLOURS[i % len(COLOURS)] for i in range(len(methods))])
     shapes = alt.Scale(domain=methods, range=[SHAPES[i % len(SHAPES)] for i in range(len(methods))])
     return (
-        alt.Chart(frame, title=title)
+        alt.Chart(frame.assign(kept=frame["method"].isin(CORRECTED)), title=title)
         .mark_line(point=True)
         .encode(
             alt.X(f"{x}:Q", title=x_title).scale(type="log"),
             alt.Y(f"{y}:Q", title=y_title).scale(type="log").axis(format="~g"),
             alt.Color("method:N", title=None, scale=colours, legend=alt.Legend(labelLimit=300)),
             alt.Shape("method:N", title=None, scale=shapes, legend=alt.Legend(labelLimit=300)),
+            alt.StrokeDash(
+                "kept:N", legend=None, scale=alt.Scale(domain=[False, True], range=[[1, 0], [5, 3]])
+            ),
         )
         .properties(width=PANEL[0], height=PANEL[1])
     )

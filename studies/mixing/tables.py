@@ -10,7 +10,7 @@ import pandas as pd
 
 from ..order.tables import NOTHING
 from ..output.report import Report
-from .corrected import WAYS
+from .corrected import FINE, WAYS
 from .needs import Bias, Least, Need
 from .unbiased import CONTROL, FALSE_ALARM, POWER, TARGET, TIME, VALUES, Unbiased
 from .walks import RANDOM
@@ -46,7 +46,8 @@ LOWER = (
 )
 SAMPLED = (
     "mala, hmc and bouncy-particle: by samples of two numbers a precision, the part of x along the start and the "
-    "length of the rest, of which means and covariances give a lower bound of W2; \u00b1 and < are two standard errors"
+    "length of the rest, of which means and covariances give a lower bound of W2; \u00b1 and < are two standard "
+    f"errors, or the {FINE - 1:.0%} of evaluations after which samples are looked at"
 )
 EVENTS = "zig-zag and bouncy-particle: an evaluation an event that turns the velocity; the law of the zig-zag is exact"
 REFRESH = "the friction of bouncy-particle is the rate at which its velocity is drawn anew"
@@ -163,14 +164,14 @@ def unbiased_report(found: Sequence[Unbiased]) -> Report:
         {"method": f"{u.method} (not corrected)" if u.method == CONTROL else u.method, "NFE": f"{u.nfe:.0f}"}
         | {f"z of {value}": f"{score:.1f}" for value, score in zip(VALUES, u.scores, strict=True)}
         | {
-            "seen": ", ".join(f"{100 * size:.2g} %" for size in u.seen),
+            "seen (mean, variance, weight)": ", ".join(f"{100 * size:.1f} %" for size in u.seen),
             "bias": "seen" if u.biased else "none seen",
         }
         for u in found
     ]
     first = found[0]
     notes = [
-        f"bias is seen where a z-score is beyond {first.allowed:.2f}, which without one happens in at most one of "
+        f"bias is seen where a z-score is beyond {first.allowed:.2f}, which happens by accident in at most one of "
         f"{1 / FALSE_ALARM:.0f} such tables",
         "seen: by what part of a deviation the mean, by what part of itself the variance and by how much the weight "
         f"must be off to be seen with a probability of {POWER:g}",
@@ -195,8 +196,10 @@ def _said(error: float, low: float | None = None, high: float | None = None) -> 
 def _count(need: Need | None) -> str:
     if need is None or np.isnan(need.nfe):
         return NOTHING if need is None else "never"
-    half = (need.high - need.low) / 2
-    return f"{need.nfe:.0f}" + (f"\u00b1{half:.0f}" if half >= 0.5 else "")
+    half = max(need.high - need.nfe, need.nfe - need.low)
+    if need.method in WAYS and (FINE - 1) * need.nfe >= 1:
+        half = max(half, (FINE - 1) * need.nfe)
+    return f"{need.nfe:.0f}" + (f"\u00b1{np.ceil(half):.0f}" if half >= 0.5 else "")
 
 
 def _notes(found: Sequence[Bias | Need | Least]) -> list[str]:

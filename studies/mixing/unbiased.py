@@ -24,7 +24,7 @@ RUNS: dict[str, tuple[dict[str, Any], int]] = {
 }
 CONTROL = "ula"  # in the steps of MALA
 FALSE_ALARM, POWER = 1e-3, 0.99  # of a table of all of them, and of what it says to be seen
-VALUES = ("mean", "variance", "weight of the left mode")
+VALUES = ("mean", "variance", "weight left of the mean")
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,11 @@ class Unbiased:
     nfe : float
         Evaluations, on average.
     scores : tuple of float
-        Of the mean, the variance about the true mean, and the probability left of it.
+        Of the mean, the variance about the true mean, and the weight left of it.
     allowed : float
         Beyond it one of the scores is no accident.
     seen : tuple of float
-        By how much each must be off to be seen: the mean in deviations, the variance relative, the probability as is.
+        By how much each must be off to be seen: the mean in deviations, the variance relative, the weight as is.
     """
 
     method: str

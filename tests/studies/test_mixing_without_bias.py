@@ -87,6 +87,16 @@ def test_few_numbers_go_as_those_of_whole_bouncing_particles() -> None:
     assert abs(found.accepted.mean() - particles.bounces / n) < SIGMAS * error
 
 
+def test_a_bouncing_particle_comes_to_the_right_length_long_after_its_coordinates_are_right() -> None:
+    on = Reduced.of(Gaussian(1000, 1))
+    particles = Particles(on, 2000, 2.0, seed=1)
+    particles.go(16.0)
+    a, r = particles.first.T
+    coordinates = np.hypot(a.mean(), a.std() - 1), np.sqrt(999) * (np.sqrt(np.mean(r**2) / 999) - 1)
+    assert np.hypot(*coordinates) < 0.1
+    assert on.w2_squared(on.moments(particles.first))[0] == pytest.approx(0.53**2, rel=0.1)
+
+
 def test_from_the_target_all_stay_there() -> None:
     n = 20_000
     exact = reduced(TARGET.sample(n, seed=8))
