@@ -1,6 +1,6 @@
 """Conjugate integrators: Euler's method on the probability flow in other variables, z_hat = A_t z, the noise exact.
 
-With eps the noise prediction the flow is dz = (F z + w eps) dt, w = g^2/(2 sigma). Where A' = (B - F) A, z_hat follows
+With eps the noise prediction the flow is dz = (F z + w eps) dt, w = g^2/(2 sigma). With A' = A (B - F)
 dz_hat = A B A^-1 z_hat dt + A w eps dt. A step takes B z and eps at its start, and integrates A w exactly:
 
     z_s = A_s^-1 A_t (I - h B) z_t - A_s^-1 int_s^t A w du eps_t,    h = t - s.
