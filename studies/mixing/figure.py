@@ -9,7 +9,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from ..output.figures import MOST_LINES
+from ..output.figures import in_parts
 from ..output.theme import COLOURS, SHAPES
 from .corrected import CORRECTED
 from .needs import Least, Need
@@ -24,8 +24,7 @@ def figure(needs: Sequence[Need], least: Sequence[Least]) -> alt.ConcatChart:
     Raises ValueError if there is nothing to draw.
     """
     methods = list(dict.fromkeys([n.method for n in needs] + [n.method for n in least]))
-    count = -(-len(methods) // MOST_LINES)
-    parts = [methods[i * len(methods) // count : (i + 1) * len(methods) // count] for i in range(count)]
+    parts = in_parts(methods)
     panels = []
     if needs:
         frame = pd.DataFrame([asdict(n) for n in needs]).dropna(subset=["nfe"])
@@ -42,7 +41,7 @@ def figure(needs: Sequence[Need], least: Sequence[Least]) -> alt.ConcatChart:
     if not panels:
         raise ValueError("found is empty: measure evaluations first")
     return (
-        alt.concat(*panels, columns=count, spacing=34)
+        alt.concat(*panels, columns=len(parts), spacing=34)
         .resolve_scale(color="independent", shape="independent")
         .properties(
             description="Evaluations that an error takes, and the error of as many, of the best steps and frictions.",

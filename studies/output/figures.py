@@ -202,11 +202,17 @@ def _points(frame: pd.DataFrame, against: str) -> pd.DataFrame:
     return points.sort_values(["series", "cost"])
 
 
+def in_parts(names: Sequence[str]) -> list[list[str]]:
+    """Split names of lines, in their order, into as few panels as take them, about as many in each."""
+    count = -(-len(names) // MOST_LINES)
+    return [list(names[i * len(names) // count : (i + 1) * len(names) // count]) for i in range(count)]
+
+
 def _parts(points: pd.DataFrame, claim: float) -> list[tuple[pd.DataFrame, float, str]]:
     """Split the lines of one claim into those of a panel each, with which part it is in words."""
     own = points[points["claim"].isna() if math.isnan(claim) else points["claim"] == claim]
     names = _by_last_error(own)
-    parts = [names[i : i + MOST_LINES] for i in range(0, len(names), MOST_LINES)]
+    parts = in_parts(names)
     which = [f" ({i + 1} of {len(parts)})" if len(parts) > 1 else "" for i in range(len(parts))]
     return [(own[own["series"].isin(part)], claim, word) for part, word in zip(parts, which, strict=True)]
 
