@@ -123,6 +123,7 @@ def _panel(found: Sequence[Compared], methods: Sequence[str], several: bool, cos
     )
     floors = [c.floor for c in found if c.floor > 0]
     errors = [c.error for c in found] + floors
+    error = f"{found[0].metric} to the exact {'law' if found[0].metric == 'bigram TV' else 'marginal'}"
     x = alt.X(
         "cost:Q",
         title=cost.title,
@@ -135,7 +136,7 @@ def _panel(found: Sequence[Compared], methods: Sequence[str], several: bool, cos
     )
     y = alt.Y(
         "error:Q",
-        title=f"{found[0].metric} to the exact {'law' if found[0].metric == 'bigram TV' else 'marginal'}",
+        title=error,
         scale=alt.Scale(type="log", domain=[min(errors) / 1.6, max(errors) * 1.6], nice=False),
         axis=alt.Axis(format=".0~e", tickCount=5),
     )
@@ -147,7 +148,7 @@ def _panel(found: Sequence[Compared], methods: Sequence[str], several: bool, cos
     ]
     if any(c.uncertainty for c in found):
         layers.append(
-            base.mark_rule(strokeWidth=1.2, clip=True).encode(y=alt.Y("low:Q", title=None), y2="high:Q")
+            base.mark_rule(strokeWidth=1.2, clip=True).encode(y=alt.Y("low:Q", title=error), y2="high:Q")
         )
     if floors:
         level = alt.Chart(alt.InlineData(values=[{"error": float(np.median(floors))}]))

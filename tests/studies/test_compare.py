@@ -208,6 +208,14 @@ def test_tokens_are_compared_by_law_and_by_bigrams(tmp_path: Path) -> None:
     assert 0.5 * row["floor"] < row["error"] < 3 * row["floor"]
 
 
+def test_an_axis_says_its_error_with_intervals_too() -> None:
+    chart = figure([replace(measured("a", 0.5, wide=0.1), parts=(0.2, 0.3))], samples=100)
+    (panel,) = chart.to_dict(validate=False)["concat"]
+    said = {layer["encoding"]["y"].get("title") for layer in panel["layer"] if "y" in layer["encoding"]}
+    assert said == {f"{measured('a', 0.5).metric} to the exact marginal"}
+    assert "by 100 samples" in chart.description
+
+
 def test_the_front_is_what_no_method_undercuts() -> None:
     found = [
         replace(measured(name, error), nfe=nfe)
