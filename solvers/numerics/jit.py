@@ -19,7 +19,7 @@ from . import caches  # noqa: F401  # before anything that is kept is compiled
 # (discrete/model/messages_by_block.py, whose blocks are always full, contracts its products.)
 COMPILED: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
 # For what compiled code alone calls: a third of the time to compile would go into ways to call it from Python, without
-# which a call from there ends the process.
+# which a call from there, or from a simulated kernel, ends the process.
 INNER: dict[str, Any] = {**COMPILED, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 INLINED: dict[str, Any] = {**INNER, "forceinline": True}  # by the optimiser, after types are known
 # For what allocates nothing and is given many arrays in tuples: their references are not counted, nor in what it calls.

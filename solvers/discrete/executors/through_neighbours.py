@@ -166,7 +166,7 @@ def _all_known(states: Any, other: Any, mask: int) -> Any:
     return not any_of(found > 0.0)
 
 
-@njit(**INNER)
+@njit(**COMPILED)
 def by_neighbours(
     packed: Packed,
     m: int,
