@@ -103,7 +103,7 @@ class Workload:
     @property
     def samples(self) -> int:
         """How many are drawn at a time, so that a call takes a few tenths of a second."""
-        return int(np.clip(2**23 / (4 + self.components * self.dim), 2048, 2**19))
+        return int(np.clip(2**25 / (4 + self.components * self.dim), 8192, 2**21))
 
     @property
     def reduction(self) -> reductions.Moments:

@@ -33,7 +33,7 @@ from .trajectory import Plan, begin, carry_plainly, plan_of
 
 DTYPES = ("float64", "float32")
 # Samples of a chunk, and what their states may take of a core's own memory.
-MOST_IN_A_CHUNK, BYTES_OF_A_CHUNK = 1024, 131072
+MOST_IN_A_CHUNK, BYTES_OF_A_CHUNK = 2048, 131072
 
 
 class Chunk(NamedTuple):
